@@ -1,0 +1,25 @@
+"""Errors a user can act on: each says what we got, what we need, and what to do."""
+
+
+class CaesuraError(Exception):
+    """Base of all errors that caesura raises on purpose; the command line prints them bare."""
+
+
+class DataError(CaesuraError, ValueError):
+    """The data cannot be read as series: a missing column, a wrong type, no observations."""
+
+
+class RecipeError(CaesuraError, ValueError):
+    """A recipe or setting is wrong: an unknown key, an impossible combination."""
+
+
+class CheckpointError(CaesuraError, RuntimeError):
+    """A run folder is incomplete, damaged, or lacks the part a task needs."""
+
+
+class DivergedError(CaesuraError, RuntimeError):
+    """The training loss stopped being a finite number."""
+
+
+class StoppedError(CaesuraError):
+    """Training was interrupted; the state is saved and `--resume` continues it."""

@@ -1,0 +1,1 @@
+"""Pure functions on tensors: same dtype and device out, input untouched."""

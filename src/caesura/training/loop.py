@@ -1,0 +1,282 @@
+"""The one training loop: every objective, every stage, any number of processes.
+
+A step's loss is the mean over its real elements wherever they lie: each micro-batch is
+weighted by its count, gradients are divided by the count over all ranks. So padding, the
+cut into micro-batches and the number of processes leave the gradient as it is.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from caesura.errors import DivergedError, RecipeError, StoppedError
+from caesura.training import state as training_state
+from caesura.training.config import TrainingConfig
+from caesura.training.fabric import launch
+from caesura.training.interrupt import Interrupt
+from caesura.training.optim import adamw, learning_rate_factor, set_learning_rate
+from caesura.training.precision import fast_float32
+from caesura.types import Batch, Loss, Objective
+
+VALIDATION_STEP = -1
+"""The step in whose name validation draws its masks: the same ones at each evaluation."""
+
+
+class BatchSource(Protocol):
+    """Gives the batches of any step by its number, so that resuming needs no reader state."""
+
+    def steps_per_epoch(self, world_size: int) -> int:
+        """Return the number of steps in which each training series is seen once."""
+
+    def training(self, step: int, rank: int, world_size: int) -> Sequence[Batch]:
+        """Return this rank's micro-batches of one optimiser step."""
+
+    def validation(self, rank: int, world_size: int) -> Iterable[Batch]:
+        """Return this rank's share of the held-out series, in a fixed order."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress display needs after a step; losses are NaN where not yet known."""
+
+    step: int
+    fraction: float
+    train_loss: float
+    validation_loss: float
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands; all of it is saved, and all of it is restored."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best_loss: float = math.inf
+    best_step: int = -1
+    stale: int = 0
+    finished: bool = False
+    validation_loss: float = math.nan
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """Return the generator of one step, the same on every rank and after any resume."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + (step + 2) * 0xBF58476D1CE4E5B9) % 2**63
+    return torch.Generator().manual_seed(mixed)
+
+
+class _Call:
+    """One call of the objective, opaque to the wrappers that would copy or cast its tensors."""
+
+    def __init__(self, batch: Batch, rng: torch.Generator) -> None:
+        self.batch = batch
+        self.rng = rng
+
+
+class _Wrapped(nn.Module):
+    """The objective with a forward that returns plain tensors, which FSDP hooks can see."""
+
+    def __init__(self, objective: nn.Module) -> None:
+        super().__init__()
+        self.objective = objective
+
+    def forward(self, call: _Call) -> tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        loss: Loss = self.objective(call.batch, call.rng)
+        return loss.total, loss.count, dict(loss.parts), dict(loss.carry)
+
+
+class Trainer:
+    """Trains one objective to the end; `folder` holds its checkpoint and metrics, if given.
+
+    Raises DivergedError when a loss is not finite, StoppedError after an interrupt once the
+    state is saved. With `resume` it continues from the checkpoint in `folder`.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        source: BatchSource,
+        config: TrainingConfig,
+        seed: int,
+        *,
+        folder: Path | None = None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_evaluate: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        self.objective, self.source, self.config, self.seed = objective, source, config, seed
+        self.folder, self.on_progress, self.on_evaluate = folder, on_progress, on_evaluate
+        if not (config.steps or config.epochs or config.minutes):
+            raise RecipeError("no length of training; set one of steps, epochs, minutes")
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.fabric = launch(config)
+        torch.manual_seed(seed + self.fabric.global_rank)  # dropout's generator alone
+        self.model: Any = self.fabric.setup_module(_Wrapped(objective))  # type: ignore[arg-type]
+        fused = config.strategy != "fsdp"  # sharded tensors have no fused kernel on a CPU
+        optimizer = adamw(self.model, config.lr, config.weight_decay, config.betas, fused)
+        self.optimizer: Any = self.fabric.setup_optimizers(optimizer)
+        self.state = TrainingState()
+        self.best: dict[str, Tensor] = {}
+        self.total_steps = self._total_steps()
+        self.every = config.evaluate_every or self._default_interval()
+
+    def fit(self, resume: bool = False) -> TrainingState:
+        """Train, leave the best weights by validation loss in the objective, and report."""
+        if resume:
+            training_state.restore(self)
+        begun = time.monotonic() - self.state.seconds
+        with fast_float32(), Interrupt() as interrupt:
+            while not self.state.finished:
+                loss = self._step()
+                self.state.step += 1
+                self.state.seconds = time.monotonic() - begun
+                last = self._fraction() >= 1.0
+                if last or self.state.step % self.every == 0:
+                    self._evaluate(loss, last)
+                self.on_progress(
+                    Progress(self.state.step, self._fraction(), loss, self.state.validation_loss)
+                )
+                if interrupt.requested and not self.state.finished:
+                    training_state.save(self)
+                    raise StoppedError(
+                        f"stopped at step {self.state.step}; the state is saved, "
+                        "continue with --resume"
+                    )
+        training_state.load_best(self)
+        return self.state
+
+    def _step(self) -> float:
+        """Take one optimiser step and return its training loss."""
+        state, config, fabric = self.state, self.config, self.fabric
+        set_learning_rate(
+            self.optimizer, config.lr * learning_rate_factor(self._fraction(), config.warmup)
+        )
+        self.model.train()
+        micro = self.source.training(state.step, fabric.global_rank, fabric.world_size)
+        joined = _Joined(self.objective.carry_rules)
+        for position, batch in enumerate(micro):
+            call = _Call(batch.to(fabric.device), step_generator(self.seed, state.step))
+            with fabric.no_backward_sync(self.model, enabled=position < len(micro) - 1):
+                total, count, parts, carry = self.model(call)
+                fabric.backward(total * count)
+            joined.add(total, count, parts, carry)
+        joined.reduce(fabric)
+        for parameter in self.model.parameters():
+            if parameter.grad is not None:
+                parameter.grad.mul_(fabric.world_size / joined.count)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        if not (math.isfinite(joined.loss) and math.isfinite(float(_whole(norm)))):
+            raise DivergedError(
+                f"loss {joined.loss:.4g}, gradient norm {float(_whole(norm)):.4g} at step "
+                f"{state.step}; try a lower training.lr (now {config.lr:g}), a longer "
+                "training.warmup, or look for extreme values with `caesura data validate`"
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.objective.after_step(joined.carry, self._fraction())
+        return joined.loss
+
+    @torch.no_grad()
+    def _evaluate(self, train_loss: float, last: bool) -> None:
+        """Measure the validation loss, keep the best weights, save, decide whether to stop."""
+        fabric, state = self.fabric, self.state
+        self.model.eval()
+        joined = _Joined({})
+        for batch in self.source.validation(fabric.global_rank, fabric.world_size):
+            call = _Call(batch.to(fabric.device), step_generator(self.seed, VALIDATION_STEP))
+            total, count, parts, _ = self.model(call)
+            joined.add(total, count, parts, {})
+        joined.reduce(fabric)
+        state.validation_loss = joined.loss
+        state.stale += 1
+        if joined.loss < state.best_loss:
+            state.best_loss, state.best_step, state.stale = joined.loss, state.step, 0
+            self.best = training_state.model_tensors(self.objective)
+        state.finished = last or bool(self.config.patience and state.stale >= self.config.patience)
+        row = {"step": state.step, "seconds": round(state.seconds, 3), "train_loss": train_loss}
+        row |= {"validation_loss": joined.loss, **joined.parts}
+        row |= {f"online_{name}": value for name, value in self.on_evaluate().items()}
+        state.history.append(row)
+        training_state.save(self)
+
+    def _total_steps(self) -> int:
+        config = self.config
+        if config.epochs:
+            per_epoch = self.source.steps_per_epoch(self.fabric.world_size)
+            return max(1, math.ceil(config.epochs * per_epoch))
+        return config.steps  # 0 when minutes rule
+
+    def _default_interval(self) -> int:
+        """Evaluate about 20 times in a run of known length, else once an epoch."""
+        if self.total_steps:
+            return max(1, self.total_steps // 20)
+        return self.source.steps_per_epoch(self.fabric.world_size)
+
+    def _fraction(self) -> float:
+        if self.total_steps:
+            return self.state.step / self.total_steps
+        own = torch.tensor(self.state.seconds / (60 * self.config.minutes))
+        # ranks' clocks differ: all must agree on the last step
+        return float(self.fabric.broadcast(own)) if self.fabric.world_size > 1 else float(own)
+
+
+class _Joined:
+    """Sums of counts, losses and carried statistics over micro-batches, then over ranks."""
+
+    def __init__(self, rules: Mapping[str, str]) -> None:
+        self.rules = rules
+        self.sums: dict[str, Tensor] = {}
+        self.parts: dict[str, float] = {}
+        self.carry: dict[str, Tensor] = {}
+        self.count = self.loss = math.nan
+
+    def add(
+        self,
+        total: Tensor,
+        count: Tensor,
+        parts: Mapping[str, Tensor],
+        carry: Mapping[str, Tensor],
+    ) -> None:
+        count = count.detach().double()
+        self._sum("count", count)
+        self._sum("loss", total.detach().double() * count)
+        for name, value in parts.items():
+            self._sum(f"part/{name}", value.detach().double() * count)
+        for name, value in carry.items():
+            weight = count if self.rules[name] == "mean" else 1.0
+            self._sum(f"carry/{name}", value.detach() * weight)
+
+    def _sum(self, name: str, value: Tensor) -> None:
+        self.sums[name] = self.sums[name] + value if name in self.sums else value
+
+    def reduce(self, fabric: Any) -> None:
+        if not self.sums:
+            raise RecipeError(
+                "no batch to train or validate on; give more series or lower batch_tokens"
+            )
+        if fabric.world_size > 1:
+            self.sums = {k: fabric.all_reduce(v, reduce_op="sum") for k, v in self.sums.items()}
+        self.count = max(float(self.sums.pop("count")), 1e-12)
+        self.loss = float(self.sums.pop("loss")) / self.count
+        for name, value in self.sums.items():
+            kind, _, key = name.partition("/")
+            if kind == "part":
+                self.parts[key] = float(value) / self.count
+            else:
+                mean = self.rules[key] == "mean"
+                self.carry[key] = value / self.count if mean else value
+
+
+def _whole(value: Tensor) -> Tensor:
+    """Return a sharded scalar as a plain one."""
+    from torch.distributed.tensor import DTensor
+
+    return value.full_tensor() if isinstance(value, DTensor) else value

@@ -1,0 +1,177 @@
+"""The types that every method speaks: batches in, features between, a loss out.
+
+A boolean is True where the thing is real: `observed`, `valid`. One series a row.
+Elements that were not observed are 0 in `values` and False in `observed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Protocol, Self, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+PART_NAMES = ("encoder", "decoder", "head", "tokenizer", "prior", "teacher")
+"""The closed list of what may survive a stage: the names of an objective's `parts()`."""
+
+
+class _OnDevice:
+    """Moves every tensor of a frozen dataclass; nested types move with it."""
+
+    def _each(self, move: Callable[[Any], Any]) -> Self:
+        changed: dict[str, Any] = {}
+        for entry in fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
+            value = getattr(self, entry.name)
+            if isinstance(value, Tensor | _OnDevice):
+                changed[entry.name] = move(value)
+        return replace(self, **changed)  # type: ignore[type-var]
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Return the same with each tensor moved as by `Tensor.to` (device, non_blocking)."""
+        return self._each(lambda value: value.to(*args, **kwargs))
+
+    def pin_memory(self) -> Self:
+        """Return the same with each tensor in page-locked memory."""
+        return self._each(lambda value: value.pin_memory())
+
+
+@dataclass(frozen=True)
+class Grid(_OnDevice):
+    """Regularly sampled series: channels in rows, one rate in hertz (None: unknown)."""
+
+    values: Float[Tensor, "batch channels time"]
+    observed: Bool[Tensor, "batch channels time"]
+    weight: Float[Tensor, "batch channels time"] | None = None
+    rate_hz: float | None = None
+
+
+@dataclass(frozen=True)
+class Tokens(_OnDevice):
+    """Observations or patches at real-valued positions; `valid` is False on padding.
+
+    `observed` marks the elements within a token that were measured; `weight` carries the
+    trust in each element (from observation errors), 1 where it is None.
+    """
+
+    values: Float[Tensor, "batch tokens size"]
+    observed: Bool[Tensor, "batch tokens size"]
+    positions: Float[Tensor, "batch tokens axes"]
+    valid: Bool[Tensor, "batch tokens"]
+    weight: Float[Tensor, "batch tokens size"] | None = None
+
+    def select(self, index: Int64[Tensor, "batch kept"], valid: Tensor) -> Tokens:
+        """Return the tokens at `index` of each row, real where `valid` (batch, kept)."""
+
+        def pick(x: Tensor) -> Tensor:
+            return x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))
+
+        return Tokens(
+            values=pick(self.values) * valid[..., None],
+            observed=pick(self.observed) & valid[..., None],
+            positions=pick(self.positions),
+            valid=valid,
+            weight=None if self.weight is None else pick(self.weight),
+        )
+
+    def without_values(self) -> Tokens:
+        """Return the query form: places and times to ask for, no value and none observed."""
+        return replace(
+            self,
+            values=torch.zeros_like(self.values),
+            observed=torch.zeros_like(self.observed),
+            weight=None,
+        )
+
+
+@dataclass(frozen=True)
+class Batch(_OnDevice):
+    """What an objective receives. `index` is the number of each series in its store."""
+
+    inputs: Grid | Tokens
+    index: Int64[Tensor, " batch"]
+    target: Tensor | None = None
+    condition: Float[Tensor, "batch features"] | None = None
+
+
+@dataclass(frozen=True)
+class Level(_OnDevice):
+    """Features at one resolution; `hop_s` and `reach_s` are its step and receptive field."""
+
+    features: Float[Tensor, "batch places dim"]
+    valid: Bool[Tensor, "batch places"]
+    positions: Float[Tensor, "batch places axes"]
+    hop_s: float | None = None
+    reach_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Features:
+    """An encoder's answer: levels from fine to coarse, and [CLS], never among the levels."""
+
+    levels: tuple[Level, ...]
+    summary: Float[Tensor, "batch dim"] | None = None
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A mean over `count` real elements, so that steps can be joined over parts and ranks.
+
+    `parts` are the named terms for the log, detached. `carry` holds detached statistics of
+    this batch that `Objective.after_step` receives, reduced over micro-batches and ranks.
+    """
+
+    total: Float[Tensor, ""]
+    count: Float[Tensor, ""]
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    carry: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A module that turns one kind of input into features."""
+
+    consumes: type[Grid] | type[Tokens]
+    order: Literal["full", "causal"]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Feature width of each level, fine to coarse."""
+
+    def tokenise(self, inputs: Grid | Tokens) -> Tokens:
+        """Cut the input into tokens, without parameters; the identity on Tokens."""
+
+    def __call__(self, inputs: Any, every_layer: bool = False) -> Features:
+        """Encode. With `every_layer` the levels are the layers, first to last."""
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """A module that predicts values at queried places from features."""
+
+    def __call__(self, features: Features, query: Tokens) -> Float[Tensor, "batch tokens size"]:
+        """Predict at `query`, whose values are absent and are never read."""
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """A module whose forward gives the loss of a batch.
+
+    `carry_rules` names, for each key of `Loss.carry`, how micro-batches and ranks join it:
+    "sum", or "mean" weighted by `Loss.count`.
+    """
+
+    needs_random_batches: bool
+    target: Literal["none", "required"]
+    carry_rules: Mapping[str, Literal["sum", "mean"]]
+
+    def __call__(self, batch: Batch, rng: torch.Generator) -> Loss:
+        """Return the loss; all randomness of the method comes from `rng`."""
+
+    def after_step(self, carry: Mapping[str, Tensor], progress: float) -> None:
+        """Update what no gradient updates; `progress` runs from 0 to 1 over the training."""
+
+    def parts(self) -> Mapping[str, torch.nn.Module]:
+        """The modules that survive the training, by names from `PART_NAMES`."""
