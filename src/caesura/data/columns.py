@@ -1,0 +1,94 @@
+"""Reads single columns of a table: ids by number, numbers as float64, times by kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from caesura.data.config import Columns
+from caesura.data.store import TimeKind
+from caesura.errors import DataError
+
+MICROSECONDS = 1_000_000
+
+
+def require_columns(table: pa.Table, columns: Columns) -> None:
+    """Raise a DataError that names the flag of the first column that is not there."""
+    wanted = [("--id", columns.id), ("--time", columns.time), ("--channel", columns.channel)]
+    wanted += [("--value", name) for name in columns.value]
+    wanted += [("--error", columns.error), ("--group", columns.group)]
+    wanted += [("--static", name) for name in columns.static]
+    for flag, name in wanted:
+        if name and name not in table.column_names:
+            known = ", ".join(table.column_names)
+            raise DataError(f"column {name!r} not in table; columns: {known}. Pass {flag} NAME")
+    if columns.error and len(columns.value) > 1:
+        raise DataError("--error goes with one value column; give one --value")
+
+
+@dataclass
+class Dictionary:
+    """The distinct values of a column, by first appearance, and each row's number."""
+
+    values: pa.Array
+    codes: NDArray[np.int64]
+
+
+def dictionary(table: pa.Table, name: str) -> Dictionary:
+    """Encode a column; nulls are an error, since a row without an id belongs nowhere."""
+    column = table[name].combine_chunks()
+    if column.null_count:
+        raise DataError(f"column {name!r} has {column.null_count} empty cells; fill or drop them")
+    if pa.types.is_floating(column.type):
+        whole = pc.all(pc.equal(column, pc.floor(column))).as_py()
+        if not whole:
+            raise DataError(f"column {name!r} holds fractions; ids must be whole numbers or text")
+        column = column.cast(pa.int64())
+    encoded = column.dictionary_encode() if not pa.types.is_dictionary(column.type) else column
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return Dictionary(encoded.dictionary, codes)
+
+
+def numeric(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """Return a column as float64, empty cells as NaN; text is an error."""
+    column = table[name]
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    if not (
+        pa.types.is_integer(column.type)
+        or pa.types.is_floating(column.type)
+        or pa.types.is_decimal(column.type)
+    ):
+        example = next((v for v in column.to_pylist() if v is not None), None)
+        raise DataError(
+            f"column {name!r} is {column.type}, e.g. {example!r}; it must hold numbers. "
+            "Convert it, or name another column"
+        )
+    return np.array(column.cast(pa.float64()).to_numpy(), dtype=np.float64)  # a copy: ours to change
+
+
+def time_values(table: pa.Table, name: str) -> tuple[NDArray[Any], TimeKind, str]:
+    """Return times as float64, or as int64 microseconds for dates, with kind and zone."""
+    column = table[name]
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        try:
+            column = pc.cast(column, pa.timestamp("us"))
+        except pa.ArrowException:
+            example = column[0].as_py()
+            raise DataError(
+                f"column {name!r} is text, e.g. {example!r}; times must be numbers or ISO dates"
+            ) from None
+    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
+        zone = getattr(column.type, "tz", None) or ""
+        micro = pc.cast(column, pa.timestamp("us", tz=zone or None), safe=False)
+        if micro.null_count:
+            raise DataError(f"column {name!r} has {micro.null_count} empty times; drop those rows")
+        return micro.cast(pa.int64()).to_numpy(), "timestamp", zone
+    return numeric(table, name), "number", ""

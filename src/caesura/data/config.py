@@ -1,0 +1,45 @@
+"""Settings of the data door: where the columns are, how series are cut into tokens."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Columns(BaseModel):
+    """Names the columns of a table; `missing` are sentinel values that mean "not measured"."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = "id"
+    time: str = "time"
+    channel: str = ""
+    value: tuple[str, ...] = ("value",)
+    error: str = ""
+    group: str = ""
+    static: tuple[str, ...] = ()
+    missing: tuple[float, ...] = ()
+    duplicates: Literal["mean", "error", "last"] = "mean"
+
+
+class DataConfig(BaseModel):
+    """The data part of a recipe.
+
+    `tokens`: "observation" makes a token of each (time, channel) value, "step" one of all
+    values of a row; "auto" takes "step" for a wide table, which has no channel column.
+    `time_unit`: how much of the table's time (seconds, for dates) is one rotary unit; 0
+    lets the data decide (`data.schema.choose_time_unit`).
+    `scaling`: "standard" (per channel, training rows); "auto" takes logarithms first where a
+    channel has no negative value and a skewness above 2; "off" leaves the values.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = ""
+    columns: Columns = Columns()
+    tokens: Literal["auto", "observation", "step"] = "auto"
+    time_unit: float = Field(default=0.0, ge=0)
+    scaling: Literal["auto", "standard", "off"] = "auto"
+    validation: float = Field(default=0.1, gt=0, lt=0.5)
+    calibration: float = Field(default=0.1, gt=0, lt=0.5)

@@ -1,0 +1,88 @@
+"""Arrays and lists of series, the shapes of aeon and sktime, become a ragged store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from caesura.data.store import DoorReport, RaggedStore
+from caesura.errors import DataError
+
+
+def panel_to_store(panel: Any, per_observation: bool) -> tuple[RaggedStore, DoorReport]:
+    """Turn (series, channels, time), (series, time) or a list of (channels, time_i) into a store.
+
+    NaN means not observed. Times are the steps 0, 1, ...; ids are the row numbers.
+    """
+    blocks = _blocks(panel)
+    size = blocks[0].shape[0]
+    report = DoorReport(rows=sum(block.shape[1] for block in blocks), series=len(blocks))
+    steps = np.concatenate([np.arange(block.shape[1]) for block in blocks])
+    series = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
+    values = np.concatenate([block.T for block in blocks])
+    infinite = np.isinf(values)
+    if infinite.any():
+        report.add(f"{int(infinite.sum())} infinite values left out")
+        values = np.where(infinite, np.nan, values)
+    channel = np.zeros(len(series), dtype=np.int32)
+    if per_observation and size > 1:
+        channel = np.tile(np.arange(size, dtype=np.int32), len(series))
+        series, steps = np.repeat(series, size), np.repeat(steps, size)
+        values = values.reshape(-1, 1)
+    observed = np.isfinite(values)
+    kept = observed.any(axis=1)
+    counts = np.bincount(series[kept], minlength=len(blocks))
+    if (counts == 0).any():
+        raise DataError(
+            f"series {int(np.flatnonzero(counts == 0)[0])} has no finite value; "
+            "drop it, so that rows of the result match rows of the input"
+        )
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    times = steps[kept].astype(np.float64)
+    origins = times[offsets[:-1]]
+    names = tuple(f"v{i}" for i in range(size))
+    melted = per_observation and size > 1
+    store = RaggedStore(
+        values=np.where(observed, values, 0.0)[kept].astype(np.float32),
+        observed=observed[kept],
+        times=times - np.repeat(origins, counts),
+        channel=channel[kept],
+        offsets=offsets,
+        origins=origins,
+        ids=pa.array(np.arange(len(blocks))),
+        channels=names if melted else ("",),
+        value_names=("value",) if melted else names,
+    )
+    return store, report
+
+
+def _blocks(panel: Any) -> Sequence[NDArray[np.float64]]:
+    """Return one (channels, time) float64 array a series."""
+    if isinstance(panel, np.ndarray) and panel.dtype != object:
+        if panel.ndim == 2:
+            panel = panel[:, None, :]
+        if panel.ndim != 3:
+            raise DataError(
+                f"array of shape {panel.shape}; give (series, channels, time) or (series, time)"
+            )
+    blocks = [np.atleast_2d(_as_float(one)) for one in panel]
+    if not blocks:
+        raise DataError("no series; give at least one")
+    sizes = {block.shape[0] for block in blocks}
+    if len(sizes) > 1 or any(block.ndim != 2 for block in blocks):
+        raise DataError(
+            f"series with {sorted(sizes)} channels; each must be (channels, time) with the same "
+            "number of channels (NaN where one is not observed)"
+        )
+    return blocks
+
+
+def _as_float(one: Any) -> NDArray[np.float64]:
+    try:
+        return np.asarray(one, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"a series cannot be read as numbers: {error}") from error

@@ -1,0 +1,79 @@
+"""Reads what a user has into one Arrow table: files, folders, frames, Arrow itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from caesura.errors import DataError
+
+_READERS = "Parquet (.parquet, .pq, or a folder of them), CSV (.csv, .csv.gz), Arrow (.arrow)"
+
+
+def read_table(source: Any) -> pa.Table:
+    """Return the table behind a path, an Arrow table, or a pandas or polars frame."""
+    if isinstance(source, str | Path):
+        table = _read_path(Path(source))
+    elif isinstance(source, pa.Table):
+        table = source
+    else:
+        table = _from_frame(source)
+    if table.num_rows == 0:
+        raise DataError(f"{_name(source)} has no rows; give a table with at least one observation")
+    return table
+
+
+def _read_path(path: Path) -> pa.Table:
+    if not path.exists():
+        raise DataError(f"no file or folder at {path}")
+    if path.is_file() and path.stat().st_size == 0:
+        raise DataError(f"{path} is empty")
+    suffixes = "".join(path.suffixes).lower()
+    try:
+        if path.is_dir() or suffixes.endswith((".parquet", ".pq")):
+            return _read_parquet(path)
+        if suffixes.endswith((".csv", ".csv.gz", ".tsv")):
+            from pyarrow import csv
+
+            delimiter = "\t" if suffixes.endswith(".tsv") else ","
+            return csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=delimiter))
+        if suffixes.endswith((".arrow", ".feather", ".ipc")):
+            from pyarrow import feather
+
+            return feather.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    raise DataError(f"{path}: unknown kind of file; known: {_READERS}")
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    from pyarrow import dataset
+
+    if path.is_dir() and not any(path.rglob("*.parquet")):
+        raise DataError(f"folder {path} holds no .parquet file")
+    files: Any = path if path.is_file() else sorted(str(p) for p in path.rglob("*.parquet"))
+    return dataset.dataset(files, format="parquet").to_table()
+
+
+def _from_frame(source: Any) -> pa.Table:
+    import narwhals as nw
+    from narwhals.exceptions import NarwhalsError
+
+    try:
+        return nw.from_native(source, eager_only=True).to_arrow()
+    except TypeError as error:
+        raise DataError(
+            f"cannot read series from {type(source).__name__}; give a path, a pandas, polars or "
+            "Arrow table, an array (series, channels, time), or a list of (channels, time_i)"
+        ) from error
+    except (pa.ArrowException, NarwhalsError) as error:
+        raise DataError(
+            f"the frame cannot be turned into Arrow ({error}); a column with mixed types "
+            "(numbers and text among the ids?) must be made one type first"
+        ) from error
+
+
+def _name(source: Any) -> str:
+    return str(source) if isinstance(source, str | Path) else f"the {type(source).__name__}"

@@ -1,0 +1,121 @@
+"""What a model must remember of its data: channels, units, scaling; saved with the weights."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from caesura.data.config import Columns, DataConfig
+from caesura.data.scaling import ValueScale, fit_scale, standard
+from caesura.data.store import RaggedStore, TimeKind
+from caesura.errors import DataError
+
+GAP_IN_UNITS = 4.0
+"""Rotary units between consecutive observations of a channel. The fastest rotation turns by
+1 radian a unit; trials on three sets did best with gaps of 2 to 24 units (docs/log.md)."""
+
+
+class Target(BaseModel):
+    """What a fine-tuned head predicts; classes or the scaling of each regression target."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Literal["classification", "regression", "multilabel"]
+    names: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    centers: tuple[float, ...] = ()
+    scales: tuple[float, ...] = ()
+
+
+class Schema(BaseModel):
+    """Channel vocabulary, units and scaling, fitted on training rows only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: Columns
+    per_observation: bool
+    channels: tuple[str, ...]
+    value_names: tuple[str, ...]
+    time_kind: TimeKind
+    time_unit: float
+    scales: tuple[tuple[ValueScale, ...], ...]
+    static_names: tuple[str, ...] = ()
+    static_scales: tuple[ValueScale, ...] = ()
+    target: Target | None = None
+
+    @property
+    def position_axes(self) -> int:
+        """Time, and the channel where there is more than one."""
+        return 2 if len(self.channels) > 1 else 1
+
+    def channel_codes(self, store: RaggedStore) -> NDArray[np.int32]:
+        """Return this schema's number of each observation's channel, or raise a DataError.
+
+        Checks all that makes other data unreadable to the model: unknown channels, other
+        value columns, another kind of time.
+        """
+        if store.value_names != self.value_names:
+            raise DataError(
+                f"values {', '.join(store.value_names)}; the model was trained on "
+                f"{', '.join(self.value_names)}, in this order"
+            )
+        if store.time_kind != self.time_kind:
+            raise DataError(
+                f"times are {store.time_kind}s; the model was trained on {self.time_kind}s"
+            )
+        missing = [name for name in self.static_names if name not in store.static_names]
+        if missing:
+            raise DataError(f"static columns {', '.join(missing)} are missing; the model uses them")
+        known = {name: code for code, name in enumerate(self.channels)}
+        used = np.unique(store.channel)
+        unknown = [store.channels[code] for code in used if store.channels[code] not in known]
+        if unknown:
+            raise DataError(
+                f"unknown channels {', '.join(map(repr, unknown[:5]))}; the model knows "
+                f"{', '.join(map(repr, self.channels[:20]))}. Drop those rows, or pre-train anew"
+            )
+        codes = np.array([known.get(name, -1) for name in store.channels], dtype=np.int32)
+        return codes[store.channel]
+
+
+def fit_schema(store: RaggedStore, train: NDArray[np.int64], config: DataConfig) -> Schema:
+    """Fit scaling and time unit on the training series."""
+    seen = store.take(train)
+    scales = tuple(
+        tuple(fit_scale(seen, channel, element, config) for element in range(len(seen.value_names)))
+        for channel in range(len(store.channels))
+    )
+    static_scales = tuple(
+        standard(column[np.isfinite(column)], log=False)
+        for column in (seen.static.T if seen.static is not None else ())
+    )
+    return Schema(
+        columns=config.columns,
+        per_observation=config.tokens == "observation",
+        channels=store.channels,
+        value_names=store.value_names,
+        time_kind=store.time_kind,
+        time_unit=config.time_unit or choose_time_unit(seen),
+        scales=scales,
+        static_names=store.static_names,
+        static_scales=static_scales,
+    )
+
+
+def choose_time_unit(store: RaggedStore) -> float:
+    """Return the time of one rotary unit: a quarter of the median gap within a channel.
+
+    The gap is between consecutive observations of the same channel of the same series, so
+    that channels measured together do not count as close. Rounded to two digits.
+    """
+    order = np.lexsort((store.times, store.channel, store.series))
+    same = (np.diff(store.series[order]) == 0) & (np.diff(store.channel[order]) == 0)
+    gaps = np.diff(store.times[order])[same]
+    gaps = gaps[gaps > 0]
+    if not len(gaps):
+        return 1.0
+    unit = float(np.median(gaps)) / GAP_IN_UNITS
+    return float(f"{unit:.2g}")

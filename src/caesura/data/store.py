@@ -1,0 +1,97 @@
+"""The one inner form of series: ragged columns and offsets, never NaN padding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+TimeKind = Literal["number", "timestamp"]
+
+
+@dataclass(frozen=True)
+class RaggedStore:
+    """Observations of all series, sorted by (series, time, channel).
+
+    values, observed, error: (observations, size); unobserved elements are 0.
+    times: float64 since the series' origin, in the table's unit (seconds for dates).
+    origins: first time of each series, float64, or int64 microseconds since 1970 for dates.
+    offsets: (series + 1) bounds into the rows above. groups: number of each series' group.
+    """
+
+    values: NDArray[np.float32]
+    observed: NDArray[np.bool_]
+    times: NDArray[np.float64]
+    channel: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    origins: NDArray[Any]
+    ids: pa.Array
+    channels: tuple[str, ...]
+    value_names: tuple[str, ...]
+    time_kind: TimeKind = "number"
+    time_zone: str = ""
+    error: NDArray[np.float32] | None = None
+    groups: NDArray[np.int64] | None = None
+    static: NDArray[np.float64] | None = None
+    static_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Number of observations of each series."""
+        return np.diff(self.offsets)
+
+    @property
+    def series(self) -> NDArray[np.int64]:
+        """Number of the series each observation belongs to."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def group_codes(self) -> NDArray[np.int64]:
+        """Number of each series' group; every series its own where none is given."""
+        return np.arange(len(self)) if self.groups is None else self.groups
+
+    def take(self, series: NDArray[np.int64]) -> RaggedStore:
+        """Return the chosen series, in the given order."""
+        rows, offsets = rows_of(self.offsets, series)
+        return replace(
+            self,
+            values=self.values[rows],
+            observed=self.observed[rows],
+            times=self.times[rows],
+            channel=self.channel[rows],
+            offsets=offsets,
+            origins=self.origins[series],
+            ids=self.ids.take(pa.array(series)),
+            error=None if self.error is None else self.error[rows],
+            groups=None if self.groups is None else self.groups[series],
+            static=None if self.static is None else self.static[series],
+        )
+
+
+def rows_of(
+    offsets: NDArray[np.int64], series: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of the chosen series, one after the other, and their new offsets."""
+    lengths = offsets[series + 1] - offsets[series]
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    rows = np.arange(bounds[-1]) + np.repeat(offsets[series] - bounds[:-1], lengths)
+    return rows, bounds
+
+
+@dataclass
+class DoorReport:
+    """What the door saw, dropped and mended; nothing is changed without a line here."""
+
+    rows: int = 0
+    series: int = 0
+    notices: list[str] = field(default_factory=list)
+
+    def add(self, notice: str) -> None:
+        """Record one sentence for the user."""
+        self.notices.append(notice)

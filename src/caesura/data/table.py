@@ -1,0 +1,259 @@
+"""A long or wide table becomes a ragged store: checked, cleaned, sorted, without loss.
+
+What cannot be series is an error; what can be mended (unsorted rows, duplicates, NaN,
+sentinels) is mended and counted in the report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from caesura.data.columns import (
+    MICROSECONDS,
+    Dictionary,
+    dictionary,
+    numeric,
+    require_columns,
+    time_values,
+)
+from caesura.data.config import Columns
+from caesura.data.store import DoorReport, RaggedStore, TimeKind
+from caesura.errors import DataError
+
+def table_to_store(
+    table: pa.Table, columns: Columns, per_observation: bool
+) -> tuple[RaggedStore, DoorReport]:
+    """Turn a table into a store; `per_observation` melts a wide row into one value a row."""
+    report = DoorReport(rows=table.num_rows)
+    require_columns(table, columns)
+    ids = dictionary(table, columns.id)
+    rows = _Rows.of(table, columns, ids.codes)
+    if per_observation and len(columns.value) > 1:
+        if columns.channel:
+            raise DataError(
+                f"channel column {columns.channel!r} and {len(columns.value)} value columns with "
+                "tokens='observation'; use tokens='step', or one value column"
+            )
+        rows, names = rows.melted(), ("value",)
+        channels: tuple[str, ...] = columns.value
+    else:
+        names = columns.value
+        channels, rows.channel = _channels(table, columns)
+    rows = rows.keep(_real_rows(rows, columns, report))
+    rows = _in_order(rows, report)
+    rows = _without_duplicates(rows, columns, channels, ids.values, report)
+    store = _assemble(rows, ids, channels, names, report)
+    return _with_series_columns(store, table, columns, ids, report), report
+
+
+def _channels(
+    table: pa.Table, columns: Columns
+) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    if not columns.channel:
+        return ("",), np.zeros(table.num_rows, dtype=np.int32)
+    found = dictionary(table, columns.channel)
+    names = [str(name) for name in found.values.to_pylist()]
+    order = np.argsort(np.array(names), kind="stable")  # the vocabulary does not depend on rows
+    number = np.empty(len(names), dtype=np.int32)
+    number[order] = np.arange(len(names), dtype=np.int32)
+    return tuple(names[i] for i in order), number[found.codes]
+
+
+@dataclass
+class _Rows:
+    """Parallel columns of a table, one entry an observation or step."""
+
+    series: NDArray[np.int64]
+    times: NDArray[Any]
+    channel: NDArray[np.int32]
+    values: NDArray[np.float64]
+    error: NDArray[np.float64] | None
+    kind: TimeKind
+    zone: str
+
+    @classmethod
+    def of(cls, table: pa.Table, columns: Columns, series: NDArray[np.int64]) -> _Rows:
+        times, kind, zone = time_values(table, columns.time)
+        values = np.stack([numeric(table, name) for name in columns.value], axis=1)
+        error = numeric(table, columns.error)[:, None] if columns.error else None
+        return cls(series, times, np.zeros(len(series), np.int32), values, error, kind, zone)
+
+    def keep(self, index: NDArray[Any]) -> _Rows:
+        error = None if self.error is None else self.error[index]
+        return _Rows(
+            self.series[index],
+            self.times[index],
+            self.channel[index],
+            self.values[index],
+            error,
+            self.kind,
+            self.zone,
+        )
+
+    def melted(self) -> _Rows:
+        size = self.values.shape[1]
+        return _Rows(
+            np.repeat(self.series, size),
+            np.repeat(self.times, size),
+            np.tile(np.arange(size, dtype=np.int32), len(self.series)),
+            self.values.reshape(-1, 1),
+            None,
+            self.kind,
+            self.zone,
+        )
+
+
+def _real_rows(rows: _Rows, columns: Columns, report: DoorReport) -> NDArray[np.bool_]:
+    """Blank what is not a measurement and say which rows keep at least one value."""
+    sentinel = np.isin(rows.values, columns.missing)
+    if sentinel.any():
+        report.add(f"{int(sentinel.sum())} values equal to a missing marker were left out")
+    infinite = np.isinf(rows.values)
+    absent = np.isnan(rows.values) & ~sentinel
+    rows.values[sentinel | infinite] = np.nan
+    if infinite.any() or (absent.any() and rows.values.shape[1] == 1):
+        report.add(f"{int(absent.sum())} NaN and {int(infinite.sum())} infinite values left out")
+    if rows.error is not None:
+        bad = ~(rows.error > 0) & np.isfinite(rows.values)
+        if bad.any():
+            report.add(f"{int(bad.sum())} errors are not positive; those values count as exact")
+            rows.error[bad] = 0.0
+    real = np.isfinite(rows.values).any(axis=1)
+    if rows.kind == "number":
+        timed = np.isfinite(rows.times)
+        if not timed.all():
+            report.add(f"{int((~timed).sum())} rows without a finite time were left out")
+        real &= timed
+    if not real.any():
+        raise DataError("no row has a finite time and value; check --time, --value and --missing")
+    return real
+
+
+def _in_order(rows: _Rows, report: DoorReport) -> _Rows:
+    step, tick = np.diff(rows.series), np.diff(rows.times)
+    same = step == 0
+    sorted_already = (step >= 0).all() and (tick[same] >= 0).all()
+    ties = same & (tick == 0)
+    if sorted_already and (np.diff(rows.channel)[ties] >= 0).all():
+        return rows
+    if not sorted_already:
+        report.add("rows were not sorted by id and time; sorted (sorted input loads faster)")
+    return rows.keep(np.lexsort((rows.channel, rows.times, rows.series)))
+
+
+def _without_duplicates(
+    rows: _Rows,
+    columns: Columns,
+    channels: tuple[str, ...],
+    ids: pa.Array,
+    report: DoorReport,
+) -> _Rows:
+    new = np.ones(len(rows.series), dtype=np.bool_)
+    new[1:] = (
+        (np.diff(rows.series) != 0) | (np.diff(rows.times) != 0) | (np.diff(rows.channel) != 0)
+    )
+    extra = int((~new).sum())
+    if not extra:
+        return rows
+    first = np.flatnonzero(~new)[:3]
+    shown = "; ".join(
+        f"{columns.id}={ids[int(rows.series[i])].as_py()}, {columns.time}={rows.times[i]}"
+        + (f", {columns.channel}={channels[rows.channel[i]]}" if columns.channel else "")
+        for i in first
+    )
+    if columns.duplicates == "error":
+        raise DataError(f"{extra} duplicated rows, first: {shown}. Drop them or use mean or last")
+    starts = np.flatnonzero(new)
+    ends = np.append(starts[1:], len(new)) - 1
+    joined = rows.keep(ends)
+    if columns.duplicates == "mean":
+        measured = np.isfinite(rows.values)
+        count = np.add.reduceat(measured.astype(np.int64), starts, axis=0)
+        total = np.add.reduceat(np.where(measured, rows.values, 0.0), starts, axis=0)
+        joined.values = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        if rows.error is not None:
+            joined.error = np.add.reduceat(rows.error, starts, axis=0) / count.clip(1)
+    report.add(f"{extra} duplicated rows joined by {columns.duplicates}, first: {shown}")
+    return joined
+
+
+def _assemble(
+    rows: _Rows,
+    ids: Dictionary,
+    channels: tuple[str, ...],
+    names: tuple[str, ...],
+    report: DoorReport,
+) -> RaggedStore:
+    present, starts = np.unique(rows.series, return_index=True)
+    if len(present) < len(ids.values):
+        absent = np.setdiff1d(np.arange(len(ids.values)), present)
+        shown = ", ".join(str(ids.values[int(i)].as_py()) for i in absent[:3])
+        report.add(f"{len(absent)} ids have no observation and were left out, first: {shown}")
+    offsets = np.append(starts, len(rows.series)).astype(np.int64)
+    lengths = np.diff(offsets)
+    if (lengths == 1).any():
+        report.add(f"{int((lengths == 1).sum())} series have a single observation")
+    origins = rows.times[starts]
+    since = rows.times - np.repeat(origins, lengths)  # int64 before any float, for dates
+    observed = np.isfinite(rows.values)
+    report.series = len(present)
+    return RaggedStore(
+        values=np.where(observed, rows.values, 0.0).astype(np.float32),
+        observed=observed,
+        times=since / MICROSECONDS if rows.kind == "timestamp" else since.astype(np.float64),
+        channel=rows.channel,
+        offsets=offsets,
+        origins=origins,
+        ids=ids.values.take(pa.array(present)),
+        channels=channels,
+        value_names=names,
+        time_kind=rows.kind,
+        time_zone=rows.zone,
+        error=None if rows.error is None else rows.error.astype(np.float32),
+    )
+
+
+def _with_series_columns(
+    store: RaggedStore, table: pa.Table, columns: Columns, ids: Dictionary, report: DoorReport
+) -> RaggedStore:
+    """Add groups and static features, which a series has one of."""
+    if not (columns.group or columns.static):
+        return store
+    present = pc.index_in(store.ids, ids.values).to_numpy()
+    groups, static = None, None
+    if columns.group:
+        codes = dictionary(table, columns.group).codes
+        first, constant = _first_of_series(codes.astype(np.float64), ids.codes, len(ids.values))
+        if not constant[present].all():
+            name = store.ids[int(np.flatnonzero(~constant[present])[0])].as_py()
+            raise DataError(f"series {name} lies in several groups of {columns.group!r}")
+        groups = first[present].astype(np.int64)
+    if columns.static:
+        features = []
+        for name in columns.static:
+            first, constant = _first_of_series(numeric(table, name), ids.codes, len(ids.values))
+            if not constant[present].all():
+                count = int((~constant[present]).sum())
+                report.add(f"static {name!r} changes within {count} series; its first value counts")
+            features.append(first[present])
+        static = np.stack(features, axis=1)
+    return replace(store, groups=groups, static=static, static_names=columns.static)
+
+
+def _first_of_series(
+    values: NDArray[np.float64], series: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return each series' first finite value (NaN if none) and whether it never changes."""
+    first = np.full(count, np.nan)
+    finite = np.flatnonzero(np.isfinite(values))[::-1]
+    first[series[finite]] = values[finite]  # written backwards, so that the first one stays
+    constant = np.ones(count, dtype=np.bool_)
+    differs = values[finite] != first[series[finite]]
+    constant[series[finite][differs]] = False
+    return first, constant

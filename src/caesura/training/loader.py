@@ -1,0 +1,87 @@
+"""Batches of like length within a token budget, found again from a step's number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from caesura.data.collate import TokenStore, collate
+from caesura.data.window import Windows, covering_windows, cut_by_tokens, random_windows
+from caesura.types import Batch
+
+_JITTER = 0.1
+"""Share by which a length is perturbed before sorting, so that neighbours change by epoch."""
+
+
+class SeriesBatches:
+    """Training and validation batches of a token store (a `training.loop.BatchSource`).
+
+    An epoch visits each training series once (one random window of a long one). Its order
+    depends on (seed, epoch) alone. `random_order` gives up length buckets for objectives
+    with batch statistics, for which a bucket is a biased sample.
+    """
+
+    def __init__(
+        self,
+        tokens: TokenStore,
+        train: NDArray[np.int64],
+        validation: NDArray[np.int64],
+        *,
+        batch_tokens: int,
+        max_tokens: int,
+        seed: int,
+        target: torch.Tensor | None = None,
+        random_order: bool = False,
+    ) -> None:
+        self.tokens, self.train, self.target = tokens, train, target
+        self.max_tokens = min(max_tokens, batch_tokens)
+        self.seed, self.random_order = seed, random_order
+        lengths = np.minimum(np.sort(tokens.lengths[train]), self.max_tokens)
+        if random_order:  # every batch may hold the longest series
+            lengths = np.full_like(lengths, lengths.max(initial=1))
+        self.cuts = cut_by_tokens(lengths, batch_tokens)
+        held_out = covering_windows(tokens.offsets, validation, self.max_tokens)
+        held_out = held_out.take(np.argsort(held_out.lengths, kind="stable"))
+        runs = cut_by_tokens(held_out.lengths, batch_tokens)
+        self.held_out = [held_out.take(np.arange(first, last)) for first, last in runs]
+        self._epoch, self._plan = -1, list[Windows]()
+
+    def steps_per_epoch(self, world_size: int) -> int:
+        """Return the number of steps that visit every batch once."""
+        return max(1, -(-len(self.cuts) // world_size))
+
+    def training(self, step: int, rank: int, world_size: int) -> Sequence[Batch]:
+        """Return the one batch of this rank; the last step of an epoch wraps around."""
+        epoch, place = divmod(step, self.steps_per_epoch(world_size))
+        if epoch != self._epoch:
+            self._epoch, self._plan = epoch, self._plan_epoch(epoch)
+        windows = self._plan[(place * world_size + rank) % len(self._plan)]
+        return [collate(self.tokens, windows, self.target)]
+
+    def validation(self, rank: int, world_size: int) -> Iterable[Batch]:
+        """Yield this rank's share of the held-out batches, long series cut into windows."""
+        for windows in self.held_out[rank::world_size]:
+            yield collate(self.tokens, windows, self.target)
+
+    def _plan_epoch(self, epoch: int) -> list[Windows]:
+        rng = np.random.default_rng((self.seed, epoch))
+        windows = random_windows(self.tokens.offsets, self.train, self.max_tokens, rng)
+        spread = rng.random(len(windows))
+        keys = spread if self.random_order else windows.lengths * (1 + _JITTER * spread)
+        windows = windows.take(np.argsort(keys, kind="stable"))
+        batches = [windows.take(np.arange(first, last)) for first, last in self.cuts]
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def sequential_batches(
+    tokens: TokenStore, series: NDArray[np.int64], *, batch_tokens: int, max_tokens: int
+) -> Iterable[tuple[Windows, Batch]]:
+    """Yield windows that cover the series, shortest first, with their batches."""
+    windows = covering_windows(tokens.offsets, series, min(max_tokens, batch_tokens))
+    windows = windows.take(np.argsort(windows.lengths, kind="stable"))
+    for first, last in cut_by_tokens(windows.lengths, batch_tokens):
+        chosen = windows.take(np.arange(first, last))
+        yield chosen, collate(tokens, chosen)
