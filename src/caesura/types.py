@@ -140,6 +140,10 @@ class Encoder(Protocol):
     def widths(self) -> tuple[int, ...]:
         """Feature width of each level, fine to coarse."""
 
+    @property
+    def summary_width(self) -> int:
+        """Width of the summary; 0 where there is none."""
+
     def tokenise(self, inputs: Grid | Tokens) -> Tokens:
         """Cut the input into tokens, without parameters; the identity on Tokens."""
 

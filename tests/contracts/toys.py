@@ -58,7 +58,7 @@ class ToySource:
 class ToyEncoder(nn.Module):
     """Per-token layers and a masked mean; one level a block."""
 
-    consumes, order = Tokens, "full"
+    consumes, order, summary_width = Tokens, "full", WIDTH
 
     def __init__(self) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ class ToyDino(Toy):
 class ToyTokenizer(nn.Module):
     """A codebook over windows of a Grid; the codes are learned by counting."""
 
-    consumes, order, widths = Grid, "full", (2,)
+    consumes, order, widths, summary_width = Grid, "full", (2,), 0
 
     def __init__(self):
         super().__init__()

@@ -1,0 +1,1 @@
+"""Decoders: features and queries in, values out."""

@@ -1,0 +1,1 @@
+"""Objectives: one file a method; none knows a concrete encoder or decoder."""

@@ -1,0 +1,101 @@
+"""RoMAE's encoder: a Transformer over observations at continuous positions.
+
+arXiv 2505.20535, sec. 3. Ours beside it: a learned channel embedding (the channel axis tells
+where to find a channel, the embedding which one it is), and flags of unobserved elements.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from caesura.nn.attend import padding_mask
+from caesura.nn.summary import with_summary
+from caesura.nn.transformer import Transformer, TransformerConfig, truncated_normal_
+from caesura.types import Features, Grid, Level, Tokens
+
+
+class PointTransformerConfig(TransformerConfig):
+    """Sizes of the encoder.
+
+    channels: entries of the channel embedding, looked up by the last position axis; 0: none.
+    missing_flags: tell the encoder which elements of a token were not observed, for tokens
+    of several values; without, 0 and "not measured" look alike.
+    """
+
+    type: Literal["point_transformer"] = "point_transformer"
+    position_axes: int = Field(default=1, gt=0)
+    values_per_token: int = Field(default=1, gt=0)
+    cls: bool = True
+    channels: int = Field(default=0, ge=0)
+    missing_flags: bool = False
+
+
+class PointTransformer(nn.Module):
+    """Encodes Tokens to one level of features and, with `cls`, a summary.
+
+    Positions are real numbers, at least 0 from the data door. [CLS] has position 0 on every
+    axis and tokens are moved by 1. Without [CLS] a shift of all positions changes nothing.
+    """
+
+    consumes = Tokens
+    order: Literal["full", "causal"] = "full"
+
+    def __init__(self, config: PointTransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.projection = nn.Linear(config.values_per_token, config.width)
+        self.flags = (
+            nn.Linear(config.values_per_token, config.width, bias=False)
+            if config.missing_flags
+            else None
+        )
+        self.channel_embedding = (
+            nn.Embedding(config.channels, config.width) if config.channels else None
+        )
+        self.cls = nn.Parameter(torch.zeros(config.width)) if config.cls else None
+        self.transformer = Transformer(config, config.position_axes)
+        truncated_normal_(self)
+        if self.cls is not None:
+            nn.init.trunc_normal_(self.cls, std=0.02, a=-0.04, b=0.04)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Width of the one level."""
+        return (self.config.width,)
+
+    @property
+    def summary_width(self) -> int:
+        """Width of [CLS], 0 without it."""
+        return self.config.width if self.config.cls else 0
+
+    def tokenise(self, inputs: Grid | Tokens) -> Tokens:
+        """Return Tokens as they are; a Grid needs a recipe with patches."""
+        if isinstance(inputs, Grid):
+            raise TypeError("PointTransformer consumes Tokens; patch the Grid at the door first")
+        return inputs
+
+    def forward(self, inputs: Tokens, every_layer: bool = False) -> Features:
+        """Encode; with `every_layer` the levels are the outputs of the layers, first to last."""
+        x = self._embed(inputs)
+        positions, valid = inputs.positions, inputs.valid
+        if self.cls is not None:
+            x, positions, valid = with_summary(self.cls.expand(len(x), -1), x, positions, valid)
+        layers = self.transformer(x, positions, padding_mask(valid)) or [x]
+        first = 0 if self.cls is None else 1
+        chosen = layers if every_layer else layers[-1:]
+        levels = tuple(
+            Level(layer[:, first:], inputs.valid, inputs.positions) for layer in chosen
+        )
+        return Features(levels, None if self.cls is None else layers[-1][:, 0])
+
+    def _embed(self, inputs: Tokens) -> Tensor:
+        x: Tensor = self.projection(inputs.values)
+        if self.flags is not None:
+            x = x + self.flags((~inputs.observed).to(x.dtype))
+        if self.channel_embedding is not None:
+            x = x + self.channel_embedding(inputs.positions[..., -1].round().long())
+        return x

@@ -1,0 +1,50 @@
+"""Scaled dot-product attention under one boolean mask, True where a key may be seen."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+_PLAIN_UP_TO = 512
+"""Longest row for which two products and a softmax beat the fused kernel on a CPU; measured
+at head widths 32 to 64 (docs/log.md)."""
+
+
+def padding_mask(valid: Bool[Tensor, "batch keys"]) -> Bool[Tensor, "batch 1 1 keys"]:
+    """Let every query see the real keys."""
+    return valid[:, None, None, :]
+
+
+def query_mask(
+    valid: Bool[Tensor, "batch keys"], context: int
+) -> Bool[Tensor, "batch 1 keys keys"]:
+    """Let all see the first `context` real keys, and each later place itself besides.
+
+    So a query's answer depends on the context alone, not on what else is asked.
+    """
+    keys = valid.shape[1]
+    place = torch.arange(keys, device=valid.device)
+    seen = (place < context) & valid
+    itself = place[:, None] == place[None, :]
+    return (seen[:, None, :] | itself[None])[:, None]
+
+
+def attend(
+    q: Float[Tensor, "batch heads queries width"],
+    k: Float[Tensor, "batch heads keys width"],
+    v: Float[Tensor, "batch heads keys width"],
+    mask: Bool[Tensor, "batch 1 #queries keys"],
+    dropout: float = 0.0,
+) -> Float[Tensor, "batch heads queries width"]:
+    """Return softmax(q k' / sqrt(width)) v over the keys that the mask allows.
+
+    A query that may see nothing gets the mean of all values, never NaN.
+    """
+    if q.device.type != "cpu" or k.shape[-2] > _PLAIN_UP_TO:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    shares = scores.softmax(dim=-1, dtype=torch.float32).to(v.dtype)
+    return F.dropout(shares, dropout) @ v if dropout else shares @ v

@@ -1,0 +1,84 @@
+"""Masked autoencoding of tokens: hide most observations, predict them at their positions.
+
+RoMAE, arXiv 2505.20535, sec. 3.1. The published loss averages over padding too, so that it
+shrinks with the padding; ours is the mean over hidden, observed elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from caesura.signal.mask import MaskKind, draw_mask, keep_indices
+from caesura.types import Batch, Decoder, Encoder, Loss, Tokens
+
+
+class MaskedTokensConfig(BaseModel):
+    """Settings of masked autoencoding; 0.75 is RoMAE's ratio for images, audio and UEA.
+
+    normalise_targets: predict each patch less its mean, over its deviation (for patches;
+    RoMAE uses it for images and audio).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["masked_tokens"] = "masked_tokens"
+    mask_ratio: float = Field(default=0.75, gt=0, lt=1)
+    mask: MaskKind = "uniform"
+    normalise_targets: bool = False
+
+
+class MaskedTokens(nn.Module):
+    """loss = sum(w (prediction - value)^2) / sum(w) over hidden and observed elements.
+
+    w is the inputs' weight (trust from observation errors), 1 where there is none. A row
+    with one token hides none; a batch with nothing hidden has loss 0 and count 0.
+    """
+
+    needs_random_batches = False
+    target: Literal["none", "required"] = "none"
+    carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # noqa: RUF012  # never changed
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, config: MaskedTokensConfig) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.config = encoder, decoder, config
+
+    def forward(self, batch: Batch, rng: torch.Generator) -> Loss:
+        """Return the loss of one batch under masks drawn from `rng`, keyed by series."""
+        tokens = self.encoder.tokenise(batch.inputs)
+        config = self.config
+        hidden = draw_mask(tokens, batch.index, rng, config.mask_ratio, config.mask)
+        seen = tokens.select(*keep_indices(tokens.valid & ~hidden))
+        asked = tokens.select(*keep_indices(hidden))
+        predicted = self.decoder(self.encoder(seen), asked.without_values())
+        goal = normalised(asked) if config.normalise_targets else asked.values
+        weight = asked.observed.float()
+        if asked.weight is not None:
+            weight = weight * asked.weight
+        # float32: a mean over thousands of elements in bf16 would lose digits
+        error = (predicted.float() - goal.float()).square() * weight
+        count = weight.sum()
+        total = error.sum() / count.clamp(min=1e-9)
+        return Loss(total, count, parts={"mse": total.detach()})
+
+    def after_step(self, carry: Mapping[str, Tensor], progress: float) -> None:
+        """Nothing to update."""
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """The encoder and the decoder survive."""
+        return {"encoder": self.encoder, "decoder": self.decoder}  # type: ignore[dict-item]
+
+
+def normalised(tokens: Tokens, eps: float = 1e-6) -> Float[Tensor, "batch tokens size"]:
+    """Return each token's observed values less their mean, over their unbiased deviation."""
+    real = tokens.observed.to(tokens.values.dtype)
+    count = real.sum(-1, keepdim=True)
+    mean = (tokens.values * real).sum(-1, keepdim=True) / count.clamp(min=1)
+    centred = (tokens.values - mean) * real
+    variance = centred.square().sum(-1, keepdim=True) / (count - 1).clamp(min=1)
+    return centred / (variance + eps).sqrt()

@@ -1,0 +1,104 @@
+"""Fine-tuning: a head on the encoder's features, trained with the labels.
+
+RoMAE, arXiv 2505.20535, sec. 3.1 and appendix D; class weights and multi-label are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from caesura.nn.heads import LinearHead, Pooling, pooled, pooled_width
+from caesura.types import Batch, Encoder, Loss
+
+
+class SupervisedConfig(BaseModel):
+    """Settings of fine-tuning.
+
+    pooling: "cls" and "mean" are the paper's read-outs; "cls+mean" joins both, and beat
+    either alone in frozen trials. Without [CLS] all mean "mean".
+    class_weights: "balanced" weighs a class by its inverse frequency.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["supervised"] = "supervised"
+    task: Literal["classification", "regression", "multilabel"] = "classification"
+    outputs: int = Field(default=2, gt=0)
+    pooling: Pooling = "cls+mean"
+    class_weights: Literal["off", "balanced"] = "off"
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    head_dropout: float = Field(default=0.0, ge=0, lt=1)
+    freeze: bool = False
+    conditions: int = Field(default=0, ge=0)
+
+
+class Supervised(nn.Module):
+    """Cross-entropy, binary cross-entropy a label, or squared error on standardised targets.
+
+    `target` of the batch: class numbers (batch,), or float (batch, outputs). `balance`
+    holds the class weights (outputs,), 1 where unused.
+    """
+
+    needs_random_batches = False
+    target: Literal["none", "required"] = "required"
+    carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # noqa: RUF012  # never changed
+    balance: Tensor
+
+    def __init__(self, encoder: Encoder, config: SupervisedConfig, balance: Tensor) -> None:
+        super().__init__()
+        self.encoder, self.config = encoder, config
+        inputs = pooled_width(encoder, config.pooling) + config.conditions
+        self.head = LinearHead(inputs, config.outputs, config.head_dropout)
+        self.register_buffer("balance", balance, persistent=False)
+        if config.freeze:
+            encoder.requires_grad_(False)  # type: ignore[attr-defined]
+
+    def predict(self, batch: Batch) -> Float[Tensor, "batch outputs"]:
+        """Return logits, or standardised values of a regression."""
+        vector = pooled(self.encoder(batch.inputs), self.config.pooling)
+        if batch.condition is not None and self.config.conditions:
+            vector = torch.cat([vector, batch.condition.to(vector.dtype)], dim=-1)
+        predicted: Tensor = self.head(vector)
+        return predicted.float()
+
+    def forward(self, batch: Batch, rng: torch.Generator) -> Loss:
+        """Return the loss of one labelled batch; draws nothing from `rng`."""
+        if batch.target is None:
+            raise ValueError("supervised training needs a batch with a target; got none")
+        predicted, config = self.predict(batch), self.config
+        if config.task == "classification":
+            each = F.cross_entropy(
+                predicted,
+                batch.target,
+                weight=self.balance,
+                reduction="none",
+                label_smoothing=config.label_smoothing,
+            )
+            weight = self.balance[batch.target]
+        else:
+            loss = F.mse_loss if config.task == "regression" else F.binary_cross_entropy_with_logits
+            each = loss(predicted, batch.target.float(), reduction="none").mean(-1)
+            weight = torch.ones_like(each)
+        count = weight.sum()
+        return Loss(each.sum() / count.clamp(min=1e-9), count)
+
+    def train(self, mode: bool = True) -> Supervised:
+        """Keep a frozen encoder in eval mode: frozen means no dropout and no statistics."""
+        super().train(mode)
+        if self.config.freeze:
+            self.encoder.train(False)  # type: ignore[attr-defined]
+        return self
+
+    def after_step(self, carry: Mapping[str, Tensor], progress: float) -> None:
+        """Nothing to update."""
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """The encoder and the head survive."""
+        return {"encoder": self.encoder, "head": self.head}  # type: ignore[dict-item]

@@ -1,0 +1,69 @@
+"""Recipes by name, and how the data completes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from caesura.data.schema import Schema
+from caesura.errors import RecipeError
+from caesura.recipes import romae
+from caesura.recipes.schema import Recipe, read_recipe
+
+PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
+    "romae": romae.recipe,
+    "romae-tiny": lambda: romae.paper_recipe("tiny"),
+    "romae-small": lambda: romae.paper_recipe("small"),
+    "romae-base": lambda: romae.paper_recipe("base"),
+}
+
+
+def find_recipe(name: str) -> dict[str, Any]:
+    """Return the tree of a preset or of a TOML file."""
+    if name in PRESETS:
+        return PRESETS[name]()
+    if name.endswith(".toml"):
+        return read_recipe(Path(name))
+    raise RecipeError(
+        f"unknown recipe {name!r}; known: {', '.join(PRESETS)}, or the path of a .toml file"
+    )
+
+
+def completed(recipe: Recipe, schema: Schema) -> Recipe:
+    """Fill in what follows from the data, wherever the recipe does not set it.
+
+    A channel embedding beside the channel axis is on by default: in trials the interpolation
+    error was .407 with both, .440 and .680 with either alone (docs/log.md).
+    """
+    channels = len(schema.channels) if schema.position_axes > 1 else 0
+    shape = {
+        "position_axes": schema.position_axes,
+        "values_per_token": len(schema.value_names),
+        "channels": channels,
+    }
+    flags = {"missing_flags": len(schema.value_names) > 1}
+    encoder = _filled(recipe.encoder, shape | flags)
+    reads = {name: getattr(encoder, name) for name in shape}
+    stages = []
+    for stage in recipe.stages:
+        decoder = stage.decoder
+        if decoder is not None:
+            decoder = _filled(decoder, reads | {"encoder_width": encoder.width})  # type: ignore[attr-defined]
+        stages.append(stage.model_copy(update={"decoder": decoder}))
+    data = recipe.data.model_copy(
+        update={
+            "time_unit": schema.time_unit,
+            "tokens": "observation" if schema.per_observation else "step",
+        }
+    )
+    return recipe.model_copy(update={"encoder": encoder, "stages": tuple(stages), "data": data})
+
+
+def _filled(config: BaseModel, values: dict[str, Any]) -> BaseModel:
+    """Set the fields that the user left alone, as far as the config has them."""
+    own = type(config).model_fields
+    changed = {k: v for k, v in values.items() if k in own and k not in config.model_fields_set}
+    return config.model_copy(update=changed)

@@ -1,0 +1,172 @@
+"""The recipe: a typed, strict description of a run, in and out of TOML."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+)
+
+from caesura.data.config import DataConfig
+from caesura.errors import RecipeError
+from caesura.recipes.tables import DECODERS, ENCODERS, OBJECTIVES, lookup
+from caesura.training.config import TrainingConfig
+
+
+class Stage(BaseModel):
+    """One training: an objective, with the decoder it needs, if any.
+
+    `start_from` names a run whose parts this stage starts from (fine-tuning, distillation,
+    a second stage are one mechanism).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    objective: SerializeAsAny[BaseModel]
+    decoder: SerializeAsAny[BaseModel] | None = None
+    start_from: str = ""
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _objective(cls, value: object) -> object:
+        return _typed(value, OBJECTIVES, "objective")
+
+    @field_validator("decoder", mode="before")
+    @classmethod
+    def _decoder(cls, value: object) -> object:
+        return _typed(value, DECODERS, "decoder")
+
+
+class Recipe(BaseModel):
+    """Data, encoder, stages and training; unknown keys are errors that list the known ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "custom"
+    seed: int = Field(default=0, ge=0)
+    data: DataConfig = DataConfig()
+    encoder: SerializeAsAny[BaseModel]
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    training: TrainingConfig = TrainingConfig()
+
+    @field_validator("encoder", mode="before")
+    @classmethod
+    def _encoder(cls, value: object) -> object:
+        return _typed(value, ENCODERS, "encoder")
+
+
+def _typed(value: object, table: Any, kind: str) -> object:
+    """Turn a table with a `type` key into the configuration class of that name."""
+    if not isinstance(value, Mapping):
+        return value
+    if "type" not in value:
+        raise RecipeError(f"{kind} needs a type; known: {', '.join(sorted(table))}")
+    _, config = lookup(table, kind, value["type"])
+    try:
+        return config.model_validate(value)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, config, kind)) from None
+
+
+def make_recipe(tree: Mapping[str, Any]) -> Recipe:
+    """Validate a nested mapping; every fault is one line of a RecipeError."""
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, Recipe, "recipe")) from None
+
+
+def _explain(error: ValidationError, model: type[BaseModel], place: str) -> str:
+    lines = []
+    for fault in error.errors():
+        path = ".".join([place, *(str(part) for part in fault["loc"])])
+        if fault["type"] == "extra_forbidden":
+            known = ", ".join(sorted(_fields_at(model, fault["loc"][:-1])))
+            lines.append(f"unknown key {path}; known there: {known}")
+        else:
+            lines.append(f"{path}: {fault['msg']} (got {fault['input']!r})")
+    return "; ".join(lines)
+
+
+def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """Return the keys of the nested model at a path of field names."""
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        inner = model.model_fields[part].annotation
+        nested = [inner, *getattr(inner, "__args__", ())]
+        model = next(one for one in nested if isinstance(one, type) and issubclass(one, BaseModel))
+    return list(model.model_fields)
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """Read a TOML file as a tree; a damaged one is a RecipeError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"no recipe at {path}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not valid TOML: {error}") from None
+
+
+def to_toml(recipe: Recipe) -> str:
+    """Write a recipe; `make_recipe` of the parsed text gives the same recipe."""
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `tree` with nested `changes` laid over it; lists are changed by position."""
+    result = dict(tree)
+    for key, value in changes.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if _both_maps(old, value) else value
+    return result
+
+
+def _both_maps(old: object, new: object) -> bool:
+    return isinstance(old, Mapping) and isinstance(new, Mapping)
+
+
+def assign(tree: Mapping[str, Any], assignment: str) -> dict[str, Any]:
+    """Return `tree` with one `path=value` of the command line carried out.
+
+    Numbers in the path index lists; the value is read as JSON, else as text.
+    """
+    path, equals, text = assignment.partition("=")
+    if not equals or not path:
+        raise RecipeError(f"--set {assignment!r} is not path=value, e.g. training.lr=1e-3")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    root = json.loads(json.dumps(tree))
+    place: Any = root
+    keys = path.split(".")
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        if isinstance(place, list):
+            if not key.isdigit() or int(key) >= len(place):
+                raise RecipeError(f"--set {path}: {key!r} is not one of 0..{len(place) - 1}")
+            index: Any = int(key)
+        else:
+            index = key
+            if not last:
+                place.setdefault(key, {})
+        if last:
+            place[index] = value
+        else:
+            place = place[index]
+            if not isinstance(place, dict | list):
+                raise RecipeError(f"--set {path}: {key!r} holds a value, not a table")
+    return root  # type: ignore[no-any-return]

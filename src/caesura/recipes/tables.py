@@ -1,0 +1,33 @@
+"""Names to classes: adding a method is one file and one row here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from caesura.decoders.point_transformer import PointDecoder, PointDecoderConfig
+from caesura.encoders.point_transformer import PointTransformer, PointTransformerConfig
+from caesura.errors import RecipeError
+from caesura.objectives.masked_tokens import MaskedTokens, MaskedTokensConfig
+from caesura.objectives.supervised import Supervised, SupervisedConfig
+
+ENCODERS: dict[str, tuple[type[Any], type[BaseModel]]] = {
+    "point_transformer": (PointTransformer, PointTransformerConfig),
+}
+DECODERS: dict[str, tuple[type[Any], type[BaseModel]]] = {
+    "point_transformer": (PointDecoder, PointDecoderConfig),
+}
+OBJECTIVES: dict[str, tuple[type[Any], type[BaseModel]]] = {
+    "masked_tokens": (MaskedTokens, MaskedTokensConfig),
+    "supervised": (Supervised, SupervisedConfig),
+}
+
+
+def lookup(
+    table: dict[str, tuple[type[Any], type[BaseModel]]], kind: str, name: str
+) -> tuple[type[Any], type[BaseModel]]:
+    """Return (class, config class) of a name, or a RecipeError that lists the known ones."""
+    if name not in table:
+        raise RecipeError(f"unknown {kind} {name!r}; known: {', '.join(sorted(table))}")
+    return table[name]

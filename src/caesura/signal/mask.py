@@ -1,0 +1,70 @@
+"""Which tokens to hide: exact counts a row at any padding, by sorts, without Python loops.
+
+RoMAE hides ceil(ratio x tokens) of a row, uniformly (its sec. 3.1 and code). Here at least
+one real token stays visible, and counts differ by row as lengths do.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from caesura.signal.noise import keyed_uniform
+from caesura.types import Tokens
+
+MaskKind = Literal["uniform", "block", "channel"]
+
+
+def hidden_counts(valid: Bool[Tensor, "batch tokens"], ratio: float) -> Int64[Tensor, " batch"]:
+    """Return how many tokens of each row to hide: ceil(ratio x real), one left at least."""
+    real = valid.sum(1)
+    # the small term keeps ceil(0.6 * 75) at 45 where floating point gives 45.000001
+    wanted = (real * ratio - 1e-6).ceil().long()
+    return torch.minimum(wanted, (real - 1).clamp(min=0))
+
+
+def hide_smallest(
+    score: Float[Tensor, "batch tokens"], valid: Bool[Tensor, "batch tokens"], ratio: float
+) -> Bool[Tensor, "batch tokens"]:
+    """Hide the real tokens with the smallest scores, the exact count of each row."""
+    ordered = score.masked_fill(~valid, torch.inf).argsort(dim=1, stable=True)
+    place = torch.empty_like(ordered)
+    steps = torch.arange(score.shape[1], device=score.device).expand_as(ordered)
+    place.scatter_(1, ordered, steps)
+    return (place < hidden_counts(valid, ratio)[:, None]) & valid
+
+
+def draw_mask(
+    tokens: Tokens, index: Int64[Tensor, " batch"], rng: torch.Generator, ratio: float, kind: MaskKind
+) -> Bool[Tensor, "batch tokens"]:
+    """Return True on the tokens to hide, keyed by series (`signal.noise`).
+
+    "uniform": any tokens. "block": those nearest in time to a random moment of the row, a
+    gap. "channel": whole channels (the last position axis), the last one hidden in part.
+    """
+    noise = keyed_uniform(rng, index, tokens.valid.shape[1]).to(tokens.values.device)
+    if kind == "uniform":
+        return hide_smallest(noise, tokens.valid, ratio)
+    if kind == "block":
+        time = tokens.positions[..., 0]
+        first = time.masked_fill(~tokens.valid, torch.inf).amin(1, keepdim=True)
+        last = time.masked_fill(~tokens.valid, -torch.inf).amax(1, keepdim=True)
+        moment = first + noise[:, :1] * (last - first)
+        return hide_smallest((time - moment).abs(), tokens.valid, ratio)
+    channel = tokens.positions[..., -1].round().long().clamp(min=0)
+    most = int(channel.max()) + 1
+    order = keyed_uniform(rng, index, most).to(tokens.values.device)
+    # channels in random order; within one, tokens in random order
+    return hide_smallest(order.gather(1, channel) + noise * 2.0**-20, tokens.valid, ratio)
+
+
+def keep_indices(
+    kept: Bool[Tensor, "batch tokens"],
+) -> tuple[Int64[Tensor, "batch most"], Bool[Tensor, "batch most"]]:
+    """Return the places of the kept tokens of each row, in order, padded to the most kept."""
+    most = max(int(kept.sum(1).max()), 1)
+    index = (~kept).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]
+    return index, kept.gather(1, index)
