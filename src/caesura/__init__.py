@@ -1,3 +1,36 @@
-"""Self-supervised learning on irregular, multivariate and unequal-length time series."""
+"""Self-supervised learning on irregular, multivariate and unequal-length time series.
+
+Names load when they are first used, so that `import caesura` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "pretrain": "caesura.workflow",
+    "finetune": "caesura.workflow",
+    "load": "caesura.run",
+    "Run": "caesura.run",
+    "PretrainedFeatures": "caesura.estimators.features",
+}
+
+__all__ = ["PretrainedFeatures", "Run", "__version__", "finetune", "load", "pretrain"]
+
+if TYPE_CHECKING:
+    from caesura.estimators.features import PretrainedFeatures
+    from caesura.run import Run, load
+    from caesura.workflow import finetune, pretrain
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'caesura' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -65,13 +65,23 @@ def _condition(store: RaggedStore, schema: Schema) -> NDArray[np.float32] | None
     return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
 
 
+def window_origins(tokens: TokenStore, windows: Windows) -> NDArray[np.float64]:
+    """Return the time each window counts from: its first observation's.
+
+    A window at the head of a series counts from the origin of the series, also where
+    observations before its first one have been hidden.
+    """
+    at_head = windows.start == tokens.offsets[windows.series]
+    return np.where(at_head, 0.0, tokens.times[windows.start])
+
+
 def collate(tokens: TokenStore, windows: Windows, target: torch.Tensor | None = None) -> Batch:
     """Gather windows into one padded batch; `target` has a row for each series of the store."""
     longest = int(windows.lengths.max())
     place = np.arange(longest)
     valid = place < windows.lengths[:, None]
     rows = np.where(valid, windows.start[:, None] + place, windows.start[:, None])
-    times = tokens.times[rows] - tokens.times[windows.start][:, None]
+    times = tokens.times[rows] - window_origins(tokens, windows)[:, None]
     axes = [times] if tokens.channel is None else [times, tokens.channel[rows]]
     real = valid[..., None]
     index = torch.from_numpy(windows.series)

@@ -51,6 +51,15 @@ class Schema(BaseModel):
         """Time, and the channel where there is more than one."""
         return 2 if len(self.channels) > 1 else 1
 
+    @property
+    def variables(self) -> list[str]:
+        """Name of each (channel, value) pair, as queries and reports show it."""
+        if len(self.value_names) == 1:
+            return [name or self.value_names[0] for name in self.channels]
+        if self.channels == ("",):
+            return list(self.value_names)
+        return [f"{c}:{v}" for c in self.channels for v in self.value_names]
+
     def channel_codes(self, store: RaggedStore) -> NDArray[np.int32]:
         """Return this schema's number of each observation's channel, or raise a DataError.
 

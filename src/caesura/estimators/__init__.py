@@ -1,0 +1,1 @@
+"""Facades in the shape of scikit-learn and aeon."""

@@ -67,3 +67,20 @@ def _filled(config: BaseModel, values: dict[str, Any]) -> BaseModel:
     own = type(config).model_fields
     changed = {k: v for k, v in values.items() if k in own and k not in config.model_fields_set}
     return config.model_copy(update=changed)
+
+
+def finetune_recipe(pretrained: Recipe, start_from: str) -> dict[str, Any]:
+    """Return the recipe of a fine-tuning that starts from a run; lr 5e-4 by trials (log.md)."""
+    tree = pretrained.model_dump(mode="json", exclude_none=True)
+    tree["name"] = f"{pretrained.name.removesuffix('-finetuned')}-finetuned"
+    tree["stages"] = [{"objective": {"type": "supervised"}, "start_from": start_from}]
+    kept = {k: tree["training"][k] for k in ("max_tokens", "precision", "threads")}
+    tree["training"] = {
+        "epochs": 20,
+        "patience": 8,
+        "lr": 5e-4,
+        "batch_tokens": 8192,
+        "weight_decay": 0.05,
+        **kept,
+    }
+    return tree

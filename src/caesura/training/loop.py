@@ -118,7 +118,6 @@ class Trainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         self.fabric = launch(config)
-        torch.manual_seed(seed + self.fabric.global_rank)  # dropout's generator alone
         self.model: Any = self.fabric.setup_module(_Wrapped(objective))  # type: ignore[arg-type]
         fused = config.strategy != "fsdp"  # sharded tensors have no fused kernel on a CPU
         optimizer = adamw(self.model, config.lr, config.weight_decay, config.betas, fused)
@@ -129,9 +128,17 @@ class Trainer:
         self.every = config.evaluate_every or self._default_interval()
 
     def fit(self, resume: bool = False) -> TrainingState:
-        """Train, leave the best weights by validation loss in the objective, and report."""
-        if resume:
-            training_state.restore(self)
+        """Train, leave the best weights by validation loss in the objective, and report.
+
+        Torch's own generator, which dropout uses, is seeded here and put back after.
+        """
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed + self.fabric.global_rank)
+            if resume:
+                training_state.restore(self)
+            return self._fit()
+
+    def _fit(self) -> TrainingState:
         begun = time.monotonic() - self.state.seconds
         with fast_float32(), Interrupt() as interrupt:
             while not self.state.finished:

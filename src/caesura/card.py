@@ -1,0 +1,54 @@
+"""The model card of a run folder: what it is, what it was trained on, how to use it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from caesura.run import Run
+
+
+def model_card(run: Run) -> str:
+    """Return a Markdown page made from the run's own recipe, schema and figures."""
+    schema, recipe = run.schema, run.recipe
+    parameters = {
+        name: sum(p.numel() for p in part.parameters()) for name, part in run.parts.items()
+    }
+    unit = "s" if schema.time_kind == "timestamp" else f"of column `{schema.columns.time}`"
+    lines = [
+        f"# caesura run: {recipe.name}",
+        "",
+        f"- parts: {', '.join(f'{n} ({c:,} parameters)' for n, c in parameters.items())}",
+        f"- data: `{recipe.data.path or 'given in memory'}`",
+        f"- channels: {', '.join(schema.variables[:40])}",
+        f"- one rotary unit of time: {schema.time_unit:g} {unit}",
+        f"- seed: {recipe.seed}; `recipe.toml` repeats this run",
+    ]
+    if schema.target is not None:
+        target = schema.target
+        lines.append(f"- predicts: {', '.join(target.names)} ({target.task})")
+    lines += ["", "## Figures", "", "| figure | value |", "|---|---|"]
+    lines += [f"| {name} | {_shown(value)} |" for name, value in run.metrics.items()]
+    if run.coverage:
+        lines += ["", "## Coverage of 90 % intervals, on held-out series", ""]
+        lines += ["| channel | values | coverage |", "|---|---|---|"]
+        lines += [
+            f"| {row['channel']} | {row['values']} | {row['coverage']:.3f} |"
+            for row in run.coverage
+        ]
+    lines += ["", "## Use", "", "```bash", *_commands(run), "```", ""]
+    return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _commands(run: Run) -> list[str]:
+    if "head" in run.parts:
+        return ["caesura predict . --data new.parquet -o predictions.parquet"]
+    return [
+        "caesura embed . --data new.parquet -o embedding.parquet",
+        "caesura interpolate . --data new.parquet --at every:1 -o interpolated.parquet",
+        "caesura finetune . --labels labels.csv --out tuned",
+    ]

@@ -1,0 +1,168 @@
+"""Places to predict: read from a table, or laid out over the span of each series."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from caesura.data.columns import MICROSECONDS, numeric, time_values
+from caesura.data.labels import as_type_of
+from caesura.data.read import read_table
+from caesura.data.schema import Schema
+from caesura.data.store import RaggedStore
+from caesura.errors import DataError
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Places to predict: series number in a store, time since its origin, variable.
+
+    times: float64 in the table's unit (seconds for dates). variable: number of the
+    (channel, value) pair, `channel * values + value`.
+    """
+
+    series: NDArray[np.int64]
+    times: NDArray[np.float64]
+    variable: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+
+def read_queries(source: Any, store: RaggedStore, schema: Schema) -> tuple[Queries, pa.Table]:
+    """Read a table of (id, time[, channel]) under the data's column names; keep its order.
+
+    An unknown id or channel is a DataError: a query without an answer must not be lost.
+    Also returns the table, to which answers are added.
+    """
+    table = read_table(source)
+    columns = schema.columns
+    name = columns.channel or "channel"
+    several = len(schema.variables) > 1
+    for column in (columns.id, columns.time, *((name,) if several else ())):
+        if column not in table.column_names:
+            raise DataError(
+                f"query has no column {column!r}; columns: {', '.join(table.column_names)}. "
+                f"It needs {columns.id}, {columns.time}" + (f", {name}" if several else "")
+            )
+    series = pc.index_in(as_type_of(table[columns.id].combine_chunks(), store.ids), store.ids)
+    if series.null_count:
+        first = table[columns.id][int(np.flatnonzero(series.is_null())[0])].as_py()
+        raise DataError(
+            f"{series.null_count} queries ask for ids that are not in --data, first: {first!r}; "
+            "a series needs at least one observation to be interpolated"
+        )
+    number = series.to_numpy(zero_copy_only=False).astype(np.int64)
+    times, kind, _ = time_values(table, columns.time)
+    if kind != schema.time_kind:
+        raise DataError(f"query times are {kind}s, the data's {schema.time_kind}s")
+    variable = _variables(table, name, schema) if several else np.zeros(len(number), np.int64)
+    return Queries(number, since_origin(times, store, number), variable), table
+
+
+def since_origin(
+    times: NDArray[Any], store: RaggedStore, series: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return absolute times as time since each series' origin."""
+    since = times - store.origins[series]  # int64 before any float, for dates
+    return since / MICROSECONDS if store.time_kind == "timestamp" else since.astype(np.float64)
+
+
+def _variables(table: pa.Table, name: str, schema: Schema) -> NDArray[np.int64]:
+    asked = table[name].combine_chunks()
+    if pa.types.is_dictionary(asked.type):
+        asked = asked.dictionary_decode()
+    found = pc.index_in(asked.cast(pa.string()), pa.array(schema.variables, pa.string()))
+    if found.null_count:
+        first = asked[int(np.flatnonzero(found.is_null())[0])].as_py()
+        raise DataError(
+            f"query asks for unknown channel {first!r}; the model knows "
+            f"{', '.join(map(repr, schema.variables[:20]))}"
+        )
+    return found.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def lay_out_queries(at: str, store: RaggedStore, schema: Schema) -> tuple[Queries, pa.Table]:
+    """Lay out `every:STEP` over each series' span, or the absolute times `t1,t2,...`.
+
+    Every channel is asked at every time. STEP is in the table's unit; for dates in seconds,
+    or with a unit: 30m, 2h, 1d. Also returns the table (id, time, channel) of the queries.
+    """
+    series, since = _every(at, store, schema) if at.startswith("every:") else _listed(at, store)
+    count = len(schema.variables)
+    queries = Queries(
+        np.repeat(series, count),
+        np.repeat(since, count),
+        np.tile(np.arange(count), len(series)),
+    )
+    columns = schema.columns
+    table = {
+        columns.id: store.ids.take(pa.array(queries.series)),
+        columns.time: absolute_times(store, queries),
+    }
+    if count > 1:
+        names = pa.array(schema.variables, pa.string())
+        table[columns.channel or "channel"] = names.take(pa.array(queries.variable))
+    return queries, pa.table(table)
+
+
+def absolute_times(store: RaggedStore, queries: Queries) -> pa.Array:
+    """Return the queries' times as the table has them: numbers, or timestamps with zone."""
+    origins = store.origins[queries.series]
+    if store.time_kind == "number":
+        return pa.array(origins + queries.times)
+    micro = origins + np.round(queries.times * MICROSECONDS).astype(np.int64)
+    return pa.array(micro).cast(pa.timestamp("us", tz=store.time_zone or None))
+
+
+def _every(
+    at: str, store: RaggedStore, schema: Schema
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    step = _duration(at.removeprefix("every:"), schema)
+    spans = store.times[store.offsets[1:] - 1]
+    counts = np.floor(spans / step + 1e-9).astype(np.int64) + 1
+    if counts.sum() * len(schema.variables) > 100_000_000:
+        raise DataError(
+            f"every:{step:g} asks for {counts.sum() * len(schema.variables):,} values; "
+            "take a larger step"
+        )
+    series = np.repeat(np.arange(len(store)), counts)
+    place = np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return series, place * step
+
+
+def _duration(text: str, schema: Schema) -> float:
+    match = re.fullmatch(r"([0-9.eE+-]+)([smhd]?)", text)
+    try:
+        step = float(match[1]) if match else 0.0
+    except ValueError:
+        step = 0.0
+    if not match or not step > 0 or not np.isfinite(step):
+        raise DataError(f"every:{text} is not a positive step; e.g. every:0.5, or every:1h for dates")
+    if match[2] and schema.time_kind != "timestamp":
+        raise DataError(f"every:{text} has a unit, but times are numbers; give a number")
+    return step * _SECONDS[match[2] or "s"]
+
+
+def _listed(at: str, store: RaggedStore) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    parts = [part.strip() for part in at.split(",") if part.strip()]
+    table = pa.table({"t": parts})
+    try:
+        if store.time_kind == "number":
+            times: NDArray[Any] = numeric(pa.table({"t": [float(p) for p in parts]}), "t")
+        else:
+            times, _, _ = time_values(table, "t")
+    except (ValueError, DataError) as error:
+        raise DataError(f"--at {at!r}: {error}; give every:STEP or times t1,t2,...") from None
+    if not parts:
+        raise DataError("--at is empty; give every:STEP or times t1,t2,...")
+    series = np.repeat(np.arange(len(store)), len(parts))
+    return series, since_origin(np.tile(times, len(store)), store, series)

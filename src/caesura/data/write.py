@@ -1,0 +1,39 @@
+"""Writes result tables, whole or not at all, in the kind that the file's name says."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+
+from caesura.errors import DataError
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write Parquet, CSV or Arrow by the suffix of `path`, atomically."""
+    suffix = path.suffix.lower()
+    if suffix not in (".parquet", ".csv", ".arrow"):
+        raise DataError(f"cannot write {path.name}; name a .parquet, .csv or .arrow file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        if suffix == ".parquet":
+            from pyarrow import parquet
+
+            parquet.write_table(table, temporary)
+        elif suffix == ".csv":
+            from pyarrow import csv
+
+            csv.write_csv(table, temporary)
+        else:
+            from pyarrow import feather
+
+            feather.write_feather(table, temporary)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,60 @@
+"""The run folder while it is being made: who may write into it, and what is there first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from caesura.data.schema import Schema
+from caesura.errors import CheckpointError, RecipeError
+from caesura.recipes.schema import Recipe, to_toml
+from caesura.training.checkpoint import read_json, write_text
+from caesura.training.state import CHECKPOINT
+
+WEIGHTS, RECIPE, SCHEMA, METRICS = "model.safetensors", "recipe.toml", "schema.json", "metrics.json"
+CALIBRATION, CARD = "calibration.json", "README.md"
+
+
+def check_free(folder: Path) -> None:
+    """Raise where a new run would write over something; nothing is ever overwritten."""
+    if folder.is_file():
+        raise RecipeError(f"{folder} is a file; --out names a folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        begun = (folder / CHECKPOINT).is_file() and not (folder / METRICS).is_file()
+        advice = "continue it with --resume" if begun else "choose another --out, or remove it"
+        raise RecipeError(f"{folder} is not empty; {advice}")
+
+
+def begin(folder: Path, recipe: Recipe, schema: Schema) -> None:
+    """Create the folder with the resolved recipe and the schema, which a resume reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / RECIPE, to_toml(recipe))
+    write_text(folder / SCHEMA, schema.model_dump_json(indent=2) + "\n")
+
+
+def finish(folder: Path) -> None:
+    """Remove the training state, which a whole run needs no more."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def is_whole(folder: Path) -> bool:
+    """Say whether a run was finished; its metrics are written last."""
+    return (folder / METRICS).is_file()
+
+
+def require_begun(folder: Path) -> None:
+    """Raise a CheckpointError where there is nothing to resume."""
+    if not (folder / RECIPE).is_file():
+        raise CheckpointError(f"nothing to resume in {folder}; start without --resume")
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Say whether training got as far as a first checkpoint."""
+    return (folder / CHECKPOINT).is_file()
+
+
+def read_schema(folder: Path) -> Schema:
+    """Read the schema of a run; a damaged one is a CheckpointError."""
+    try:
+        return Schema.model_validate(read_json(folder / SCHEMA))
+    except ValueError as error:
+        raise CheckpointError(f"{folder / SCHEMA} is not a schema: {error}") from None

@@ -1,0 +1,61 @@
+"""Builds modules from a recipe that is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from caesura.errors import RecipeError
+from caesura.objectives.supervised import Supervised, SupervisedConfig
+from caesura.recipes.schema import Recipe, Stage
+from caesura.recipes.tables import DECODERS, ENCODERS, OBJECTIVES, lookup
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw initial weights from a seed; torch's generator is as before outside the block."""
+    with torch.random.fork_rng():
+        torch.random.manual_seed(seed)
+        yield
+
+
+def build_encoder(recipe: Recipe, seed: int) -> nn.Module:
+    """Return a new encoder with weights drawn from `seed`."""
+    config: Any = recipe.encoder
+    make, _ = lookup(ENCODERS, "encoder", config.type)
+    with seeded(seed):
+        module: nn.Module = make(config)
+    return module
+
+
+def build_decoder(stage: Stage, seed: int) -> nn.Module:
+    """Return a new decoder; a stage without one is a RecipeError."""
+    config: Any = stage.decoder
+    if config is None:
+        raise RecipeError("this stage has no decoder; add stages.0.decoder with a type")
+    make, _ = lookup(DECODERS, "decoder", config.type)
+    with seeded(seed + 1):
+        module: nn.Module = make(config)
+    return module
+
+
+def build_objective(stage: Stage, encoder: nn.Module, seed: int) -> Any:
+    """Return the stage's objective around an encoder."""
+    config: Any = stage.objective
+    make, _ = lookup(OBJECTIVES, "objective", config.type)
+    if isinstance(config, SupervisedConfig):
+        raise RecipeError("a supervised stage needs labels; use `caesura finetune`")
+    return make(encoder, build_decoder(stage, seed), config)
+
+
+def build_supervised(
+    config: SupervisedConfig, encoder: nn.Module, balance: Tensor, seed: int
+) -> Supervised:
+    """Return a fine-tuning objective with a new head around an encoder."""
+    encoder_as_such: Any = encoder
+    with seeded(seed + 2):
+        return Supervised(encoder_as_such, config, balance)

@@ -1,0 +1,221 @@
+"""A run: a folder with weights, recipe, schema and figures, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from caesura.card import model_card
+from caesura.data.config import DataConfig
+from caesura.data.door import open_data
+from caesura.data.labels import Labels, read_labels
+from caesura.data.queries import Queries, lay_out_queries, read_queries
+from caesura.data.schema import Schema
+from caesura.data.store import RaggedStore
+from caesura.errors import CheckpointError, DataError
+from caesura.folder import CALIBRATION, CARD, METRICS, RECIPE, SCHEMA, WEIGHTS, read_schema
+from caesura.metrics.conformal import Conformal
+from caesura.nn.heads import LinearHead, Pooling, pooled_width
+from caesura.objectives.supervised import SupervisedConfig
+from caesura.recipes.build import build_decoder, build_encoder
+from caesura.recipes.schema import Recipe, make_recipe, read_recipe, to_toml
+from caesura.tasks.embed import embed
+from caesura.tasks.interpolate import interpolate
+from caesura.tasks.needs import Result
+from caesura.tasks.predict import predict
+from caesura.tasks.probe import probe
+from caesura.training.checkpoint import (
+    load_tensors,
+    read_json,
+    save_tensors,
+    with_prefix,
+    without_prefix,
+    write_json,
+    write_text,
+)
+
+Report = Callable[[int, int], None]
+
+
+def _quiet(done: int, total: int) -> None:
+    """Report progress to nobody."""
+
+
+@dataclass
+class Run:
+    """A trained model with all that is needed to use it.
+
+    Tables, frames, paths, arrays and lists of arrays are all data; where none is given, the
+    path that the run was trained on is read again.
+    """
+
+    recipe: Recipe
+    schema: Schema
+    parts: Mapping[str, nn.Module]
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Conformal | None = None
+    coverage: list[dict[str, Any]] = field(default_factory=list)
+    folder: Path | None = None
+
+    def open(self, data: Any = None) -> RaggedStore:
+        """Read data as this run's schema wants it."""
+        source = self.recipe.data.path if data is None else data
+        if isinstance(source, str) and not source:
+            raise DataError("this run was trained on data in memory; pass the data (--data PATH)")
+        tokens = "observation" if self.schema.per_observation else "step"
+        config = DataConfig(columns=self.schema.columns, tokens=tokens)  # type: ignore[arg-type]
+        return open_data(source, config)[0]
+
+    def embed(
+        self, data: Any = None, *, pooling: Pooling = "cls+mean", on_progress: Report = _quiet
+    ) -> NDArray[np.float32]:
+        """Return one vector a series, (series, dim), in the order of the data."""
+        return embed(self, self.open(data), pooling, on_progress)
+
+    def predict(self, data: Any = None) -> pa.Table:
+        """Return a table: id, prediction, and a probability column for each class."""
+        store = self.open(data)
+        return self.prediction_table(store, predict(self, store))
+
+    def prediction_table(self, store: RaggedStore, outputs: NDArray[np.float64]) -> pa.Table:
+        """Lay predictions out as a table."""
+        target = self.schema.target
+        if target is None:
+            raise CheckpointError("this run was not fine-tuned; `caesura finetune` it first")
+        columns: dict[str, Any] = {self.schema.columns.id: store.ids}
+        if target.task == "classification":
+            columns["prediction"] = [target.classes[i] for i in outputs.argmax(1)]
+        if target.task == "regression":
+            single = len(target.names) == 1
+            for name, values in zip(target.names, outputs.T, strict=True):
+                columns["prediction" if single else f"prediction_{name}"] = values
+        else:
+            for name, values in zip(target.classes, outputs.T, strict=True):
+                columns[f"p_{name}"] = values
+        return pa.table(columns)
+
+    def interpolate(
+        self,
+        data: Any,
+        query: Any,
+        *,
+        level: float = 0.9,
+        on_progress: Report = _quiet,
+    ) -> pa.Table:
+        """Return the queries with value, lower, upper and trust ("high" or "low").
+
+        query: a table with the data's id, time and channel columns, or "every:STEP" or
+        "t1,t2,...". Rows keep their order. See `tasks.interpolate`.
+        """
+        store = self.open(data)
+        textual = isinstance(query, str) and not Path(query).suffix[1:].isalpha()
+        read = lay_out_queries if textual else read_queries
+        queries, table = read(query, store, self.schema)
+        return self.answer(store, queries, table, level, on_progress)
+
+    def answer(
+        self,
+        store: RaggedStore,
+        queries: Queries,
+        table: pa.Table,
+        level: float = 0.9,
+        on_progress: Report = _quiet,
+    ) -> pa.Table:
+        """Add the answers to a table of queries."""
+        if self.calibration is None:
+            raise CheckpointError("this run has no calibration; pre-train it with a decoder")
+        found = interpolate(self, store, queries, self.calibration, level, on_progress)
+        added = {"value": found.value, "lower": found.lower, "upper": found.upper}
+        added["trust"] = np.where(found.trusted, "high", "low")
+        for name, values in added.items():
+            if name in table.column_names:  # the query may be a table of observations
+                table = table.drop_columns([name])
+            table = table.append_column(name, pa.array(values))
+        return table
+
+    def read_labels(
+        self, labels: Any, store: RaggedStore, target: tuple[str, ...] = (), task: str = ""
+    ) -> Labels:
+        """Join a label table to a store by this run's id column."""
+        return read_labels(labels, store, self.schema.columns.id, target, task)
+
+    def probe(
+        self, labels: Any, data: Any = None, *, target: tuple[str, ...] = (), folds: int = 5
+    ) -> Result:
+        """Score linear models on every layer and on controls (`tasks.probe`)."""
+        store = self.open(data)
+        return probe(self, store, self.read_labels(labels, store, target), num_folds=folds)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the run folder; `metrics.json` comes last and marks it as whole."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / RECIPE, to_toml(self.recipe))
+        write_text(folder / SCHEMA, self.schema.model_dump_json(indent=2) + "\n")
+        tensors: dict[str, Tensor] = {}
+        for name, part in self.parts.items():
+            tensors |= with_prefix(name, part.state_dict())
+        save_tensors(folder / WEIGHTS, tensors, {"parts": list(self.parts)})
+        if self.calibration is not None:
+            tree = {"conformal": self.calibration.to_json(), "coverage": self.coverage}
+            write_json(folder / CALIBRATION, tree)
+        write_text(folder / CARD, model_card(self))
+        write_json(folder / METRICS, dict(self.metrics))
+        self.folder = folder
+
+
+def load(folder: str | Path) -> Run:
+    """Load a run folder; one that is missing, half-written or damaged is a CheckpointError."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckpointError(f"no run folder at {folder}")
+    if not (folder / METRICS).is_file():
+        begun = (folder / RECIPE).is_file()
+        advice = "its training did not finish: continue it with --resume" if begun else "not a run"
+        raise CheckpointError(f"{folder} holds no {METRICS}; {advice}")
+    recipe = make_recipe(read_recipe(folder / RECIPE))
+    schema = read_schema(folder)
+    tensors, meta = load_tensors(folder / WEIGHTS)
+    parts = _parts(recipe, meta.get("parts", []))
+    for name, part in parts.items():
+        own = without_prefix(name, tensors)
+        try:
+            part.load_state_dict(own, strict=True)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{folder / WEIGHTS} does not fit the recipe: {error}"
+            ) from None
+        part.eval()
+    calibration, coverage = None, []
+    if (folder / CALIBRATION).is_file():
+        tree = read_json(folder / CALIBRATION)
+        calibration, coverage = Conformal.from_json(tree["conformal"]), tree["coverage"]
+    metrics = read_json(folder / METRICS)
+    return Run(recipe, schema, parts, metrics, calibration, coverage, folder)
+
+
+def _parts(recipe: Recipe, names: list[str]) -> dict[str, nn.Module]:
+    """Build the named parts, untrained, in the shape that the recipe describes."""
+    stage = recipe.stages[-1]
+    parts: dict[str, nn.Module] = {}
+    for name in names:
+        if name == "encoder":
+            parts[name] = build_encoder(recipe, recipe.seed)
+        elif name == "decoder":
+            parts[name] = build_decoder(stage, recipe.seed)
+        elif name == "head" and isinstance(stage.objective, SupervisedConfig):
+            config, encoder = stage.objective, build_encoder(recipe, recipe.seed)
+            width = pooled_width(encoder, config.pooling)  # type: ignore[arg-type]
+            parts[name] = LinearHead(
+                width + config.conditions, config.outputs, config.head_dropout
+            )
+        else:
+            raise CheckpointError(f"weights hold a part {name!r} that the recipe does not describe")
+    return parts

@@ -1,0 +1,45 @@
+"""What a representation must beat: plain statistics of each channel, and simple filling in."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caesura.data.store import RaggedStore
+
+STATISTICS = ("count", "mean", "last", "std", "min", "max")
+
+
+def channel_statistics(store: RaggedStore) -> NDArray[np.float64]:
+    """Return (series, channels x values x 6): count, mean, last, std, min, max; NaN if unseen.
+
+    Counts are log1p(count), so that a linear model reads them.
+    """
+    blocks = []
+    for channel in range(len(store.channels)):
+        for element in range(len(store.value_names)):
+            rows = (store.channel == channel) & store.observed[:, element]
+            blocks.append(_statistics(store, rows, store.values[:, element].astype(np.float64)))
+    features = np.concatenate(blocks, axis=1)
+    if store.static is not None:
+        features = np.concatenate([features, store.static], axis=1)
+    return features[:, np.isfinite(features).any(axis=0)]
+
+
+def _statistics(
+    store: RaggedStore, rows: NDArray[np.bool_], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    result = np.full((len(store), len(STATISTICS)), np.nan)
+    series, chosen = store.series[rows], values[rows]
+    present, starts, counts = np.unique(series, return_index=True, return_counts=True)
+    result[:, 0] = np.log1p(np.bincount(series, minlength=len(store)))
+    if not len(present):
+        return result
+    mean = np.add.reduceat(chosen, starts) / counts
+    square = np.add.reduceat(np.square(chosen - np.repeat(mean, counts)), starts) / counts
+    result[present, 1] = mean
+    result[present, 2] = chosen[starts + counts - 1]
+    result[present, 3] = np.sqrt(square)
+    result[present, 4] = np.minimum.reduceat(chosen, starts)
+    result[present, 5] = np.maximum.reduceat(chosen, starts)
+    return result

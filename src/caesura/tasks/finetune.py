@@ -1,0 +1,148 @@
+"""Fine-tuning: the pre-trained encoder, whole, with a new head, trained with labels."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from caesura.data.collate import TokenStore, tokenise_store
+from caesura.data.labels import Labels
+from caesura.data.schema import Schema, Target
+from caesura.data.store import RaggedStore
+from caesura.errors import RecipeError
+from caesura.metrics.classify import all_scores
+from caesura.objectives.supervised import SupervisedConfig
+from caesura.recipes.build import build_supervised
+from caesura.recipes.schema import Recipe
+from caesura.tasks.linear import folds
+from caesura.tasks.needs import Trained, need
+from caesura.tasks.predict import predict_tokens
+from caesura.training.loader import SeriesBatches
+from caesura.training.loop import Progress, Trainer
+
+log = logging.getLogger("caesura")
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """A fine-tuned run: complete recipe, schema with its target, parts, validation scores."""
+
+    recipe: Recipe
+    schema: Schema
+    parts: dict[str, nn.Module]
+    metrics: dict[str, float]
+
+
+def finetune(
+    run: Trained,
+    store: RaggedStore,
+    labels: Labels,
+    recipe: Recipe,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    from_scratch: bool = False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Finetuned:
+    """Train a head, and the encoder unless frozen, on the labelled series of a store.
+
+    A fifth of the labelled groups validates: it chooses the weights and stops the training.
+    `from_scratch` starts from the same architecture untrained, the control.
+    """
+    labelled = store.take(labels.series)
+    cuts = folds(labels, labelled.group_codes, 5, recipe.seed)
+    train, validation = cuts[0]
+    target = _fitted_target(labels, train)
+    config = _settings(recipe, target, run.schema)
+    encoder = copy.deepcopy(need(run, "encoder")).requires_grad_(True)
+    if from_scratch:
+        from caesura.tasks.random_twin import random_twin
+
+        encoder = random_twin(run, recipe.seed).parts["encoder"]
+    elif dropped := [name for name in run.parts if name not in ("encoder", "head")]:
+        log.info("carried: encoder, whole; not carried: %s", ", ".join(dropped))
+    balance = _class_weights(config, labels.values[train])
+    objective = build_supervised(config, encoder, balance, recipe.seed)
+    tokens = tokenise_store(labelled, run.schema)
+    values = torch.from_numpy(_encoded(labels.values, target))
+    settings = recipe.training
+    source = SeriesBatches(
+        tokens,
+        train,
+        validation,
+        batch_tokens=settings.batch_tokens,
+        max_tokens=settings.max_tokens,
+        seed=recipe.seed,
+        target=values,
+    )
+    trainer = Trainer(
+        objective, source, settings, recipe.seed, folder=folder, on_progress=on_progress
+    )
+    state = trainer.fit(resume=resume)
+    parts: dict[str, nn.Module] = {**objective.parts()}
+    stage = recipe.stages[0].model_copy(update={"objective": config})
+    whole = recipe.model_copy(update={"stages": (stage,), "encoder": run.recipe.encoder})
+    schema = run.schema.model_copy(update={"target": target})
+    metrics = _validation_scores(Finetuned(whole, schema, parts, {}), tokens, labels, validation)
+    metrics |= {"steps": state.step, "best_step": state.best_step, "seconds": state.seconds}
+    metrics |= {"train_series": len(train), "validation_series": len(validation)}
+    return Finetuned(whole, schema, parts, metrics)
+
+
+def _settings(recipe: Recipe, target: Target, schema: Schema) -> SupervisedConfig:
+    config = recipe.stages[0].objective
+    if not isinstance(config, SupervisedConfig):
+        raise RecipeError("fine-tuning needs a recipe whose objective is 'supervised'")
+    outputs = len(target.classes) or len(target.names)
+    return config.model_copy(
+        update={
+            "task": target.task,
+            "outputs": outputs,
+            "conditions": len(schema.static_names),
+        }
+    )
+
+
+def _fitted_target(labels: Labels, train: NDArray[np.int64]) -> Target:
+    """Standardise regression targets on training rows; without, training mostly finds the mean."""
+    if labels.target.task != "regression":
+        return labels.target
+    seen = labels.values[train]
+    spread = seen.std(0)
+    return labels.target.model_copy(
+        update={
+            "centers": tuple(seen.mean(0).tolist()),
+            "scales": tuple(np.where(spread > 0, spread, 1.0).tolist()),
+        }
+    )
+
+
+def _encoded(values: NDArray[Any], target: Target) -> NDArray[Any]:
+    if target.task != "regression":
+        return values
+    return ((values - np.array(target.centers)) / np.array(target.scales)).astype(np.float32)
+
+
+def _class_weights(config: SupervisedConfig, values: NDArray[Any]) -> torch.Tensor:
+    if config.class_weights == "off" or config.task != "classification":
+        return torch.ones(config.outputs)
+    counts = np.bincount(values, minlength=config.outputs)
+    weights = len(values) / (config.outputs * np.maximum(counts, 1))
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def _validation_scores(
+    tuned: Finetuned, tokens: TokenStore, labels: Labels, validation: NDArray[np.int64]
+) -> dict[str, float]:
+    predicted = predict_tokens(tuned, tokens)[validation]
+    scores = all_scores(labels.target.task, labels.values[validation], predicted)
+    return {f"validation {name}": value for name, value in scores.items()}

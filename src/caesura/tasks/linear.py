@@ -1,0 +1,90 @@
+"""The linear models of probes and controls, from scikit-learn."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caesura.data.labels import Labels
+from caesura.errors import DataError
+from caesura.metrics.classify import Task
+
+STRENGTHS = np.logspace(-4, 2, 7)
+"""Regularisation strengths to choose from by inner folds: C of the logistic regression."""
+
+
+def linear_model(task: Task, seed: int) -> Any:
+    """Return impute-by-median, standardise, and a linear model with strength by inner folds."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+    from sklearn.multioutput import MultiOutputClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    final: Any
+    if task == "regression":
+        final = RidgeCV(alphas=np.logspace(-2, 5, 15))
+    else:
+        final = LogisticRegressionCV(
+            Cs=STRENGTHS,
+            cv=3,
+            scoring="neg_log_loss",
+            max_iter=1000,
+            l1_ratios=(0,),
+            use_legacy_attributes=False,
+            random_state=seed,
+        )
+        if task == "multilabel":
+            final = MultiOutputClassifier(final)
+    return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), final)
+
+
+def fit_and_predict(
+    model: Any, task: Task, x: NDArray[Any], y: NDArray[Any], x_new: NDArray[Any], classes: int
+) -> NDArray[np.float64]:
+    """Fit and return probabilities (cases, classes or labels) or values (cases, targets)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # non-convergence of the weakest strengths
+        model.fit(x, y)
+        if task == "regression":
+            return np.asarray(model.predict(x_new)).reshape(len(x_new), -1)
+        found = model.predict_proba(x_new)
+    if task == "multilabel":
+        return np.stack([one[:, -1] for one in found], axis=1)
+    full = np.zeros((len(x_new), classes))
+    full[:, model.classes_] = found  # a fold may lack a class
+    return full
+
+
+def folds(
+    labels: Labels, groups: NDArray[np.int64], count: int, seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Return (train, test) case numbers of grouped folds, stratified where there are classes.
+
+    Too few cases or groups, or a class with fewer members than folds, is a DataError.
+    """
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    cases = len(labels.series)
+    distinct = len(np.unique(groups))
+    if distinct < count:
+        raise DataError(
+            f"{cases} labelled series in {distinct} groups; {count} folds need at least "
+            f"{count} groups. Give more labels or --folds {max(distinct, 2)}"
+        )
+    zeros = np.zeros((cases, 1))
+    if labels.target.task != "classification":
+        splitter = GroupKFold(count, shuffle=True, random_state=seed)
+        return list(splitter.split(zeros, None, groups))
+    smallest = int(np.bincount(labels.values).min())
+    if smallest < count:
+        name = labels.target.classes[int(np.bincount(labels.values).argmin())]
+        raise DataError(
+            f"class {name!r} has {smallest} labelled series; {count} folds need at least "
+            f"{count} of each. Join or drop the class, or pass --folds {max(smallest, 2)}"
+        )
+    stratified = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    return list(stratified.split(zeros, labels.values, groups))

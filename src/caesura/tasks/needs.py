@@ -1,0 +1,62 @@
+"""What a task asks of a run, and how a missing part is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from caesura.data.schema import Schema
+from caesura.errors import CheckpointError
+from caesura.recipes.schema import Recipe
+from caesura.training.precision import fast_float32
+
+MADE_BY = {
+    "encoder": "`caesura pretrain`",
+    "decoder": "`caesura pretrain` with a masked objective",
+    "head": "`caesura finetune`",
+}
+
+
+class Trained(Protocol):
+    """The view of a run that tasks have."""
+
+    recipe: Recipe
+    schema: Schema
+    parts: Mapping[str, nn.Module]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a task found: single figures, and tables as lists of rows."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+def need(run: Trained, name: str) -> Any:
+    """Return a part of the run, or a CheckpointError that names the stage that makes it."""
+    if name not in run.parts:
+        raise CheckpointError(
+            f"this run has no {name} (parts: {', '.join(run.parts)}); "
+            f"one is made by {MADE_BY.get(name, 'another stage')}"
+        )
+    return run.parts[name]
+
+
+@contextmanager
+def inference(*modules: nn.Module) -> Iterator[None]:
+    """Evaluate modules without gradients, with fast exact products; restore their mode."""
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        with torch.inference_mode(), fast_float32():
+            yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.train(mode)

@@ -1,0 +1,60 @@
+"""Predictions of a fine-tuned run: probabilities of classes, or values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from caesura.data.collate import TokenStore, tokenise_store
+from caesura.data.store import RaggedStore
+from caesura.errors import CheckpointError
+from caesura.nn.heads import pooled
+from caesura.objectives.supervised import SupervisedConfig
+from caesura.tasks.needs import Trained, inference, need
+from caesura.training.loader import sequential_batches
+
+
+def predict(run: Trained, store: RaggedStore) -> NDArray[np.float64]:
+    """Return probabilities (series, classes or labels), or values (series, targets).
+
+    A series longer than the token limit is cut into windows; their outputs are averaged.
+    """
+    need(run, "head")
+    return predict_tokens(run, tokenise_store(store, run.schema))
+
+
+def predict_tokens(run: Trained, tokens: TokenStore) -> NDArray[np.float64]:
+    """Predict for an already tokenised store."""
+    encoder, head = need(run, "encoder"), need(run, "head")
+    config = run.recipe.stages[-1].objective
+    target = run.schema.target
+    if not isinstance(config, SupervisedConfig) or target is None:
+        raise CheckpointError("this run was not fine-tuned; `caesura finetune` it first")
+    total = np.zeros((len(tokens), config.outputs))
+    weights = np.zeros(len(tokens))
+    limit = run.recipe.training.max_tokens
+    device = next(encoder.parameters()).device
+    with inference(encoder, head):
+        for windows, cpu_batch in sequential_batches(
+            tokens, np.arange(len(tokens)), batch_tokens=16_384, max_tokens=limit
+        ):
+            batch = cpu_batch.to(device)
+            vector = pooled(encoder(batch.inputs), config.pooling)
+            if batch.condition is not None and config.conditions:
+                vector = torch.cat([vector, batch.condition], dim=-1)
+            out = head(vector).double().cpu().numpy()
+            np.add.at(total, windows.series, out * windows.lengths[:, None])
+            np.add.at(weights, windows.series, windows.lengths)
+    return _outputs(total / weights[:, None], target)
+
+
+def _outputs(logits: NDArray[np.float64], target: Any) -> NDArray[np.float64]:
+    if target.task == "classification":
+        shifted = np.exp(logits - logits.max(1, keepdims=True))
+        return np.asarray(shifted / shifted.sum(1, keepdims=True))
+    if target.task == "multilabel":
+        return np.asarray(1 / (1 + np.exp(-np.clip(logits, -60, 60))))
+    return np.asarray(logits * np.array(target.scales) + np.array(target.centers))

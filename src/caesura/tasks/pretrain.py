@@ -1,0 +1,131 @@
+"""Pre-training: from data and a recipe to an encoder, a decoder and calibrated intervals."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from caesura.data.collate import tokenise_store
+from caesura.data.config import DataConfig
+from caesura.data.labels import Labels
+from caesura.data.schema import Schema, fit_schema
+from caesura.data.split import Split, split_by_group
+from caesura.data.store import RaggedStore
+from caesura.metrics.classify import score_name
+from caesura.metrics.conformal import Conformal
+from caesura.recipes.build import build_encoder, build_objective
+from caesura.recipes.presets import completed
+from caesura.recipes.schema import Recipe
+from caesura.tasks.calibrate import calibrate
+from caesura.tasks.probe import quick_probe
+from caesura.training.loader import SeriesBatches
+from caesura.training.loop import Progress, Trainer
+
+log = logging.getLogger("caesura")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A run in the making: complete recipe, fitted schema, parts, figures, intervals."""
+
+    recipe: Recipe
+    schema: Schema
+    parts: Mapping[str, nn.Module]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    calibration: Conformal | None = None
+    coverage: list[dict[str, Any]] = field(default_factory=list)
+
+
+def resolve_tokens(config: DataConfig, source_is_table: bool) -> DataConfig:
+    """Replace "auto": a wide table or an array has a token a step, a long one a value."""
+    if config.tokens != "auto":
+        return config
+    wide = len(config.columns.value) > 1 or not source_is_table
+    return config.model_copy(update={"tokens": "step" if wide else "observation"})
+
+
+def prepare(store: RaggedStore, recipe: Recipe) -> tuple[Recipe, Schema, Split]:
+    """Split the series by group, fit the schema on the training ones, complete the recipe."""
+    data = recipe.data
+    split = split_by_group(store.group_codes, data.validation, data.calibration, recipe.seed)
+    schema = fit_schema(store, split.train, data)
+    return completed(recipe, schema), schema, split
+
+
+def pretrain(
+    store: RaggedStore,
+    recipe: Recipe,
+    schema: Schema,
+    split: Split,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    labels: Labels | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Pretrained:
+    """Train the recipe's objective on the training series; the best validation loss wins.
+
+    With `labels`, an online probe of the embedding is written beside each validation loss;
+    it reports and never selects. A decoder is calibrated on series that neither trained nor
+    validated.
+    """
+    tokens = tokenise_store(store, schema)
+    longest, limit = int(tokens.lengths.max()), recipe.training.max_tokens
+    if longest > limit:
+        share = float((tokens.lengths > limit).mean())
+        log.warning(
+            "%.0f%% of the series have more than %d observations (longest %d); training cuts "
+            "random windows of %d from them, embedding averages overlapping ones. "
+            "--set training.max_tokens=N changes it",
+            100 * share, limit, longest, limit,
+        )  # fmt: skip
+    encoder = build_encoder(recipe, recipe.seed)
+    objective = build_objective(recipe.stages[0], encoder, recipe.seed)
+    settings = recipe.training
+    source = SeriesBatches(
+        tokens,
+        split.train,
+        split.validation,
+        batch_tokens=settings.batch_tokens,
+        max_tokens=settings.max_tokens,
+        seed=recipe.seed,
+        random_order=objective.needs_random_batches,
+    )
+    view = Pretrained(recipe, schema, objective.parts())
+
+    def online() -> dict[str, float]:
+        if labels is None:
+            return {}
+        return {score_name(labels.target.task): quick_probe(view, store, labels)}
+
+    trainer = Trainer(
+        objective,
+        source,
+        settings,
+        recipe.seed,
+        folder=folder,
+        on_progress=on_progress,
+        on_evaluate=online,
+    )
+    state = trainer.fit(resume=resume)
+    metrics: dict[str, Any] = {
+        "validation_loss": state.best_loss,
+        "best_step": state.best_step,
+        "steps": state.step,
+        "seconds": round(state.seconds, 1),
+        "train_series": len(split.train),
+        "validation_series": len(split.validation),
+        "calibration_series": len(split.calibration),
+        "parameters": sum(p.numel() for p in objective.parameters()),
+    }
+    if "decoder" not in view.parts:
+        return Pretrained(recipe, schema, view.parts, metrics)
+    calibration, coverage = calibrate(
+        view, store, split.validation, split.calibration, recipe.seed
+    )
+    return Pretrained(recipe, schema, view.parts, metrics, calibration, coverage)

@@ -1,0 +1,215 @@
+"""The two ways to make a run: pre-train one from data, fine-tune one from another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caesura.data.config import Columns
+from caesura.data.door import open_data
+from caesura.data.labels import read_labels
+from caesura.data.split import split_by_group
+from caesura.errors import RecipeError
+from caesura.folder import (
+    RECIPE,
+    begin,
+    check_free,
+    finish,
+    has_checkpoint,
+    is_whole,
+    read_schema,
+    require_begun,
+)
+from caesura.recipes.presets import find_recipe, finetune_recipe
+from caesura.recipes.schema import Recipe, assign, make_recipe, merged, read_recipe
+from caesura.run import Run, load
+from caesura.tasks.finetune import finetune as finetune_task
+from caesura.tasks.pretrain import prepare, resolve_tokens
+from caesura.tasks.pretrain import pretrain as pretrain_task
+from caesura.training.loop import Progress
+
+Watch = Callable[[Progress], None]
+
+
+def _silent(progress: Progress) -> None:
+    """Show progress to nobody."""
+
+
+def compose(
+    recipe: str | Mapping[str, Any] | Recipe,
+    *,
+    columns: Mapping[str, Any] | None = None,
+    length: Mapping[str, float] | None = None,
+    seed: int | None = None,
+    settings: Sequence[str] = (),
+) -> Recipe:
+    """Return a preset, file, tree or recipe with columns, length, seed and `path=value` laid over.
+
+    A given length replaces the recipe's own.
+    """
+    if isinstance(recipe, Recipe):
+        tree: dict[str, Any] = recipe.model_dump(mode="json", exclude_unset=True)
+    else:
+        tree = find_recipe(recipe) if isinstance(recipe, str) else dict(recipe)
+    if columns:
+        unknown = set(columns) - set(Columns.model_fields)
+        if unknown:
+            known = ", ".join(Columns.model_fields)
+            raise RecipeError(f"unknown columns {', '.join(sorted(unknown))}; known: {known}")
+        tree = merged(tree, {"data": {"columns": dict(columns)}})
+    if length:
+        cleared = {"steps": 0, "epochs": 0, "minutes": 0}
+        tree = merged(tree, {"training": cleared | dict(length)})
+    if seed is not None:
+        tree = merged(tree, {"seed": seed})
+    for assignment in settings:
+        tree = assign(tree, assignment)
+    return make_recipe(tree)
+
+
+def pretrain(
+    data: Any = None,
+    recipe: str | Mapping[str, Any] | Recipe = "romae",
+    out: str | Path | None = None,
+    *,
+    columns: Mapping[str, Any] | None = None,
+    steps: int = 0,
+    epochs: float = 0,
+    minutes: float = 0,
+    seed: int | None = None,
+    settings: Sequence[str] = (),
+    labels: Any = None,
+    target: tuple[str, ...] = (),
+    resume: bool = False,
+    on_progress: Watch = _silent,
+) -> Run:
+    """Pre-train on unlabelled series and return the run, written to `out` if given.
+
+    data: path, pandas, polars or Arrow table, array (series, channels, time), or list of
+    (channels, time_i). columns: names as in `data.config.Columns`, e.g. {"id": "star",
+    "time": "mjd", "channel": "band", "value": ["flux"]}. settings: "path=value" changes of
+    the recipe. labels: an online probe that reports and never selects. resume: continue
+    what is in `out`, with the recipe that is there.
+
+    Raises DataError, RecipeError, CheckpointError, DivergedError, or StoppedError after an
+    interrupt.
+    """
+    folder = None if out is None else Path(out)
+    if resume:
+        if folder is None:
+            raise RecipeError("resume needs the folder of the run; pass out")
+        require_begun(folder)
+        if is_whole(folder):
+            return load(folder)
+        chosen = make_recipe(read_recipe(folder / RECIPE))
+    else:
+        length = {k: v for k, v in (("steps", steps), ("epochs", epochs), ("minutes", minutes)) if v}
+        chosen = compose(recipe, columns=columns, length=length, seed=seed, settings=settings)
+        if folder is not None:
+            check_free(folder)
+    chosen, source = _with_source(chosen, data)
+    store, _ = open_data(source, chosen.data)
+    if resume and folder is not None:
+        schema = read_schema(folder)
+        parts = chosen.data.validation, chosen.data.calibration, chosen.seed
+        split = split_by_group(store.group_codes, *parts)
+    else:
+        chosen, schema, split = prepare(store, chosen)
+    known = None
+    if labels is not None:
+        known = read_labels(labels, store, chosen.data.columns.id, target)
+    if folder is not None and not resume:
+        begin(folder, chosen, schema)
+    trained = pretrain_task(
+        store,
+        chosen,
+        schema,
+        split,
+        folder=folder,
+        resume=resume and folder is not None and has_checkpoint(folder),
+        labels=known,
+        on_progress=on_progress,
+    )
+    run = Run(**vars(trained))
+    return _written(run, folder)
+
+
+def finetune(
+    run: Run,
+    labels: Any,
+    out: str | Path | None = None,
+    *,
+    data: Any = None,
+    target: tuple[str, ...] = (),
+    task: str = "",
+    freeze: bool = False,
+    steps: int = 0,
+    epochs: float = 0,
+    minutes: float = 0,
+    seed: int | None = None,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    from_scratch: bool = False,
+    on_progress: Watch = _silent,
+) -> Run:
+    """Fine-tune a run on labelled series and return the new run, written to `out` if given.
+
+    labels: a table with the data's id column and the target. task: "classification" or
+    "regression", guessed from the column where empty. freeze: train the head alone.
+    from_scratch: the control, the same model without the pre-trained weights.
+    """
+    folder = None if out is None else Path(out)
+    length = {k: v for k, v in (("steps", steps), ("epochs", epochs), ("minutes", minutes)) if v}
+    if resume and folder is not None:
+        require_begun(folder)
+        if is_whole(folder):
+            return load(folder)
+        recipe = make_recipe(read_recipe(folder / RECIPE))
+    else:
+        if folder is not None:
+            check_free(folder)
+        tree = finetune_recipe(run.recipe, str(run.folder or ""))
+        tree["stages"][0]["objective"]["freeze"] = freeze
+        recipe = compose(tree, length=length, seed=seed, settings=settings)
+    recipe, _ = _with_source(recipe, data)
+    store = run.open(data)
+    known = read_labels(labels, store, run.schema.columns.id, target, task)
+    if folder is not None and not resume:
+        begin(folder, recipe, run.schema)
+    tuned = finetune_task(
+        run,
+        store,
+        known,
+        recipe,
+        folder=folder,
+        resume=resume and folder is not None and has_checkpoint(folder),
+        from_scratch=from_scratch,
+        on_progress=on_progress,
+    )
+    return _written(Run(**vars(tuned)), folder)
+
+
+def _with_source(recipe: Recipe, data: Any) -> tuple[Recipe, Any]:
+    """Record a path in the recipe, resolve the token mode, and return what to read."""
+    source = recipe.data.path if data is None else data
+    if isinstance(source, str) and not source:
+        raise RecipeError("no data; pass --data PATH, or set data.path in the recipe")
+    config = recipe.data
+    if isinstance(source, str | Path):
+        config = config.model_copy(update={"path": str(Path(source).resolve())})
+    is_table = not isinstance(source, np.ndarray | list | tuple)
+    config = resolve_tokens(config, is_table)
+    return recipe.model_copy(update={"data": config}), source
+
+
+def _written(run: Run, folder: Path | None) -> Run:
+    if folder is None:
+        return run
+    run = replace(run, folder=folder)
+    run.save(folder)
+    finish(folder)
+    return run
