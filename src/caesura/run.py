@@ -64,13 +64,18 @@ class Run:
     coverage: list[dict[str, Any]] = field(default_factory=list)
     folder: Path | None = None
 
+    @property
+    def probe_sources(self) -> int:
+        """Number of feature sets that a probe scores: its layers and three more."""
+        return int(getattr(self.recipe.encoder, "depth", 0)) + 3
+
     def open(self, data: Any = None) -> RaggedStore:
         """Read data as this run's schema wants it."""
         source = self.recipe.data.path if data is None else data
         if isinstance(source, str) and not source:
             raise DataError("this run was trained on data in memory; pass the data (--data PATH)")
         tokens = "observation" if self.schema.per_observation else "step"
-        config = DataConfig(columns=self.schema.columns, tokens=tokens)  # type: ignore[arg-type]
+        config = DataConfig(columns=self.schema.columns, tokens=tokens)
         return open_data(source, config)[0]
 
     def embed(
@@ -141,10 +146,15 @@ class Run:
         return table
 
     def read_labels(
-        self, labels: Any, store: RaggedStore, target: tuple[str, ...] = (), task: str = ""
+        self,
+        labels: Any,
+        store: RaggedStore,
+        target: tuple[str, ...] = (),
+        task: str = "",
+        id_column: str = "",
     ) -> Labels:
-        """Join a label table to a store by this run's id column."""
-        return read_labels(labels, store, self.schema.columns.id, target, task)
+        """Join a label table to a store, by this run's id column where none is named."""
+        return read_labels(labels, store, id_column or self.schema.columns.id, target, task)
 
     def probe(
         self, labels: Any, data: Any = None, *, target: tuple[str, ...] = (), folds: int = 5
@@ -189,9 +199,7 @@ def load(folder: str | Path) -> Run:
         try:
             part.load_state_dict(own, strict=True)
         except RuntimeError as error:
-            raise CheckpointError(
-                f"{folder / WEIGHTS} does not fit the recipe: {error}"
-            ) from None
+            raise CheckpointError(f"{folder / WEIGHTS} does not fit the recipe: {error}") from None
         part.eval()
     calibration, coverage = None, []
     if (folder / CALIBRATION).is_file():
@@ -213,9 +221,7 @@ def _parts(recipe: Recipe, names: list[str]) -> dict[str, nn.Module]:
         elif name == "head" and isinstance(stage.objective, SupervisedConfig):
             config, encoder = stage.objective, build_encoder(recipe, recipe.seed)
             width = pooled_width(encoder, config.pooling)  # type: ignore[arg-type]
-            parts[name] = LinearHead(
-                width + config.conditions, config.outputs, config.head_dropout
-            )
+            parts[name] = LinearHead(width + config.conditions, config.outputs, config.head_dropout)
         else:
             raise CheckpointError(f"weights hold a part {name!r} that the recipe does not describe")
     return parts

@@ -133,8 +133,13 @@ class Loss:
 class Encoder(Protocol):
     """A module that turns one kind of input into features."""
 
-    consumes: type[Grid] | type[Tokens]
-    order: Literal["full", "causal"]
+    @property
+    def consumes(self) -> type[Grid] | type[Tokens]:
+        """The kind of input that `forward` takes."""
+
+    @property
+    def order(self) -> Literal["full", "causal"]:
+        """Whether a place sees all places or earlier ones only."""
 
     @property
     def widths(self) -> tuple[int, ...]:

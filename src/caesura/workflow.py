@@ -107,7 +107,9 @@ def pretrain(
             return load(folder)
         chosen = make_recipe(read_recipe(folder / RECIPE))
     else:
-        length = {k: v for k, v in (("steps", steps), ("epochs", epochs), ("minutes", minutes)) if v}
+        length = {
+            k: v for k, v in (("steps", steps), ("epochs", epochs), ("minutes", minutes)) if v
+        }
         chosen = compose(recipe, columns=columns, length=length, seed=seed, settings=settings)
         if folder is not None:
             check_free(folder)
@@ -145,6 +147,7 @@ def finetune(
     *,
     data: Any = None,
     target: tuple[str, ...] = (),
+    label_id: str = "",
     task: str = "",
     freeze: bool = False,
     steps: int = 0,
@@ -158,8 +161,9 @@ def finetune(
 ) -> Run:
     """Fine-tune a run on labelled series and return the new run, written to `out` if given.
 
-    labels: a table with the data's id column and the target. task: "classification" or
-    "regression", guessed from the column where empty. freeze: train the head alone.
+    labels: a table with the data's id column (or `label_id`) and the target. task:
+    "classification" or "regression", guessed from the column where empty. freeze: train the
+    head alone.
     from_scratch: the control, the same model without the pre-trained weights.
     """
     folder = None if out is None else Path(out)
@@ -177,7 +181,7 @@ def finetune(
         recipe = compose(tree, length=length, seed=seed, settings=settings)
     recipe, _ = _with_source(recipe, data)
     store = run.open(data)
-    known = read_labels(labels, store, run.schema.columns.id, target, task)
+    known = run.read_labels(labels, store, target, task, label_id)
     if folder is not None and not resume:
         begin(folder, recipe, run.schema)
     tuned = finetune_task(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ def tokenise_store(store: RaggedStore, schema: Schema) -> TokenStore:
         observed=store.observed,
         times=store.times / schema.time_unit,
         channel=channel if schema.position_axes > 1 else None,
-        weight=None if store.error is None else table.weight(store.error, channel),
+        weight=None if store.error is None else table.weight(store.error, store.values, channel),
         offsets=store.offsets,
         condition=_condition(store, schema),
     )
@@ -62,7 +63,7 @@ def _condition(store: RaggedStore, schema: Schema) -> NDArray[np.float32] | None
     center = np.array([one.center for one in schema.static_scales])
     scale = np.array([one.scale for one in schema.static_scales])
     scaled = (store.static[:, order] - center) / scale
-    return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
+    return np.asarray(np.nan_to_num(scaled, nan=0.0), dtype=np.float32)
 
 
 def window_origins(tokens: TokenStore, windows: Windows) -> NDArray[np.float64]:
@@ -82,7 +83,9 @@ def collate(tokens: TokenStore, windows: Windows, target: torch.Tensor | None = 
     valid = place < windows.lengths[:, None]
     rows = np.where(valid, windows.start[:, None] + place, windows.start[:, None])
     times = tokens.times[rows] - window_origins(tokens, windows)[:, None]
-    axes = [times] if tokens.channel is None else [times, tokens.channel[rows]]
+    axes: list[NDArray[Any]] = [times]
+    if tokens.channel is not None:
+        axes.append(tokens.channel[rows])
     real = valid[..., None]
     index = torch.from_numpy(windows.series)
     return Batch(

@@ -71,7 +71,9 @@ def numeric(table: pa.Table, name: str) -> NDArray[np.float64]:
             f"column {name!r} is {column.type}, e.g. {example!r}; it must hold numbers. "
             "Convert it, or name another column"
         )
-    return np.array(column.cast(pa.float64()).to_numpy(), dtype=np.float64)  # a copy: ours to change
+    return np.array(
+        column.cast(pa.float64()).to_numpy(), dtype=np.float64
+    )  # a copy: ours to change
 
 
 def time_values(table: pa.Table, name: str) -> tuple[NDArray[Any], TimeKind, str]:

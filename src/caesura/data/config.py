@@ -30,8 +30,8 @@ class DataConfig(BaseModel):
     values of a row; "auto" takes "step" for a wide table, which has no channel column.
     `time_unit`: how much of the table's time (seconds, for dates) is one rotary unit; 0
     lets the data decide (`data.schema.choose_time_unit`).
-    `scaling`: "standard" (per channel, training rows); "auto" takes logarithms first where a
-    channel has no negative value and a skewness above 2; "off" leaves the values.
+    `scaling`: "standard" (per channel, training rows); "auto" bends heavy-tailed channels
+    first (`data.scaling`); "off" leaves the values.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

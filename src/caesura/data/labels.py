@@ -46,7 +46,9 @@ def read_labels(
     table = read_table(source)
     if id_column not in table.column_names:
         known = ", ".join(table.column_names)
-        raise DataError(f"labels have no column {id_column!r}; columns: {known}. Rename it")
+        raise DataError(
+            f"labels have no column {id_column!r}; columns: {known}. Pass --label-id NAME"
+        )
     names = names or _only_other(table, id_column)
     for name in names:
         if name not in table.column_names:
@@ -111,9 +113,7 @@ def _only_other(table: pa.Table, id_column: str) -> tuple[str, ...]:
     return (others[0],)
 
 
-def _encode(
-    table: pa.Table, names: tuple[str, ...], task: str
-) -> tuple[Target, NDArray[Any]]:
+def _encode(table: pa.Table, names: tuple[str, ...], task: str) -> tuple[Target, NDArray[Any]]:
     task = task or _guess_task(table, names)
     if task == "classification" and len(names) > 1:
         values = np.stack([numeric(table, name) for name in names], axis=1)

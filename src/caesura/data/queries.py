@@ -72,8 +72,9 @@ def since_origin(
     times: NDArray[Any], store: RaggedStore, series: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Return absolute times as time since each series' origin."""
-    since = times - store.origins[series]  # int64 before any float, for dates
-    return since / MICROSECONDS if store.time_kind == "timestamp" else since.astype(np.float64)
+    since: NDArray[Any] = times - store.origins[series]  # int64 before any float, for dates
+    seconds = since.astype(np.float64)
+    return seconds / MICROSECONDS if store.time_kind == "timestamp" else seconds
 
 
 def _variables(table: pa.Table, name: str, schema: Schema) -> NDArray[np.int64]:
@@ -87,7 +88,7 @@ def _variables(table: pa.Table, name: str, schema: Schema) -> NDArray[np.int64]:
             f"query asks for unknown channel {first!r}; the model knows "
             f"{', '.join(map(repr, schema.variables[:20]))}"
         )
-    return found.to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def lay_out_queries(at: str, store: RaggedStore, schema: Schema) -> tuple[Queries, pa.Table]:
@@ -136,7 +137,7 @@ def _every(
         )
     series = np.repeat(np.arange(len(store)), counts)
     place = np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return series, place * step
+    return series.astype(np.int64), (place * step).astype(np.float64)
 
 
 def _duration(text: str, schema: Schema) -> float:
@@ -146,7 +147,9 @@ def _duration(text: str, schema: Schema) -> float:
     except ValueError:
         step = 0.0
     if not match or not step > 0 or not np.isfinite(step):
-        raise DataError(f"every:{text} is not a positive step; e.g. every:0.5, or every:1h for dates")
+        raise DataError(
+            f"every:{text} is not a positive step; e.g. every:0.5, or every:1h for dates"
+        )
     if match[2] and schema.time_kind != "timestamp":
         raise DataError(f"every:{text} has a unit, but times are numbers; give a number")
     return step * _SECONDS[match[2] or "s"]

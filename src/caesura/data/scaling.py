@@ -1,6 +1,13 @@
-"""Scales the values of each channel, and back; statistics come from training rows."""
+"""Scales the values of each channel, and back; statistics come from training rows.
+
+A squared error is ruled by the tails, so a heavy-tailed channel is bent first: by a
+logarithm where it has no negative value, else by the inverse hyperbolic sine, which is
+linear near 0 and logarithmic beyond (the "asinh magnitudes" of astronomy).
+"""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,51 +16,76 @@ from pydantic import BaseModel, ConfigDict
 from caesura.data.config import DataConfig
 from caesura.data.store import RaggedStore
 
-_SKEWED = 2.0
+_SKEWED, _HEAVY = 2.0, 10.0
+"""Skewness and kurtosis (3 for a normal) beyond which "auto" bends a channel."""
 
 
 class ValueScale(BaseModel):
-    """Scaling of one channel's value: (log1p(x) if log else x), minus centre, over scale."""
+    """Scaling of one channel's value: (bend(x) - center) / scale.
+
+    bend: "none"; "log": log(1 + x); "asinh": asinh(x / knee). error_floor: median error of
+    the scaled values, where errors are given. constant: the value never changes.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    bend: Literal["none", "log", "asinh"] = "none"
+    knee: float = 1.0
     center: float = 0.0
     scale: float = 1.0
-    log: bool = False
     constant: bool = False
     error_floor: float = 0.0
 
 
-def fit_scale(
-    store: RaggedStore, channel: int, element: int, config: DataConfig
-) -> ValueScale:
+def fit_scale(store: RaggedStore, channel: int, element: int, config: DataConfig) -> ValueScale:
+    """Fit the scaling of one channel and value on all series of a store."""
     rows = (store.channel == channel) & store.observed[:, element]
     values = store.values[rows, element].astype(np.float64)
-    log = config.scaling == "auto" and _skewed(values)
-    fitted = ValueScale() if config.scaling == "off" else standard(values, log)
+    if config.scaling == "off":
+        fitted = ValueScale()
+    else:
+        fitted = standard(values, bend=config.scaling == "auto")
     if store.error is None or not len(values):
         return fitted
-    errors = store.error[rows, 0]
+    table = ScaleTable(((fitted,),))
+    zeros = np.zeros(len(values), dtype=np.int32)
+    errors = table.scaled_error(store.error[rows], store.values[rows][:, [element]], zeros)
     positive = errors[errors > 0]
     floor = float(np.median(positive)) if len(positive) else 0.0
     return fitted.model_copy(update={"error_floor": floor})
 
 
-def _skewed(values: NDArray[np.float64]) -> bool:
-    if len(values) < 20 or values.min() < 0 or values.std() == 0:
-        return False
-    return float((((values - values.mean()) / values.std()) ** 3).mean()) > _SKEWED
-
-
-def standard(values: NDArray[np.float64], log: bool) -> ValueScale:
+def standard(values: NDArray[np.float64], *, bend: bool) -> ValueScale:
+    """Return centre and deviation of values, after a bend where `bend` and the tails ask it."""
     if not len(values):
         return ValueScale()
-    values = np.log1p(values) if log else values
+    kind, knee = _bend(values) if bend else ("none", 1.0)
+    if kind == "log":
+        values = np.log1p(values)
+    elif kind == "asinh":
+        values = np.arcsinh(values / knee)
     spread = float(values.std())
     constant = spread <= 1e-8 * max(1.0, float(np.abs(values).max()))
     return ValueScale(
-        center=float(values.mean()), scale=1.0 if constant else spread, log=log, constant=constant
+        bend=kind,
+        knee=knee,
+        center=float(values.mean()),
+        scale=1.0 if constant else spread,
+        constant=constant,
     )
+
+
+def _bend(values: NDArray[np.float64]) -> tuple[Literal["none", "log", "asinh"], float]:
+    spread = values.std()
+    if len(values) < 20 or spread == 0:
+        return "none", 1.0
+    z = (values - values.mean()) / spread
+    if values.min() >= 0:
+        return ("log", 1.0) if (z**3).mean() > _SKEWED else ("none", 1.0)
+    low, high = np.percentile(values, [25, 75])
+    if (z**4).mean() > _HEAVY and high > low:
+        return "asinh", float(high - low) / 1.349  # a normal's quartiles lie 1.349 deviations apart
+    return "none", 1.0
 
 
 class ScaleTable:
@@ -63,32 +95,54 @@ class ScaleTable:
         def column(name: str) -> NDArray[np.float64]:
             return np.array([[getattr(one, name) for one in row] for row in scales], np.float64)
 
+        def bent(kind: str) -> NDArray[np.bool_]:
+            return np.array([[one.bend == kind for one in row] for row in scales])
+
         self.center, self.scale = column("center"), column("scale")
-        self.log, self.error_floor = column("log") > 0, column("error_floor")
+        self.knee, self.error_floor = column("knee"), column("error_floor")
+        self.log, self.asinh = bent("log"), bent("asinh")
 
     def scaled(
         self, values: NDArray[np.floating], channel: NDArray[np.int32]
     ) -> NDArray[np.float32]:
-        """Scale (observations, size) raw values; a value below -1 is held there for a log."""
+        """Scale (observations, size) raw values; below -1 a logarithm takes them as -1."""
         raw = values.astype(np.float64)
         raw = np.where(self.log[channel], np.log1p(np.maximum(raw, -1 + 1e-6)), raw)
+        raw = np.where(self.asinh[channel], np.arcsinh(raw / self.knee[channel]), raw)
         return ((raw - self.center[channel]) / self.scale[channel]).astype(np.float32)
 
-    def raw(
-        self, scaled: NDArray[np.floating], channel: NDArray[np.int32]
-    ) -> NDArray[np.float64]:
+    def raw(self, scaled: NDArray[np.floating], channel: NDArray[np.int32]) -> NDArray[np.float64]:
         """Return scaled values, shape (observations, size), in the table's units."""
         plain = scaled.astype(np.float64) * self.scale[channel] + self.center[channel]
-        return np.where(self.log[channel], np.expm1(np.minimum(plain, 80.0)), plain)
+        bounded = np.clip(plain, -80.0, 80.0)  # exp overflows beyond, where no value is meant
+        unlogged = np.where(self.log[channel], np.expm1(bounded), plain)
+        return np.where(self.asinh[channel], np.sinh(bounded) * self.knee[channel], unlogged)
+
+    def scaled_error(
+        self,
+        error: NDArray[np.floating],
+        values: NDArray[np.floating],
+        channel: NDArray[np.int32],
+    ) -> NDArray[np.float64]:
+        """Return errors of the scaled values, to first order: error x slope of the scaling."""
+        raw = values.astype(np.float64)
+        slope = np.where(self.log[channel], 1 / np.maximum(1 + raw, 1e-6), 1.0)
+        bent = 1 / np.sqrt(np.square(raw) + np.square(self.knee[channel]))
+        slope = np.where(self.asinh[channel], bent, slope)
+        return error.astype(np.float64) * slope / self.scale[channel]
 
     def weight(
-        self, error: NDArray[np.floating], channel: NDArray[np.int32]
+        self,
+        error: NDArray[np.floating],
+        values: NDArray[np.floating],
+        channel: NDArray[np.int32],
     ) -> NDArray[np.float32]:
         """Return the trust in values with these errors: floor^2 / (floor^2 + error^2).
 
-        The floor is the channel's median error: the weight is 1 for an exact value, 1/2 at
-        the median, and falls as the inverse variance beyond. Ours; the paper uses none.
+        Errors are those of the scaled values, the floor is their median in the channel: the
+        weight is 1 for an exact value, 1/2 at the median, and falls as the inverse variance
+        beyond. Ours; the paper uses none.
         """
         floor = np.square(self.error_floor[channel])
-        total = floor + np.square(error.astype(np.float64))
+        total = floor + np.square(self.scaled_error(error, values, channel))
         return np.where(total > 0, floor / np.maximum(total, 1e-300), 1.0).astype(np.float32)

@@ -98,7 +98,7 @@ def fit_schema(store: RaggedStore, train: NDArray[np.int64], config: DataConfig)
         for channel in range(len(store.channels))
     )
     static_scales = tuple(
-        standard(column[np.isfinite(column)], log=False)
+        standard(column[np.isfinite(column)], bend=False)
         for column in (seen.static.T if seen.static is not None else ())
     )
     return Schema(

@@ -26,6 +26,7 @@ from caesura.data.config import Columns
 from caesura.data.store import DoorReport, RaggedStore, TimeKind
 from caesura.errors import DataError
 
+
 def table_to_store(
     table: pa.Table, columns: Columns, per_observation: bool
 ) -> tuple[RaggedStore, DoorReport]:
@@ -40,8 +41,8 @@ def table_to_store(
                 f"channel column {columns.channel!r} and {len(columns.value)} value columns with "
                 "tokens='observation'; use tokens='step', or one value column"
             )
-        rows, names = rows.melted(), ("value",)
-        channels: tuple[str, ...] = columns.value
+        rows, channels = rows.melted(), columns.value
+        names: tuple[str, ...] = ("value",)
     else:
         names = columns.value
         channels, rows.channel = _channels(table, columns)
@@ -52,9 +53,7 @@ def table_to_store(
     return _with_series_columns(store, table, columns, ids, report), report
 
 
-def _channels(
-    table: pa.Table, columns: Columns
-) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+def _channels(table: pa.Table, columns: Columns) -> tuple[tuple[str, ...], NDArray[np.int32]]:
     if not columns.channel:
         return ("",), np.zeros(table.num_rows, dtype=np.int32)
     found = dictionary(table, columns.channel)
@@ -124,12 +123,12 @@ def _real_rows(rows: _Rows, columns: Columns, report: DoorReport) -> NDArray[np.
         if bad.any():
             report.add(f"{int(bad.sum())} errors are not positive; those values count as exact")
             rows.error[bad] = 0.0
-    real = np.isfinite(rows.values).any(axis=1)
+    real = np.asarray(np.isfinite(rows.values).any(axis=1))
     if rows.kind == "number":
         timed = np.isfinite(rows.times)
         if not timed.all():
             report.add(f"{int((~timed).sum())} rows without a finite time were left out")
-        real &= timed
+        real = real & timed
     if not real.any():
         raise DataError("no row has a finite time and value; check --time, --value and --missing")
     return real

@@ -10,12 +10,13 @@ import pyarrow as pa
 
 from caesura.errors import DataError
 
+_KINDS = (".parquet", ".csv", ".arrow")
+
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write Parquet, CSV or Arrow by the suffix of `path`, atomically."""
+    check_writable(path)
     suffix = path.suffix.lower()
-    if suffix not in (".parquet", ".csv", ".arrow"):
-        raise DataError(f"cannot write {path.name}; name a .parquet, .csv or .arrow file")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent)
     os.close(handle)
@@ -37,3 +38,11 @@ def write_table(table: pa.Table, path: Path) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raise before any work where the result could not be written."""
+    if path.suffix.lower() not in _KINDS:
+        raise DataError(f"cannot write {path.name}; name a .parquet, .csv or .arrow file")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name a file")

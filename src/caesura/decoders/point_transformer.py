@@ -48,9 +48,7 @@ class PointDecoder(nn.Module):
         self.head = LinearHead(config.width, config.values_per_token)
         truncated_normal_(self)
 
-    def forward(
-        self, features: Features, query: Tokens
-    ) -> Float[Tensor, "batch tokens size"]:
+    def forward(self, features: Features, query: Tokens) -> Float[Tensor, "batch tokens size"]:
         """Predict (batch, queries, values per token); the query's values are never read."""
         level = features.levels[-1]
         x, valid = self.enter(level.features), level.valid

@@ -87,9 +87,7 @@ class PointTransformer(nn.Module):
         layers = self.transformer(x, positions, padding_mask(valid)) or [x]
         first = 0 if self.cls is None else 1
         chosen = layers if every_layer else layers[-1:]
-        levels = tuple(
-            Level(layer[:, first:], inputs.valid, inputs.positions) for layer in chosen
-        )
+        levels = tuple(Level(layer[:, first:], inputs.valid, inputs.positions) for layer in chosen)
         return Features(levels, None if self.cls is None else layers[-1][:, 0])
 
     def _embed(self, inputs: Tokens) -> Tensor:

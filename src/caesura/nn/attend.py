@@ -45,6 +45,10 @@ def attend(
     if q.device.type != "cpu" or k.shape[-2] > _PLAIN_UP_TO:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-    scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    shares = scores.softmax(dim=-1, dtype=torch.float32).to(v.dtype)
+    # a sum with a small tensor costs less than a masked fill, forward and backward; the
+    # softmax itself computes in float32 and keeps the type of the scores
+    bias = torch.zeros_like(mask, dtype=scores.dtype)
+    bias = bias.masked_fill(~mask, 0.5 * torch.finfo(scores.dtype).min)
+    with torch.autocast(q.device.type, enabled=False):
+        shares = (scores + bias).softmax(dim=-1)
     return F.dropout(shares, dropout) @ v if dropout else shares @ v

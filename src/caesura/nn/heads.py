@@ -29,9 +29,7 @@ class LinearHead(nn.Module):
         return y
 
 
-def pooled(
-    features: Features, pooling: Pooling
-) -> Float[Tensor, "batch dim"]:
+def pooled(features: Features, pooling: Pooling) -> Float[Tensor, "batch dim"]:
     """Return one vector a series: [CLS], the mean over real tokens, or both joined."""
     level = features.levels[-1]
     real = level.valid[..., None].to(level.features.dtype)

@@ -75,7 +75,7 @@ def rotate(
 ) -> Float[Tensor, "batch heads tokens width"]:
     """Rotate the half-split planes of each axis: [x1 cos - x2 sin, x2 cos + x1 sin]."""
     axes, planes = cos.shape[-2:]
-    first, second = x.unflatten(-1, (axes, 2, planes)).unbind(-2)
+    first, second = x.reshape(*x.shape[:-1], axes, 2, planes).unbind(-2)
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     turned = torch.stack((first * cos - second * sin, second * cos + first * sin), dim=-2)
     return turned.flatten(-3)

@@ -42,7 +42,7 @@ class MaskedTokens(nn.Module):
 
     needs_random_batches = False
     target: Literal["none", "required"] = "none"
-    carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # noqa: RUF012  # never changed
+    carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # never changed
 
     def __init__(self, encoder: Encoder, decoder: Decoder, config: MaskedTokensConfig) -> None:
         super().__init__()

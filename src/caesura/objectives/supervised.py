@@ -48,7 +48,7 @@ class Supervised(nn.Module):
 
     needs_random_batches = False
     target: Literal["none", "required"] = "required"
-    carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # noqa: RUF012  # never changed
+    carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # never changed
     balance: Tensor
 
     def __init__(self, encoder: Encoder, config: SupervisedConfig, balance: Tensor) -> None:

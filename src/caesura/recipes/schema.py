@@ -130,12 +130,9 @@ def merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     result = dict(tree)
     for key, value in changes.items():
         old = result.get(key)
-        result[key] = merged(old, value) if _both_maps(old, value) else value
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(old or {}, value) if both else value
     return result
-
-
-def _both_maps(old: object, new: object) -> bool:
-    return isinstance(old, Mapping) and isinstance(new, Mapping)
 
 
 def assign(tree: Mapping[str, Any], assignment: str) -> dict[str, Any]:

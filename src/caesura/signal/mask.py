@@ -38,7 +38,11 @@ def hide_smallest(
 
 
 def draw_mask(
-    tokens: Tokens, index: Int64[Tensor, " batch"], rng: torch.Generator, ratio: float, kind: MaskKind
+    tokens: Tokens,
+    index: Int64[Tensor, " batch"],
+    rng: torch.Generator,
+    ratio: float,
+    kind: MaskKind,
 ) -> Bool[Tensor, "batch tokens"]:
     """Return True on the tokens to hide, keyed by series (`signal.noise`).
 

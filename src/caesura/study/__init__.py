@@ -1,0 +1,1 @@
+"""Comparisons with controls, and the reports that show them."""

@@ -10,20 +10,22 @@ from caesura.data.store import RaggedStore
 STATISTICS = ("count", "mean", "last", "std", "min", "max")
 
 
-def channel_statistics(store: RaggedStore) -> NDArray[np.float64]:
+def channel_statistics(store: RaggedStore, channels: tuple[str, ...]) -> NDArray[np.float64]:
     """Return (series, channels x values x 6): count, mean, last, std, min, max; NaN if unseen.
 
-    Counts are log1p(count), so that a linear model reads them.
+    Counts are log1p(count), so that a linear model reads them. `channels` orders the columns,
+    the same for every store.
     """
     blocks = []
-    for channel in range(len(store.channels)):
+    for name in channels:
+        code = store.channels.index(name) if name in store.channels else -1
         for element in range(len(store.value_names)):
-            rows = (store.channel == channel) & store.observed[:, element]
+            rows = (store.channel == code) & store.observed[:, element]
             blocks.append(_statistics(store, rows, store.values[:, element].astype(np.float64)))
     features = np.concatenate(blocks, axis=1)
     if store.static is not None:
         features = np.concatenate([features, store.static], axis=1)
-    return features[:, np.isfinite(features).any(axis=0)]
+    return features
 
 
 def _statistics(

@@ -129,7 +129,8 @@ def _fitted_target(labels: Labels, train: NDArray[np.int64]) -> Target:
 def _encoded(values: NDArray[Any], target: Target) -> NDArray[Any]:
     if target.task != "regression":
         return values
-    return ((values - np.array(target.centers)) / np.array(target.scales)).astype(np.float32)
+    scaled = (values - np.array(target.centers)) / np.array(target.scales)
+    return np.asarray(scaled, dtype=np.float32)
 
 
 def _class_weights(config: SupervisedConfig, values: NDArray[Any]) -> torch.Tensor:

@@ -12,7 +12,7 @@ from caesura.data.labels import Labels
 from caesura.errors import DataError
 from caesura.metrics.classify import Task
 
-STRENGTHS = np.logspace(-4, 2, 7)
+STRENGTHS = np.logspace(-4, 1, 6)
 """Regularisation strengths to choose from by inner folds: C of the logistic regression."""
 
 
@@ -32,7 +32,7 @@ def linear_model(task: Task, seed: int) -> Any:
             Cs=STRENGTHS,
             cv=3,
             scoring="neg_log_loss",
-            max_iter=1000,
+            max_iter=200,
             l1_ratios=(0,),
             use_legacy_attributes=False,
             random_state=seed,

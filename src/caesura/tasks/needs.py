@@ -25,9 +25,17 @@ MADE_BY = {
 class Trained(Protocol):
     """The view of a run that tasks have."""
 
-    recipe: Recipe
-    schema: Schema
-    parts: Mapping[str, nn.Module]
+    @property
+    def recipe(self) -> Recipe:
+        """The complete recipe."""
+
+    @property
+    def schema(self) -> Schema:
+        """What the model remembers of its data."""
+
+    @property
+    def parts(self) -> Mapping[str, nn.Module]:
+        """The trained modules by name."""
 
 
 @dataclass(frozen=True)

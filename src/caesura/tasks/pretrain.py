@@ -125,7 +125,5 @@ def pretrain(
     }
     if "decoder" not in view.parts:
         return Pretrained(recipe, schema, view.parts, metrics)
-    calibration, coverage = calibrate(
-        view, store, split.validation, split.calibration, recipe.seed
-    )
+    calibration, coverage = calibrate(view, store, split.validation, split.calibration, recipe.seed)
     return Pretrained(recipe, schema, view.parts, metrics, calibration, coverage)

@@ -42,11 +42,12 @@ def probe(
     sources: dict[str, Callable[[], NDArray[Any]]] = {
         "embedding": lambda: embed(run, labelled),
         "random encoder": lambda: embed(twin, labelled),
-        "channel statistics": lambda: channel_statistics(labelled),
+        "channel statistics": lambda: channel_statistics(labelled, run.schema.channels),
     }
     for depth, layer in enumerate(embed_layers(run, labelled)):
         sources[f"layer {depth + 1}"] = lambda layer=layer: layer  # type: ignore[misc]
-    rows, predicted = [], {}
+    rows: list[dict[str, Any]] = []
+    predicted: dict[str, NDArray[np.float64]] = {}
     for source, make in sources.items():
         on_progress(source)
         predicted[source] = out_of_fold(make(), labels, cuts, seed)

@@ -12,6 +12,8 @@ from caesura.data.collate import TokenStore, collate
 from caesura.data.window import Windows, covering_windows, cut_by_tokens, random_windows
 from caesura.types import Batch
 
+_VALIDATION_TOKENS = 131_072
+"""Observations that validate at most: more would cost time and not change the choice."""
 _JITTER = 0.1
 """Share by which a length is perturbed before sorting, so that neighbours change by epoch."""
 
@@ -43,7 +45,9 @@ class SeriesBatches:
         if random_order:  # every batch may hold the longest series
             lengths = np.full_like(lengths, lengths.max(initial=1))
         self.cuts = cut_by_tokens(lengths, batch_tokens)
-        held_out = covering_windows(tokens.offsets, validation, self.max_tokens)
+        held_out = covering_windows(
+            tokens.offsets, _affordable(tokens, validation), self.max_tokens
+        )
         held_out = held_out.take(np.argsort(held_out.lengths, kind="stable"))
         runs = cut_by_tokens(held_out.lengths, batch_tokens)
         self.held_out = [held_out.take(np.arange(first, last)) for first, last in runs]
@@ -61,6 +65,10 @@ class SeriesBatches:
         windows = self._plan[(place * world_size + rank) % len(self._plan)]
         return [collate(self.tokens, windows, self.target)]
 
+    def validation_steps(self, world_size: int) -> int:
+        """Return the number of validation batches of the first rank."""
+        return -(-len(self.held_out) // world_size)
+
     def validation(self, rank: int, world_size: int) -> Iterable[Batch]:
         """Yield this rank's share of the held-out batches, long series cut into windows."""
         for windows in self.held_out[rank::world_size]:
@@ -74,6 +82,12 @@ class SeriesBatches:
         windows = windows.take(np.argsort(keys, kind="stable"))
         batches = [windows.take(np.arange(first, last)) for first, last in self.cuts]
         return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _affordable(tokens: TokenStore, series: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the first series that fit into the validation budget, one at least."""
+    within = np.cumsum(tokens.lengths[series]) <= _VALIDATION_TOKENS
+    return series[: max(1, int(within.sum()))]
 
 
 def sequential_batches(

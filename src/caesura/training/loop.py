@@ -39,8 +39,11 @@ class BatchSource(Protocol):
     def training(self, step: int, rank: int, world_size: int) -> Sequence[Batch]:
         """Return this rank's micro-batches of one optimiser step."""
 
-    def validation(self, rank: int, world_size: int) -> Iterable[Batch]:
+    def validation(self, rank: int, world_size: int) -> Sequence[Batch] | Iterable[Batch]:
         """Return this rank's share of the held-out series, in a fixed order."""
+
+    def validation_steps(self, world_size: int) -> int:
+        """Return the number of batches in the largest share."""
 
 
 @dataclass(frozen=True)
@@ -222,10 +225,15 @@ class Trainer:
         return config.steps  # 0 when minutes rule
 
     def _default_interval(self) -> int:
-        """Evaluate about 20 times in a run of known length, else once an epoch."""
-        if self.total_steps:
-            return max(1, self.total_steps // 20)
-        return self.source.steps_per_epoch(self.fabric.world_size)
+        """Evaluate about 20 times in a run of known length, else once an epoch.
+
+        Never so often that it takes over a tenth of the time: a batch costs a third of a step.
+        """
+        world = self.fabric.world_size
+        wanted = self.total_steps // 20 or self.source.steps_per_epoch(world)
+        affordable = math.ceil(10 / 3 * self.source.validation_steps(world))
+        most = max(1, self.total_steps // 4) if self.total_steps else wanted + affordable
+        return max(1, min(max(wanted, affordable), most))
 
     def _fraction(self) -> float:
         if self.total_steps:

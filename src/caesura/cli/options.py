@@ -1,0 +1,49 @@
+"""Options that several verbs share, and how they become settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="Table of observations: Parquet file or folder, CSV, Arrow. "
+        "Default: the data that the run was trained on."
+    ),
+]
+RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.")]
+Labels = Annotated[str, typer.Option(help="Table with the id column and the labels.")]
+Target = Annotated[str, typer.Option(help="Label column, or several: A,B. Default: the only one.")]
+LabelId = Annotated[str, typer.Option(help="Name of the id column in --labels, where it differs.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change one setting: path=value, e.g. training.lr=1e-3."),
+]
+Steps = Annotated[int, typer.Option(help="Length in optimiser steps.")]
+Epochs = Annotated[float, typer.Option(help="Length in passes over the training series.")]
+Minutes = Annotated[float, typer.Option(help="Length in minutes.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of splits, masks and weights.")]
+Resume = Annotated[bool, typer.Option(help="Continue what is in --out.")]
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Return the names of a comma-separated option."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def given_columns(**options: Any) -> dict[str, Any]:
+    """Return the column options that were given, lists split at commas."""
+    columns: dict[str, Any] = {}
+    for name, text in options.items():
+        if not text:
+            continue
+        if name in ("value", "static"):
+            columns[name] = list(split_names(text))
+        elif name == "missing":
+            columns[name] = [float(part) for part in split_names(text)]
+        else:
+            columns[name] = text
+    return columns

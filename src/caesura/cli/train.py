@@ -1,0 +1,157 @@
+"""Verbs that make runs: pretrain, finetune."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from caesura.cli import console
+from caesura.cli.options import (
+    Data,
+    Epochs,
+    LabelId,
+    Labels,
+    Minutes,
+    Resume,
+    RunFolder,
+    Seed,
+    Set,
+    Steps,
+    Target,
+    given_columns,
+    split_names,
+)
+
+if TYPE_CHECKING:
+    from caesura.run import Run
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(pretrain)
+    app.command()(finetune)
+
+
+def pretrain(
+    recipe: Annotated[str, typer.Argument(help="Recipe: romae, romae-tiny, ..., or a .toml.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new run.")],
+    data: Annotated[
+        str | None, typer.Option(help="Table: Parquet file or folder, CSV, Arrow.")
+    ] = None,
+    id: Annotated[str, typer.Option(help="Column that names the series.")] = "",
+    time: Annotated[str, typer.Option(help="Column of times: numbers or dates.")] = "",
+    channel: Annotated[str, typer.Option(help="Column that names the channel, if any.")] = "",
+    value: Annotated[str, typer.Option(help="Value column, or several of a wide table.")] = "",
+    error: Annotated[str, typer.Option(help="Column of measurement errors.")] = "",
+    group: Annotated[
+        str, typer.Option(help="Column whose groups splits must not cut (subject, field).")
+    ] = "",
+    static: Annotated[str, typer.Option(help="Columns that are constant in a series: A,B.")] = "",
+    missing: Annotated[str, typer.Option(help="Values that mean 'not measured', e.g. -1.")] = "",
+    duplicates: Annotated[
+        str, typer.Option(help="Rows of the same id, time and channel: mean, last or error.")
+    ] = "",
+    labels: Annotated[
+        str | None, typer.Option(help="Labels for an online probe: reports, never selects.")
+    ] = None,
+    target: Target = "",
+    steps: Steps = 0,
+    epochs: Epochs = 0,
+    minutes: Minutes = 0,
+    seed: Seed = None,
+    resume: Resume = False,
+    set_: Set = None,
+) -> None:
+    """Pre-train on unlabelled series.
+
+    Example: `caesura pretrain romae --data stars.parquet --id star --time mjd
+    --channel band --value flux --error flux_err --out run`
+    """
+    from caesura import workflow
+
+    columns = given_columns(
+        id=id, time=time, channel=channel, value=value, error=error, group=group,
+        static=static, missing=missing, duplicates=duplicates,
+    )  # fmt: skip
+    with console.training_bar("pre-training") as show:
+        run = workflow.pretrain(
+            data,
+            recipe,
+            out,
+            columns=columns,
+            steps=steps,
+            epochs=epochs,
+            minutes=minutes,
+            seed=seed,
+            settings=set_ or (),
+            labels=labels,
+            target=split_names(target),
+            resume=resume,
+            on_progress=show,
+        )
+    _report(run)
+    if run.coverage:
+        console.table(run.coverage, "Coverage of 90 % intervals on held-out series")
+    console.result(
+        f"\nrun: {out}\nnext: caesura probe {out} --labels FILE, or "
+        f"caesura interpolate {out} --at every:{run.schema.time_unit * 4:g} -o FILE"
+    )
+
+
+def finetune(
+    run: RunFolder,
+    labels: Labels,
+    out: Annotated[Path, typer.Option(help="Folder of the new run.")],
+    data: Data = None,
+    target: Target = "",
+    label_id: LabelId = "",
+    task: Annotated[
+        str, typer.Option(help="classification or regression; default: by the column.")
+    ] = "",
+    freeze: Annotated[bool, typer.Option(help="Train the head alone.")] = False,
+    from_scratch: Annotated[
+        bool, typer.Option(help="The control: the same model without pre-trained weights.")
+    ] = False,
+    steps: Steps = 0,
+    epochs: Epochs = 0,
+    minutes: Minutes = 0,
+    seed: Seed = None,
+    resume: Resume = False,
+    set_: Set = None,
+) -> None:
+    """Fine-tune a run on labelled series.
+
+    Example: `caesura finetune run --labels labels.csv --target type --out tuned
+    --set stages.0.objective.class_weights=balanced`
+    """
+    from caesura import workflow
+    from caesura.run import load
+
+    base = load(run)
+    with console.training_bar("fine-tuning") as show:
+        tuned = workflow.finetune(
+            base,
+            labels,
+            out,
+            data=data,
+            target=split_names(target),
+            label_id=label_id,
+            task=task,
+            freeze=freeze,
+            steps=steps,
+            epochs=epochs,
+            minutes=minutes,
+            seed=seed,
+            settings=set_ or (),
+            resume=resume,
+            from_scratch=from_scratch,
+            on_progress=show,
+        )
+    _report(tuned)
+    console.result(f"\nrun: {out}\nnext: caesura predict {out} --data FILE -o predictions.parquet")
+
+
+def _report(run: Run) -> None:
+    console.table([{"figure": name, "value": value} for name, value in run.metrics.items()])

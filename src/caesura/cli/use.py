@@ -1,0 +1,177 @@
+"""Verbs that use runs: embed, predict, interpolate, probe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from caesura.cli import console
+from caesura.cli.options import Data, LabelId, Labels, RunFolder, Target, split_names
+
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="File to write: .parquet, .csv or .arrow.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs."""
+    for verb in (embed, predict, interpolate, probe):
+        app.command()(verb)
+
+
+def embed(
+    run: RunFolder,
+    output: Output,
+    data: Data = None,
+    pooling: Annotated[str, typer.Option(help="cls, mean or cls+mean.")] = "cls+mean",
+    neighbours: Annotated[
+        int, typer.Option(help="Also give the ids of each series' K nearest others.")
+    ] = 0,
+) -> None:
+    """Write one vector a series: id, f0, f1, ...
+
+    Example: `caesura embed run --data new.parquet -o z.parquet --neighbours 3`
+    """
+    import pyarrow as pa
+
+    from caesura.data.write import check_writable, write_table
+    from caesura.errors import RecipeError
+    from caesura.run import load
+    from caesura.tasks.embed import embed as embed_store
+
+    check_writable(output)
+    if pooling not in ("cls", "mean", "cls+mean"):
+        raise RecipeError(f"unknown pooling {pooling!r}; known: cls, mean, cls+mean")
+    trained = load(run)
+    store = trained.open(data)
+    with console.counting_bar("embedding") as show:
+        vectors = embed_store(trained, store, pooling, show)  # type: ignore[arg-type]
+    columns = {trained.schema.columns.id: store.ids}
+    columns |= {f"f{i}": pa.array(vectors[:, i]) for i in range(vectors.shape[1])}
+    if neighbours:
+        from caesura.tasks.neighbours import nearest
+
+        near, distance = nearest(vectors, neighbours)
+        for k in range(near.shape[1]):
+            columns[f"neighbour_{k + 1}"] = store.ids.take(pa.array(near[:, k]))
+            columns[f"distance_{k + 1}"] = pa.array(distance[:, k])
+    write_table(pa.table(columns), output)
+    console.result(f"{len(store)} series, {vectors.shape[1]} features: {output}")
+
+
+def predict(run: RunFolder, output: Output, data: Data = None) -> None:
+    """Write predictions of a fine-tuned run: id, prediction, one probability a class.
+
+    Example: `caesura predict tuned --data new.parquet -o predictions.parquet`
+    """
+    from caesura.data.write import check_writable, write_table
+    from caesura.run import load
+
+    check_writable(output)
+    table = load(run).predict(data)
+    write_table(table, output)
+    console.result(f"{table.num_rows} series: {output}")
+
+
+def interpolate(
+    run: RunFolder,
+    output: Output,
+    data: Data = None,
+    query: Annotated[
+        str | None, typer.Option(help="Table of id, time and channel to predict.")
+    ] = None,
+    at: Annotated[
+        str, typer.Option(help="every:STEP over each series' span, or times t1,t2,...")
+    ] = "",
+    level: Annotated[float, typer.Option(help="Level of the intervals, from 0.5.")] = 0.9,
+) -> None:
+    """Predict values at any time and channel, with calibrated intervals.
+
+    Writes the query's rows in their order plus value, lower, upper and trust; trust is
+    "low" beyond what held-out series could calibrate.
+
+    Example: `caesura interpolate run --data new.parquet --at every:0.5 -o filled.parquet`
+    """
+    from caesura.data.queries import lay_out_queries, read_queries
+    from caesura.data.write import check_writable, write_table
+    from caesura.errors import RecipeError
+    from caesura.run import load
+
+    check_writable(output)
+    if (query is None) == (not at):
+        raise RecipeError("give either --query FILE or --at every:STEP|t1,t2,...")
+    trained = load(run)
+    store = trained.open(data)
+    if query is not None:
+        queries, table = read_queries(query, store, trained.schema)
+    else:
+        queries, table = lay_out_queries(at, store, trained.schema)
+    with console.counting_bar("interpolating") as show:
+        answered = trained.answer(store, queries, table, level, show)
+    write_table(answered, output)
+    low = sum(value == "low" for value in answered["trust"].to_pylist())
+    console.table(trained.coverage, "Coverage of 90 % intervals on held-out series of the training")
+    console.result(f"{answered.num_rows} values, {low} with low trust: {output}")
+
+
+def probe(
+    run: RunFolder,
+    labels: Labels,
+    data: Data = None,
+    target: Target = "",
+    label_id: LabelId = "",
+    folds: Annotated[int, typer.Option(help="Grouped folds.")] = 5,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write the table as JSON.")
+    ] = None,
+) -> None:
+    """Ask which layer of a frozen encoder knows a label, beside a random encoder.
+
+    Example: `caesura probe run --labels labels.csv --target type`
+    """
+    from caesura.run import load
+    from caesura.tasks.probe import probe as probe_task
+    from caesura.training.checkpoint import write_json
+
+    trained = load(run)
+    store = trained.open(data)
+    known = trained.read_labels(labels, store, split_names(target), id_column=label_id)
+    with console.bar("probing") as progress:
+        task, done = progress.task_ids[0], 0
+
+        def show(name: str) -> None:
+            nonlocal done
+            progress.update(task, completed=done / (trained.probe_sources + 1), note=name)
+            done += 1
+
+        found = probe_task(trained, store, known, num_folds=folds, on_progress=show)
+        progress.update(task, completed=1.0, note="")
+    console.table(found.tables["probe"], f"{len(known.series)} labelled series, {folds} folds")
+    console.result("")
+    console.table(found.tables["differences"], "Paired differences, 95 % intervals over groups")
+    for row in found.tables["differences"]:
+        console.result(found_in_words(row))
+    if output is not None:
+        write_json(output, {name: _plain(rows) for name, rows in found.tables.items()})
+
+
+def found_in_words(row: dict[str, object]) -> str:
+    """Say whether a paired difference's interval excludes 0."""
+    from caesura.metrics.bootstrap import Interval
+
+    (name, gap) = next((k, v) for k, v in row.items() if isinstance(v, Interval))
+    verdict = "undecided: the interval holds 0"
+    if gap.excludes_zero:
+        verdict = "the first is better" if gap.value > 0 else "the control is better"
+    return f"{row['comparison']} ({name}): {verdict}"
+
+
+def _plain(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    from dataclasses import asdict, is_dataclass
+
+    return [
+        {k: asdict(v) if is_dataclass(v) and not isinstance(v, type) else v for k, v in r.items()}
+        for r in rows
+    ]

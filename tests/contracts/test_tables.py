@@ -1,0 +1,233 @@
+"""Contracts of every encoder, decoder and objective in recipes/tables.py."""
+
+import dataclasses
+
+import pytest
+import torch
+from builders import generator, make_batch, make_tokens
+
+from caesura.errors import RecipeError
+from caesura.recipes.tables import DECODERS, ENCODERS, OBJECTIVES
+from caesura.types import PART_NAMES, Decoder, Encoder, Objective
+
+SMALL = {"width": 16, "heads": 2, "depth": 2, "position_axes": 2, "channels": 3}
+
+
+def make_encoder(name="point_transformer", **settings):
+    make, config = ENCODERS[name]
+    torch.manual_seed(0)
+    return make(config(**(SMALL | settings)))
+
+
+def make_decoder(name="point_transformer", **settings):
+    make, config = DECODERS[name]
+    torch.manual_seed(1)
+    return make(config(**(SMALL | {"encoder_width": 16} | settings)))
+
+
+def make_objective(name, **settings):
+    make, config = OBJECTIVES[name]
+    if name == "supervised":
+        return make(make_encoder(), config(outputs=3, **settings), torch.ones(3))
+    return make(make_encoder(), make_decoder(), config(**settings))
+
+
+def make_inputs(name, lengths=(9, 6, 4), **settings):
+    batch = make_batch(lengths, **settings)
+    if name == "supervised":
+        batch = dataclasses.replace(batch, target=torch.arange(len(lengths)) % 3)
+    return batch
+
+
+encoders = pytest.mark.parametrize("name", ENCODERS)
+decoders = pytest.mark.parametrize("name", DECODERS)
+objectives = pytest.mark.parametrize("name", OBJECTIVES)
+
+
+@encoders
+def test_encoder_keeps_its_protocol_and_declared_widths(name):
+    encoder = make_encoder(name).eval()
+    assert isinstance(encoder, Encoder)
+    features = encoder(make_tokens())
+    assert tuple(level.features.shape[-1] for level in features.levels) == encoder.widths
+    assert features.summary.shape[-1] == encoder.summary_width
+    assert len(encoder(make_tokens(), every_layer=True).levels) == 2
+
+
+@encoders
+@pytest.mark.parametrize("cls", [True, False])
+def test_encoder_rows_are_independent_and_padding_invariant(name, cls):
+    encoder = make_encoder(name, cls=cls).eval()
+    whole = encoder(make_tokens((7, 4, 2), extra=6))
+    tokens = make_tokens((7, 4, 2))
+    for row, length in enumerate((7, 4, 2)):
+        alone = type(tokens)(*(x[row : row + 1, :length] for x in (
+            tokens.values, tokens.observed, tokens.positions, tokens.valid)))  # fmt: skip
+        found = encoder(alone)
+        ours = whole.levels[0].features[row, :length]
+        torch.testing.assert_close(found.levels[0].features[0], ours, atol=1e-5, rtol=1e-4)
+        if cls:
+            torch.testing.assert_close(found.summary[0], whole.summary[row], atol=1e-5, rtol=1e-4)
+
+
+@encoders
+def test_encoder_is_equivariant_to_the_order_of_observations(name):
+    encoder = make_encoder(name).eval()
+    tokens = make_tokens((8,))
+    order = torch.randperm(8, generator=generator(0))[None]
+    mixed = tokens.select(order, torch.ones(1, 8, dtype=torch.bool))
+    one, two = encoder(tokens), encoder(mixed)
+    torch.testing.assert_close(
+        one.levels[0].features[:, order[0]], two.levels[0].features, atol=1e-5, rtol=1e-4
+    )
+    torch.testing.assert_close(one.summary, two.summary, atol=1e-5, rtol=1e-4)
+
+
+@encoders
+def test_a_shift_in_time_changes_nothing_without_cls_and_something_with_it(name):
+    tokens = make_tokens((8,))
+    later = dataclasses.replace(tokens, positions=tokens.positions + torch.tensor([64.0, 0.0]))
+    without = make_encoder(name, cls=False).eval()
+    torch.testing.assert_close(
+        without(tokens).levels[0].features, without(later).levels[0].features,
+        atol=1e-4, rtol=1e-3,
+    )  # fmt: skip
+    with_cls = make_encoder(name).eval()
+    assert (with_cls(tokens).summary - with_cls(later).summary).abs().max() > 1e-3
+
+
+@encoders
+def test_encoder_exports(name):
+    class Plain(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = make_encoder(name)
+
+        def forward(self, values, observed, positions, valid):
+            features = self.encoder(type(make_tokens())(values, observed, positions, valid))
+            return features.levels[-1].features, features.summary
+
+    def plain(*lengths):
+        t = make_tokens(lengths)
+        return t.values.clone(), t.observed.clone(), t.positions.clone(), t.valid.clone()
+
+    model = Plain().eval()
+    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=500)}
+    exported = torch.export.export(model, plain(9, 5), dynamic_shapes=(sizes,) * 4).module()
+    other = plain(6, 3, 2)
+    for ours, theirs in zip(model(*other), exported(*other), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+@decoders
+def test_decoder_answers_each_query_by_itself(name):
+    decoder = make_decoder(name).eval()
+    assert isinstance(decoder, Decoder)
+    features = make_encoder().eval()(make_tokens((7, 4)))
+    query = make_tokens((5, 5), seed=3).without_values()
+    together = decoder(features, query)
+    alone = decoder(features, query.select(torch.full((2, 1), 2), torch.ones(2, 1, dtype=bool)))
+    torch.testing.assert_close(together[:, 2:3], alone, atol=1e-5, rtol=1e-4)
+
+
+@decoders
+def test_decoder_never_reads_the_values_of_a_query(name):
+    decoder = make_decoder(name).eval()
+    features = make_encoder().eval()(make_tokens((7, 4)))
+    query = make_tokens((5, 5), seed=3)
+    assert torch.equal(decoder(features, query), decoder(features, query.without_values()))
+
+
+@objectives
+def test_objective_keeps_its_protocol(name):
+    objective = make_objective(name)
+    assert isinstance(objective, Objective)
+    assert set(objective.parts()) <= set(PART_NAMES)
+
+
+@objectives
+def test_loss_is_finite_and_a_gradient_reaches_each_parameter(name):
+    objective = make_objective(name).train()
+    loss = objective(make_inputs(name), generator(0))
+    assert loss.total.isfinite()
+    assert loss.count > 0
+    loss.total.backward()
+    for key, parameter in objective.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, key
+            assert parameter.grad.isfinite().all(), key
+
+
+@objectives
+def test_one_batch_can_be_overfitted(name):
+    objective = make_objective(name).train()
+    batch = make_inputs(name)
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-2)
+    first = float(objective(batch, generator(0)).total)
+    for _ in range(120):
+        optimizer.zero_grad()
+        loss = objective(batch, generator(0)).total
+        loss.backward()
+        optimizer.step()
+    assert float(loss) < 0.1 * first
+
+
+@objectives
+def test_same_rng_same_loss_and_the_global_rng_is_untouched(name):
+    objective = make_objective(name).train()
+    before = torch.get_rng_state()
+    one, two = (float(objective(make_inputs(name), generator(3)).total) for _ in range(2))
+    assert one == two
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@objectives
+def test_the_input_is_not_modified(name):
+    objective = make_objective(name).train()
+    batch = make_inputs(name)
+    copy = [getattr(batch.inputs, f.name) for f in dataclasses.fields(batch.inputs)]
+    copy = [x.clone() if x is not None else None for x in copy]
+    objective(batch, generator(0))
+    for field, old in zip(dataclasses.fields(batch.inputs), copy, strict=True):
+        assert old is None or torch.equal(getattr(batch.inputs, field.name), old)
+
+
+@objectives
+def test_extra_padding_changes_neither_loss_nor_gradient(name):
+    losses, gradients = [], []
+    for extra in (0, 7):
+        objective = make_objective(name).eval()
+        loss = objective(make_inputs(name, extra=extra), generator(0))
+        loss.total.backward()
+        losses.append(loss.total)
+        gradients.append([p.grad for p in objective.parameters() if p.grad is not None])
+    torch.testing.assert_close(losses[0], losses[1], atol=1e-6, rtol=1e-5)
+    for one, two in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-4)
+
+
+@objectives
+def test_eval_mode_changes_no_state_and_the_state_makes_a_round_trip(name):
+    objective = make_objective(name).eval()
+    before = {k: v.clone() for k, v in objective.state_dict().items()}
+    loss = objective(make_inputs(name), generator(0)).total
+    assert all(torch.equal(v, objective.state_dict()[k]) for k, v in before.items())
+    other = make_objective(name).eval()
+    for parameter in other.parameters():
+        parameter.data.normal_()
+    other.load_state_dict(before)
+    assert torch.equal(loss, other(make_inputs(name), generator(0)).total)
+
+
+@objectives
+def test_an_unknown_setting_raises(name):
+    _, config = OBJECTIVES[name]
+    with pytest.raises(ValueError, match="nonsense"):
+        config(nonsense=1)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    from caesura.recipes.tables import lookup
+
+    with pytest.raises(RecipeError, match="unknown objective 'byol'; known: masked_tokens"):
+        lookup(OBJECTIVES, "objective", "byol")
