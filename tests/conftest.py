@@ -15,6 +15,7 @@ install_import_hook([f"caesura.{part}" for part in CHECKED], "beartype.beartype"
 def run_folder(tmp_path_factory):
     """A tiny pre-trained run on disk, and the file of its data."""
     import pyarrow.parquet as pq
+
     from builders import long_table, tiny_run
 
     folder = tmp_path_factory.mktemp("shared")

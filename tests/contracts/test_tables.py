@@ -1,11 +1,14 @@
 """Contracts of every encoder, decoder and objective in recipes/tables.py."""
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
-from builders import generator, make_batch, make_tokens
 
+from builders import generator, make_batch, make_tokens
 from caesura.errors import RecipeError
 from caesura.recipes.tables import DECODERS, ENCODERS, OBJECTIVES
 from caesura.types import PART_NAMES, Decoder, Encoder, Objective
@@ -98,25 +101,11 @@ def test_a_shift_in_time_changes_nothing_without_cls_and_something_with_it(name)
 
 @encoders
 def test_encoder_exports(name):
-    class Plain(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.encoder = make_encoder(name)
-
-        def forward(self, values, observed, positions, valid):
-            features = self.encoder(type(make_tokens())(values, observed, positions, valid))
-            return features.levels[-1].features, features.summary
-
-    def plain(*lengths):
-        t = make_tokens(lengths)
-        return t.values.clone(), t.observed.clone(), t.positions.clone(), t.valid.clone()
-
-    model = Plain().eval()
-    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=500)}
-    exported = torch.export.export(model, plain(9, 5), dynamic_shapes=(sizes,) * 4).module()
-    other = plain(6, 3, 2)
-    for ours, theirs in zip(model(*other), exported(*other), strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+    """In a process of its own: shape checks would bind the dynamic sizes to the example's."""
+    script = Path(__file__).parent / "export_encoder.py"
+    command = [sys.executable, str(script), name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @decoders

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 import torch
-from builders import generator, make_batch, make_tokens
 
+from builders import generator, make_batch, make_tokens
 from caesura.objectives.masked_tokens import normalised
 from caesura.recipes import romae
 from caesura.signal.mask import draw_mask

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from builders import make_tokens
 
+from builders import make_tokens
 from caesura.errors import RecipeError
 from caesura.nn.heads import LinearHead
 from caesura.recipes import romae

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from builders import generator, make_tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders import generator, make_tokens
 from caesura.signal.mask import draw_mask, hidden_counts, keep_indices
 from caesura.signal.noise import keyed_uniform
 

@@ -52,7 +52,7 @@ class PointDecoder(nn.Module):
         """Predict (batch, queries, values per token); the query's values are never read."""
         level = features.levels[-1]
         x, valid = self.enter(level.features), level.valid
-        asked = self.mask_token.to(x.dtype).expand(len(x), query.valid.shape[1], -1)
+        asked = self.mask_token.to(x.dtype).expand(x.shape[0], query.valid.shape[1], -1)
         if self.channel_embedding is not None:
             asked = asked + self.channel_embedding(query.positions[..., -1].round().long())
         context = x.shape[1]

@@ -83,7 +83,7 @@ class PointTransformer(nn.Module):
         x = self._embed(inputs)
         positions, valid = inputs.positions, inputs.valid
         if self.cls is not None:
-            x, positions, valid = with_summary(self.cls.expand(len(x), -1), x, positions, valid)
+            x, positions, valid = with_summary(self.cls.expand(x.shape[0], -1), x, positions, valid)
         layers = self.transformer(x, positions, padding_mask(valid)) or [x]
         first = 0 if self.cls is None else 1
         chosen = layers if every_layer else layers[-1:]

@@ -33,7 +33,7 @@ def check_head_width(head_width: int, axes: int) -> None:
     """Raise a RecipeError that names the nearest width where the axes do not fit a head."""
     if head_width % (2 * axes):
         below = head_width - head_width % (2 * axes)
-        near = below if below and head_width - below <= axes else below + 2 * axes
+        near = below if below and head_width - below < axes else below + 2 * axes
         raise RecipeError(
             f"head width {head_width} does not split into {axes} position axes of whole planes; "
             f"it must be divisible by {2 * axes}: choose {near}"

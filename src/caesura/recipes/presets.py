@@ -79,7 +79,7 @@ def finetune_recipe(pretrained: Recipe, start_from: str) -> dict[str, Any]:
         "epochs": 20,
         "patience": 8,
         "lr": 5e-4,
-        "batch_tokens": 8192,
+        "batch_tokens": 2048,
         "weight_decay": 0.05,
         **kept,
     }

@@ -20,11 +20,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from caesura.data.bundled import bundled
 from caesura.data.read import read_table
-from caesura.metrics.bootstrap import Interval
 from caesura.run import Run
 from caesura.study.demo_classify import (
     Classification,
@@ -52,8 +50,8 @@ class DemoSize:
     test_stays: int
 
 
-FULL = DemoSize(steps=560, finetune_steps=90, labels=1000, test_stays=875)
-QUICK = DemoSize(steps=60, finetune_steps=15, labels=300, test_stays=200)
+FULL = DemoSize(steps=560, finetune_steps=250, labels=1000, test_stays=875)
+QUICK = DemoSize(steps=60, finetune_steps=30, labels=300, test_stays=200)
 """The one-minute form: it shows that all works, its figures mean little."""
 
 
@@ -167,18 +165,3 @@ def history(folder: Path) -> list[dict[str, float]]:
     """Read the losses of a run."""
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
-
-
-def in_words(name: str, other: str, gap: Interval, higher_is_better: bool) -> str:
-    """Say in a sentence whether a paired difference is decided, whoever wins."""
-    if not gap.excludes_zero:
-        return f"{name} against {other}: undecided, the interval of the difference holds 0 ({gap})."
-    wins = (gap.value > 0) == higher_is_better
-    verdict = f"{name} is better" if wins else f"{other} is better"
-    return f"{name} against {other}: {verdict}; the interval of the difference excludes 0 ({gap})."
-
-
-def mean_over_seeds(rows: list[NDArray[np.float64]]) -> tuple[float, float]:
-    """Return mean and standard deviation over seeds (0 for one seed)."""
-    values = np.array(rows, dtype=np.float64)
-    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0

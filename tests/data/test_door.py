@@ -1,0 +1,242 @@
+"""The door: bad input is an error, or is mended and counted; nothing is lost in silence."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from builders import long_table
+
+from caesura.data.config import Columns, DataConfig
+from caesura.data.door import open_data
+from caesura.errors import DataError
+
+
+def config(tokens="observation", **columns):
+    columns.setdefault("channel", "channel")
+    return DataConfig(columns=Columns(**columns), tokens=tokens)
+
+
+def small(**changes):
+    """Return a table of two series with two channels, columns replaced by `changes`."""
+    columns = {
+        "id": ["a", "a", "a", "b", "b"],
+        "time": [0.0, 1.0, 1.0, 5.0, 7.5],
+        "channel": ["u", "u", "v", "u", "v"],
+        "value": [1.0, 2.0, 3.0, 4.0, 5.0],
+    }
+    return pa.table(columns | changes)
+
+
+def same(one, two):
+    for name in ("values", "observed", "times", "channel", "offsets"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)
+    assert one.ids.to_pylist() == two.ids.to_pylist()
+
+
+def test_a_long_table_becomes_ragged_columns():
+    store, report = open_data(small(), config())
+    assert store.ids.to_pylist() == ["a", "b"]
+    assert store.offsets.tolist() == [0, 3, 5]
+    assert store.times.tolist() == [0.0, 1.0, 1.0, 0.0, 2.5]
+    assert [store.channels[c] for c in store.channel] == ["u", "u", "v", "u", "v"]
+    assert report.notices == []
+
+
+@pytest.mark.parametrize("kind", ["parquet", "folder", "csv", "arrow", "pandas", "polars"])
+def test_every_kind_of_table_gives_the_same_store(kind, tmp_path):
+    table = small()
+    if kind == "parquet":
+        source = tmp_path / "t.parquet"
+        pq.write_table(table, source)
+    elif kind == "folder":
+        source = tmp_path / "parts"
+        source.mkdir()
+        pq.write_table(table.slice(0, 2), source / "0.parquet")
+        pq.write_table(table.slice(2), source / "1.parquet")
+    elif kind == "csv":
+        source = tmp_path / "t.csv"
+        source.write_text(table.to_pandas().to_csv(index=False))
+    elif kind == "arrow":
+        source = tmp_path / "t.arrow"
+        pa.feather.write_feather(table, source)
+    else:
+        source = table.to_pandas() if kind == "pandas" else pl.from_arrow(table)
+    same(open_data(source, config())[0], open_data(table, config())[0])
+
+
+def test_unsorted_rows_are_sorted_and_said():
+    table = small()
+    store, report = open_data(table.take([4, 1, 0, 3, 2]), config())
+    wanted, _ = open_data(table, config())
+    assert any("not sorted" in notice for notice in report.notices)
+    assert sorted(store.ids.to_pylist()) == wanted.ids.to_pylist()
+    same(store.take(np.array([1, 0])), wanted)
+
+
+def test_duplicates_are_averaged_counted_and_shown():
+    table = pa.concat_tables([small(), small(value=[3.0, 2.0, 3.0, 4.0, 5.0]).slice(0, 1)])
+    store, report = open_data(table, config())
+    assert store.values[0, 0] == 2.0
+    assert any("1 duplicated rows joined by mean" in n and "id=a" in n for n in report.notices)
+    assert open_data(table, config(duplicates="last"))[0].values[0, 0] == 3.0
+    with pytest.raises(DataError, match="1 duplicated rows"):
+        open_data(table, config(duplicates="error"))
+
+
+def test_the_same_file_twice_changes_nothing_but_the_report():
+    table = long_table(4)
+    store, report = open_data(pa.concat_tables([table, table]), config())
+    wanted, _ = open_data(table, config())
+    np.testing.assert_allclose(store.values, wanted.values)
+    assert any(f"{table.num_rows} duplicated rows" in notice for notice in report.notices)
+
+
+def test_nan_infinity_and_sentinels_are_dropped_and_counted():
+    table = small(value=[float("nan"), float("inf"), -1.0, 4.0, 5.0])
+    store, report = open_data(table, config(missing=(-1.0,)))
+    assert len(store.values) == 2
+    text = " ".join(report.notices)
+    assert "1 NaN and 1 infinite" in text
+    assert "1 values equal to a missing marker" in text
+    assert "1 ids have no observation and were left out, first: a" in text
+
+
+def test_a_single_observation_is_kept_and_said():
+    store, report = open_data(small().slice(0, 4), config())
+    assert store.lengths.tolist() == [3, 1]
+    assert any("1 series have a single observation" in notice for notice in report.notices)
+
+
+def test_rows_without_a_time_are_dropped_and_counted():
+    store, report = open_data(small(time=[0.0, float("nan"), 1.0, 5.0, 7.5]), config())
+    assert len(store.values) == 4
+    assert any("1 rows without a finite time" in notice for notice in report.notices)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"time": "mjd"}, "column 'mjd' not in table; columns: id, time, channel, value. Pass --t"),
+        ({"value": ("flux",)}, "column 'flux' not in table.*Pass --value NAME"),
+        ({"value": ("channel",)}, "column 'channel' is .*must hold numbers"),
+        ({"time": "channel"}, "column 'channel' is text, e.g. 'u'; times must be numbers or ISO"),
+        ({"id": "time"}, "column 'time' holds fractions; ids must be whole numbers or text"),
+    ],
+)
+def test_wrong_columns_say_what_to_do(columns, message):
+    with pytest.raises(DataError, match=message):
+        open_data(small(), config(**columns))
+
+
+def test_mixed_id_types_are_an_error():
+    frame = pd.DataFrame({"id": [1, "x"], "time": [0.0, 1.0], "value": [0.0, 1.0]})
+    with pytest.raises(DataError, match="mixed types"):
+        open_data(frame, config(channel=""))
+
+
+def test_empty_ids_are_an_error():
+    with pytest.raises(DataError, match="column 'id' has 1 empty cells"):
+        open_data(small(id=["a", None, "a", "b", "b"]), config())
+
+
+def test_nothing_measured_is_an_error():
+    with pytest.raises(DataError, match="no row has a finite time and value"):
+        open_data(small(value=[float("nan")] * 5), config())
+
+
+def test_empty_missing_and_unknown_files(tmp_path):
+    empty = tmp_path / "empty.csv"
+    empty.touch()
+    header = tmp_path / "header.csv"
+    header.write_text("id,time,channel,value\n")
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1 and nothing else")
+    strange = tmp_path / "t.xlsx"
+    strange.write_text("x")
+    for path, message in [
+        (empty, "is empty"),
+        (header, "has no rows"),
+        (broken, "cannot be read"),
+        (strange, "unknown kind of file; known: Parquet"),
+        (tmp_path / "nowhere.csv", "no file or folder"),
+        (tmp_path, "holds no .parquet file"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            open_data(path, config())
+    with pytest.raises(DataError, match="cannot read series from int"):
+        open_data(3, config())
+
+
+def test_the_source_is_not_modified():
+    table = long_table(3)
+    before = table.to_pydict()
+    open_data(table, config(error="error", missing=(0.5,)))
+    assert table.to_pydict() == before
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Rome"])
+def test_dates_keep_microseconds_far_from_1970(zone):
+    start = datetime.datetime(2193, 5, 1, 12, 0, 0, 1)
+    times = pa.array([start + datetime.timedelta(microseconds=i) for i in range(5)])
+    times = times.cast(pa.timestamp("us", tz=zone))
+    store, _ = open_data(small(id=["a"] * 5, time=times), config())
+    np.testing.assert_allclose(store.times, np.arange(5) * 1e-6, rtol=1e-9)
+    assert store.time_kind == "timestamp"
+    assert store.time_zone == (zone or "")
+
+
+def test_iso_text_is_a_date():
+    store, _ = open_data(
+        small(time=["2024-01-01T00:00:00", "2024-01-01T01:00:00"] + ["2024-01-02"] * 3),
+        config(),
+    )
+    assert store.times[1] == 3600.0
+
+
+def test_modified_julian_dates_do_not_drift():
+    mjd = [59_000.123456, 59_000.123457, 59_001.0, 59_002.0, 59_003.0]
+    store, _ = open_data(small(id=["a"] * 5, time=mjd), config())
+    assert store.times[1] == pytest.approx(1e-6, rel=1e-3)
+
+
+def test_a_wide_table_keeps_partly_observed_steps():
+    table = pa.table({"id": [1, 1, 2], "time": [0, 1, 0], "a": [1.0, None, 3.0], "b": [None, 2.0, 4.0]})
+    wide = config(tokens="step", channel="", value=("a", "b"))
+    store, _ = open_data(table, wide)
+    assert store.observed.tolist() == [[True, False], [False, True], [True, True]]
+    assert store.values[0].tolist() == [1.0, 0.0]
+    melted, _ = open_data(table, config(channel="", value=("a", "b")))
+    assert melted.channels == ("a", "b")
+    assert len(melted.values) == 4
+
+
+def test_groups_and_statics_belong_to_a_series():
+    table = small(age=[50, 50, 50, 60, 60], ward=["x", "x", "x", "y", "y"])
+    store, _ = open_data(table, config(group="ward", static=("age",)))
+    assert store.static.tolist() == [[50.0], [60.0]]
+    assert len(set(store.groups.tolist())) == 2
+    with pytest.raises(DataError, match="series a lies in several groups of 'ward'"):
+        open_data(small(ward=["x", "y", "x", "y", "y"]), config(group="ward"))
+    _, report = open_data(small(age=[50, 51, 50, 60, 60]), config(static=("age",)))
+    assert any("'age' changes within 1 series" in notice for notice in report.notices)
+
+
+def test_arrays_and_lists_are_panels():
+    array = np.arange(24.0).reshape(2, 3, 4)
+    array[0, 1, 2] = np.nan
+    array[1, :, 3] = np.nan
+    store, _ = open_data(array, DataConfig(tokens="step"))
+    assert store.lengths.tolist() == [4, 3]
+    assert not store.observed[2, 1]
+    ragged, _ = open_data([array[0], array[1][:, :3]], DataConfig(tokens="step"))
+    same(store, ragged)
+    melted, _ = open_data(array, DataConfig(tokens="observation"))
+    assert melted.lengths.tolist() == [11, 9]
+    with pytest.raises(DataError, match="series 1 has no finite value"):
+        open_data([array[0], np.full((3, 4), np.nan)], DataConfig(tokens="step"))
+    with pytest.raises(DataError, match="the same number of channels"):
+        open_data([array[0], array[1][:2]], DataConfig(tokens="step"))

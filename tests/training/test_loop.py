@@ -1,0 +1,164 @@
+"""Training resumes bit-equal, stops when told or when it diverges, and keeps the best."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from builders import TINY, long_table, tiny_run
+from safetensors.torch import load_file
+
+import caesura
+from caesura.errors import CheckpointError, DivergedError, RecipeError, StoppedError
+from caesura.training.checkpoint import load_tensors, save_tensors, write_text
+from caesura.training.config import TrainingConfig
+from caesura.training.loop import Trainer
+from caesura.training.optim import learning_rate_factor, parameter_groups
+
+REGULARISED = ("encoder.dropout=0.1", "encoder.stochastic_depth=0.2")
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def stop_after(step):
+    """Ask the process to stop once a step is done, as Ctrl-C does."""
+
+    def watch(progress):
+        if progress.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return watch
+
+
+def test_an_interrupted_training_resumes_bit_equal(tmp_path):
+    options = {"steps": 16, "settings": REGULARISED}
+    tiny_run(tmp_path / "whole", **options)
+    with pytest.raises(StoppedError, match="stopped at step 7"):
+        tiny_run(tmp_path / "cut", on_progress=stop_after(7), **options)
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    with pytest.raises(CheckpointError, match="continue it with --resume"):
+        caesura.load(tmp_path / "cut")
+    caesura.pretrain(long_table(), out=tmp_path / "cut", resume=True)
+    one, two = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_a_killed_training_resumes_bit_equal(tmp_path):
+    """SIGKILL gives no warning: the state is that of the last evaluation."""
+    pq.write_table(long_table(), tmp_path / "data.parquet")
+    arguments = ["pretrain", "romae", "--data", str(tmp_path / "data.parquet"), "--channel",
+                 "channel", "--steps", "400", "--set", "training.evaluate_every=5"]  # fmt: skip
+    for setting in (*TINY, *REGULARISED):
+        arguments += ["--set", setting]
+    command = [sys.executable, "-m", "caesura.cli.main", "--quiet", "--threads", "1", *arguments]
+    killed = subprocess.Popen([*command, "--out", str(tmp_path / "killed")])
+    for _ in range(600):
+        if (tmp_path / "killed" / "checkpoint.safetensors").exists():
+            break
+        time.sleep(0.05)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    subprocess.run([*command, "--out", str(tmp_path / "killed"), "--resume"], check=True)
+    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True)
+    one, two = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_same_seed_same_weights_and_another_seed_others(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        tiny_run(tmp_path / name, steps=4, seed=seed)
+    a, b, c = (weights(tmp_path / name) for name in "abc")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert not all(torch.equal(a[key], c[key]) for key in a)
+
+
+def test_torchs_generator_is_left_as_it_was():
+    before = torch.get_rng_state()
+    tiny_run(steps=2)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_diverged_training_stops_and_says_what_to_try(tmp_path):
+    with pytest.raises(DivergedError, match=r"try a lower training\.lr"):
+        tiny_run(tmp_path / "run", steps=50, settings=("training.lr=1e30", "training.clip=1e30"))
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_a_resume_with_other_settings_is_refused(tmp_path):
+    with pytest.raises(StoppedError):
+        tiny_run(tmp_path / "run", steps=16, on_progress=stop_after(5))
+    recipe = tmp_path / "run" / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("lr = 0.002", "lr = 0.003"))
+    with pytest.raises(CheckpointError, match="was begun with other settings"):
+        caesura.pretrain(long_table(), out=tmp_path / "run", resume=True)
+
+
+def test_early_stop_keeps_the_best_weights(tmp_path):
+    run = tiny_run(
+        tmp_path / "run",
+        steps=300,
+        settings=("training.lr=0.05", "training.evaluate_every=5", "training.patience=2"),
+    )
+    rows = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(row)["validation_loss"] for row in rows]
+    assert min(losses) == run.metrics["validation_loss"]
+    assert run.metrics["steps"] < 300
+
+
+def test_minutes_bound_a_training():
+    run = tiny_run(steps=0, minutes=0.03)
+    assert 0 < run.metrics["seconds"] < 20
+
+
+def test_two_lengths_and_none_are_refused():
+    with pytest.raises(RecipeError, match="steps and epochs are both set"):
+        tiny_run(steps=3, epochs=2)
+    with pytest.raises(RecipeError, match="no length of training"):
+        Trainer(None, None, TrainingConfig(), 0)
+
+
+def test_the_rate_rises_then_falls_to_zero():
+    rates = [learning_rate_factor(x, 0.1) for x in (0.0, 0.05, 0.1, 0.55, 1.0)]
+    assert rates == pytest.approx([1e-5, 0.5, 1.0, 0.5, 0.0], abs=1e-6)
+
+
+def test_decay_spares_norms_biases_and_single_vectors():
+    run = tiny_run(steps=1)
+    encoder = run.parts["encoder"]
+    decayed, spared = parameter_groups(encoder, 0.1)
+    assert all(p.ndim >= 2 for p in decayed["params"])
+    assert any(p is encoder.cls for p in spared["params"])
+    assert any(p is encoder.channel_embedding.weight for p in spared["params"])
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "\ud800")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "pickle"])
+def test_damaged_weights_are_an_error(tmp_path, damage):
+    path = Path(tmp_path) / "w.safetensors"
+    save_tensors(path, {"x": torch.arange(100.0)}, {"a": 1})
+    whole = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(whole[:-7])
+    elif damage == "flip":
+        path.write_bytes(b"\xff" + whole[1:])
+    else:
+        torch.save({"x": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        load_tensors(path)
