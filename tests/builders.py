@@ -57,7 +57,9 @@ def long_table(series=30, seed=0, channels=("u", "v"), longest=30):
             noise = 0.1 * rng.standard_normal(len(times))
             columns["value"] += (np.sin(fast * times + k) * (k + 1) + noise).tolist()
             columns["error"] += [0.1 * (k + 1)] * len(times)
-    return pa.table(columns)
+    table = pa.table(columns)
+    number = np.array([int(name[1:]) for name in columns["id"]])
+    return table.take(np.lexsort((columns["channel"], columns["time"], number)))
 
 
 def label_table(series=30):

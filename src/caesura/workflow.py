@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from caesura.data.config import Columns
 from caesura.data.door import open_data
@@ -24,6 +25,7 @@ from caesura.folder import (
     read_schema,
     require_begun,
 )
+from caesura.recipes.build import build_encoder, build_objective
 from caesura.recipes.presets import find_recipe, finetune_recipe
 from caesura.recipes.schema import Recipe, assign, make_recipe, merged, read_recipe
 from caesura.run import Run, load
@@ -124,6 +126,8 @@ def pretrain(
     known = None
     if labels is not None:
         known = read_labels(labels, store, chosen.data.columns.id, target)
+    with torch.device("meta"):  # what cannot be built must fail before a folder is made
+        build_objective(chosen.stages[0], build_encoder(chosen, 0), 0)
     if folder is not None and not resume:
         begin(folder, chosen, schema)
     trained = pretrain_task(

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
-from builders import long_table
 
+from builders import long_table
 from caesura.data.config import Columns, DataConfig
 from caesura.data.door import open_data
 from caesura.errors import DataError
@@ -62,7 +63,7 @@ def test_every_kind_of_table_gives_the_same_store(kind, tmp_path):
         source.write_text(table.to_pandas().to_csv(index=False))
     elif kind == "arrow":
         source = tmp_path / "t.arrow"
-        pa.feather.write_feather(table, source)
+        feather.write_feather(table, source)
     else:
         source = table.to_pandas() if kind == "pandas" else pl.from_arrow(table)
     same(open_data(source, config())[0], open_data(table, config())[0])
@@ -157,13 +158,14 @@ def test_empty_missing_and_unknown_files(tmp_path):
     broken.write_bytes(b"PAR1 and nothing else")
     strange = tmp_path / "t.xlsx"
     strange.write_text("x")
+    (tmp_path / "none").mkdir()
     for path, message in [
         (empty, "is empty"),
         (header, "has no rows"),
         (broken, "cannot be read"),
         (strange, "unknown kind of file; known: Parquet"),
         (tmp_path / "nowhere.csv", "no file or folder"),
-        (tmp_path, "holds no .parquet file"),
+        (tmp_path / "none", "holds no .parquet file"),
     ]:
         with pytest.raises(DataError, match=message):
             open_data(path, config())
@@ -204,7 +206,9 @@ def test_modified_julian_dates_do_not_drift():
 
 
 def test_a_wide_table_keeps_partly_observed_steps():
-    table = pa.table({"id": [1, 1, 2], "time": [0, 1, 0], "a": [1.0, None, 3.0], "b": [None, 2.0, 4.0]})
+    table = pa.table(
+        {"id": [1, 1, 2], "time": [0, 1, 0], "a": [1.0, None, 3.0], "b": [None, 2.0, 4.0]}
+    )
     wide = config(tokens="step", channel="", value=("a", "b"))
     store, _ = open_data(table, wide)
     assert store.observed.tolist() == [[True, False], [False, True], [True, True]]

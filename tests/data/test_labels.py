@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from builders import label_table, long_table, tiny_run
 
+from builders import label_table, long_table, tiny_run
 from caesura.data.config import Columns, DataConfig
 from caesura.data.door import open_data
 from caesura.data.labels import read_labels

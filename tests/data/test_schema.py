@@ -3,10 +3,10 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from builders import long_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders import long_table
 from caesura.data.collate import collate, tokenise_store
 from caesura.data.config import Columns, DataConfig
 from caesura.data.door import open_data

@@ -11,10 +11,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from builders import TINY, long_table, tiny_run
 from safetensors.torch import load_file
 
 import caesura
+from builders import TINY, long_table, tiny_run
 from caesura.errors import CheckpointError, DivergedError, RecipeError, StoppedError
 from caesura.training.checkpoint import load_tensors, save_tensors, write_text
 from caesura.training.config import TrainingConfig

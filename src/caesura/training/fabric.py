@@ -17,8 +17,6 @@ from caesura.errors import CaesuraError, RecipeError
 from caesura.training.config import TrainingConfig
 from caesura.training.precision import bf16_is_native
 
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-
 
 def launch(config: TrainingConfig) -> Any:
     """Return a launched Fabric; processes come from torchrun, never from here."""
@@ -29,6 +27,7 @@ def launch(config: TrainingConfig) -> Any:
             f"the training library cannot be imported ({error}); if torchvision is installed, "
             "remove it or match it to torch: run `caesura doctor`"
         ) from error
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its import sets INFO
     device = "cuda" if torch.cuda.is_available() else "cpu"
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if config.strategy == "single" and world_size > 1:
