@@ -31,7 +31,8 @@ def place(tmp_path_factory):
     csv.write_csv(label_table(), folder / "labels.csv")
     settings = [part for setting in TINY for part in ("--set", setting)]
     output = call("pretrain", "romae", "--data", folder / "data.parquet", "--channel", "channel",
-                  "--error", "error", "--steps", 30, "--out", folder / "run", *settings)  # fmt: skip
+                  "--error", "error", "--steps", 30, "--out", folder / "run",
+                  *settings)  # fmt: skip
     assert "Coverage of 90 % intervals" in output
     assert "next: caesura probe" in output
     return folder

@@ -23,12 +23,12 @@ _ENOUGH = 200
 class Normaliser:
     """Expected |residual| of a variable at a distance: its mean times the distance's factor.
 
-    edges: distances that bound the bins; an infinite distance (the channel was never seen
-    in the series) has the last factor.
+    centres: distances between which the factor is linear; an infinite distance (the variable
+    was never seen in the series) has the last factor, of its own.
     """
 
     means: NDArray[np.float64]
-    edges: NDArray[np.float64]
+    centres: NDArray[np.float64]
     factors: NDArray[np.float64]
 
     @classmethod
@@ -45,21 +45,26 @@ class Normaliser:
         finite = distance[np.isfinite(distance)]
         inner = np.linspace(0, 1, _BINS + 1)[1:-1]
         edges = np.unique(np.quantile(finite, inner)) if len(finite) else np.zeros(0)
+        inside = np.searchsorted(edges, distance, side="right")
+        bins = np.where(np.isfinite(distance), inside, len(edges) + 1)
         ratio = residual / np.maximum(means[variable], 1e-12)
-        bins = _bins(distance, edges)
-        return cls(means, edges, _shrunk_means(ratio, bins, len(edges) + 2, 1.0))
+        factors = _shrunk_means(ratio, bins, len(edges) + 2, 1.0)
+        within = bins[np.isfinite(distance)]
+        count = np.bincount(within, minlength=len(edges) + 1)
+        total = np.bincount(within, weights=finite, minlength=len(edges) + 1)
+        used = count > 0
+        kept = np.append(factors[:-1][used], factors[-1])
+        return cls(means, total[used] / count[used], kept)
 
     def __call__(
         self, variable: NDArray[np.int64], distance: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the expected |residual| of each case."""
-        scale = self.means[variable] * self.factors[_bins(distance, self.edges)]
-        return np.maximum(scale, 1e-9)
-
-
-def _bins(distance: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    inside = np.searchsorted(edges, distance, side="right")
-    return np.where(np.isfinite(distance), inside, len(edges) + 1)
+        factor = np.full(len(distance), self.factors[-1])
+        finite = np.isfinite(distance)
+        if len(self.centres):
+            factor[finite] = np.interp(distance[finite], self.centres, self.factors[:-1])
+        return np.maximum(self.means[variable] * factor, 1e-9)
 
 
 def _shrunk_means(
@@ -124,7 +129,7 @@ class Conformal:
         """Return a JSON-able form."""
         return {
             "means": self.normaliser.means.tolist(),
-            "edges": self.normaliser.edges.tolist(),
+            "centres": self.normaliser.centres.tolist(),
             "factors": self.normaliser.factors.tolist(),
             "quantiles": self.quantiles.tolist(),
             "counts": self.counts.tolist(),
@@ -135,7 +140,7 @@ class Conformal:
     def from_json(cls, tree: dict[str, Any]) -> Conformal:
         """Read what `to_json` wrote."""
         arrays = {key: np.array(tree[key], dtype=np.float64) for key in tree}
-        normaliser = Normaliser(arrays["means"], arrays["edges"], arrays["factors"])
+        normaliser = Normaliser(arrays["means"], arrays["centres"], arrays["factors"])
         counts = arrays["counts"].astype(np.int64)
         return cls(normaliser, arrays["quantiles"], counts, arrays["reach"])
 

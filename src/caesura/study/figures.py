@@ -62,8 +62,9 @@ def interpolated_series(panels: Sequence[dict[str, Any]], time_label: str) -> st
                       ms=4, mfc=face, mec=edge, label=label)  # fmt: skip
         axis.set(title=panel["variable"], xlabel=time_label)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=4, frameon=False,
-                  bbox_to_anchor=(0.5, -0.14))  # fmt: skip
+    figure.legend(
+        handles, labels, loc="lower center", ncol=4, frameon=False, bbox_to_anchor=(0.5, -0.24)
+    )
     return _svg(figure)
 
 
