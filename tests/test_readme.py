@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
-from builders import long_table
 from typer.testing import CliRunner
 
+from builders import long_table
 from caesura.cli.main import app
 
 README = (Path(__file__).parents[1] / "README.md").read_text()

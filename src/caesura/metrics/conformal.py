@@ -64,7 +64,7 @@ class Normaliser:
         finite = np.isfinite(distance)
         if len(self.centres):
             factor[finite] = np.interp(distance[finite], self.centres, self.factors[:-1])
-        return np.maximum(self.means[variable] * factor, 1e-9)
+        return np.asarray(np.maximum(self.means[variable] * factor, 1e-9))
 
 
 def _shrunk_means(

@@ -24,18 +24,17 @@ import pyarrow as pa
 from caesura.data.bundled import bundled
 from caesura.data.read import read_table
 from caesura.run import Run
-from caesura.study.demo_classify import (
-    Classification,
-    control_scores,
-    outcomes_of,
-    trained_scores,
-)
-from caesura.study.demo_interpolate import Interpolation, interpolate_hidden
+from caesura.study.classification import Classification, Task, control_scores, trained_scores
+from caesura.study.curves import draw_series
+from caesura.study.interpolation import Interpolation, interpolate_hidden
 from caesura.training.loop import Progress
 from caesura.training.precision import bf16_is_native
 from caesura.workflow import compose, pretrain
 
 COLUMNS = {"id": "stay", "time": "hour", "channel": "variable", "value": ["value"]}
+STATIC = ("Age", "Gender", "Height", "ICUType", "Weight", "MechVent")
+"""Never asked: constant in a stay, or always 1 where noted."""
+DRAWN = ("HR", "MAP", "Temp", "Glucose")
 TEST_SHARE = 0.25
 Stage = Callable[[str], AbstractContextManager[Callable[[Progress], None]]]
 
@@ -64,6 +63,7 @@ class DemoResult:
     interpolations: list[Interpolation] = field(default_factory=list)
     classifications: list[Classification] = field(default_factory=list)
     histories: list[list[dict[str, float]]] = field(default_factory=list)
+    drawn: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -82,6 +82,7 @@ def run_demo(out: Path, size: DemoSize = FULL, seeds: int = 1, stage: Stage = si
     table = read_table(bundled("physionet2012.parquet"))
     outcomes = read_table(bundled("physionet2012_outcomes.parquet"))
     pool, test, died = split_stays(table, outcomes, size)
+    task = Task(died, size.labels, size.finetune_steps)
     result = DemoResult(size)
     result.counts = {
         "stays": len(outcomes),
@@ -94,7 +95,7 @@ def run_demo(out: Path, size: DemoSize = FULL, seeds: int = 1, stage: Stage = si
     for seed in range(seeds):
         chosen = recipe(size, seed)
         with second_core() as submit:
-            controls = submit(control_scores, pool, test, died, size, chosen)
+            controls = submit(control_scores, pool, test, task, chosen)
             folder = out / f"pretrained_{seed}"
             with stage("pre-training") as show:
                 run = pretrain(pool, chosen, folder, on_progress=show)
@@ -102,13 +103,17 @@ def run_demo(out: Path, size: DemoSize = FULL, seeds: int = 1, stage: Stage = si
             result.histories.append(history(folder))
             pool_store, test_store = run.open(pool), run.open(test)
             with stage("interpolating hidden measurements, with six controls"):
-                result.interpolations.append(interpolate_hidden(run, pool_store, test_store))
+                result.interpolations.append(
+                    interpolate_hidden(run, pool_store, test_store, STATIC)
+                )
             with stage("fine-tuning and probing") as show:
-                scores = trained_scores(run, pool_store, test_store, died, size, show)
+                scores = trained_scores(run, pool_store, test_store, task, show)
             with stage("the same from scratch, and other controls"):
                 scores |= controls()
-        truth = outcomes_of(test_store, died)
+        truth = task.of(test_store)
         result.classifications.append(Classification(truth, scores, size.labels))
+        if seed == 0:
+            result.drawn = draw_series(run, test_store, DRAWN)
     result.seconds = time.monotonic() - begun
     return result
 

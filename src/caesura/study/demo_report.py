@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from caesura.metrics.bootstrap import Interval
+from caesura.study.classification import RANDOM, SCRATCH, STATISTICS
 from caesura.study.demo import DemoResult
-from caesura.study.demo_classify import RANDOM, SCRATCH, STATISTICS
-from caesura.study.demo_interpolate import CONTROLS, MODEL
 from caesura.study.figures import bars, interpolated_series, loss_curves
+from caesura.study.interpolation import CONTROLS, MODEL
 from caesura.study.report import Section, Table, write_report
 
 SHOWN = (MODEL, "last value", "linear in time", "mean")
@@ -71,7 +71,7 @@ def _interpolation(result: DemoResult) -> Section:
     figures = [(bars(overall, "mean squared error, lower is better"), _seeds(result))]
     figures += [
         (interpolated_series(plot["panels"], "hours since admission"), f"Test stay {plot['stay']}.")
-        for plot in first.plots
+        for plot in result.drawn
     ]
     return Section("Interpolating hidden measurements", text, figures)
 
