@@ -204,7 +204,12 @@ def load(folder: str | Path) -> Run:
     calibration, coverage = None, []
     if (folder / CALIBRATION).is_file():
         tree = read_json(folder / CALIBRATION)
-        calibration, coverage = Conformal.from_json(tree["conformal"]), tree["coverage"]
+        try:
+            calibration, coverage = Conformal.from_json(tree["conformal"]), tree["coverage"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{folder / CALIBRATION} is not a calibration ({error!r}); pre-train again"
+            ) from None
     metrics = read_json(folder / METRICS)
     return Run(recipe, schema, parts, metrics, calibration, coverage, folder)
 

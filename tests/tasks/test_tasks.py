@@ -1,6 +1,7 @@
 """Tasks: each does what its verb promises, and the controls stand beside it."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ import torch
 
 import caesura
 from builders import TINY, label_table, long_table, tiny_run
-from caesura.errors import CheckpointError, DataError
+from caesura.errors import CheckpointError, DataError, RecipeError
 from caesura.tasks.calibrate import hidden_queries, hide_observations
 from caesura.tasks.embed import embed_layers
 from caesura.tasks.interpolate import distances, predict_scaled
@@ -241,3 +242,25 @@ def test_arrays_train_and_the_transformer_fits_a_pipeline():
     assert model.predict(X).shape == (40,)
     ragged = [x[:, : 10 + i % 20] for i, x in enumerate(X)]
     assert features.fit(ragged).transform(ragged).shape == (40, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("calibration.json", '{"conformal": {}}', "is not a calibration"),
+        ("calibration.json", "{", "cannot be read"),
+        ("schema.json", '{"columns": 3}', "is not a schema"),
+        ("recipe.toml", "a = [", "is not valid TOML"),
+        ("recipe.toml", "seed = 0", "recipe.encoder: Field required"),
+        ("model.safetensors", "", "not a whole safetensors file"),
+        ("metrics.json", None, "continue it with --resume"),
+    ],
+)
+def test_a_damaged_run_folder_says_which_file(run_folder, tmp_path, name, text, message):
+    folder = tmp_path / "copy"
+    shutil.copytree(run_folder, folder)
+    (folder / name).unlink()
+    if text is not None:
+        (folder / name).write_text(text)
+    with pytest.raises((CheckpointError, RecipeError), match=message):
+        caesura.load(folder)
