@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from caesura.card import model_card
 from caesura.data.config import DataConfig
 from caesura.data.door import open_data
-from caesura.data.labels import Labels, read_labels
+from caesura.data.labels import Labels, Rare, read_labels
 from caesura.data.queries import Queries, lay_out_queries, read_queries
 from caesura.data.schema import Schema
 from caesura.data.store import RaggedStore
@@ -152,9 +152,11 @@ class Run:
         target: tuple[str, ...] = (),
         task: str = "",
         id_column: str = "",
+        rare: Rare = "keep",
     ) -> Labels:
         """Join a label table to a store, by this run's id column where none is named."""
-        return read_labels(labels, store, id_column or self.schema.columns.id, target, task)
+        name = id_column or self.schema.columns.id
+        return read_labels(labels, store, name, target, task, rare)
 
     def probe(
         self, labels: Any, data: Any = None, *, target: tuple[str, ...] = (), folds: int = 5

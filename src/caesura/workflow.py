@@ -12,7 +12,7 @@ import torch
 
 from caesura.data.config import Columns
 from caesura.data.door import open_data
-from caesura.data.labels import read_labels
+from caesura.data.labels import Rare, read_labels
 from caesura.data.split import split_by_group
 from caesura.errors import RecipeError
 from caesura.folder import (
@@ -152,6 +152,7 @@ def finetune(
     data: Any = None,
     target: tuple[str, ...] = (),
     label_id: str = "",
+    rare: Rare = "keep",
     task: str = "",
     freeze: bool = False,
     steps: int = 0,
@@ -166,8 +167,8 @@ def finetune(
     """Fine-tune a run on labelled series and return the new run, written to `out` if given.
 
     labels: a table with the data's id column (or `label_id`) and the target. task:
-    "classification" or "regression", guessed from the column where empty. freeze: train the
-    head alone.
+    "classification" or "regression", guessed from the column where empty. rare: classes with
+    fewer than 5 series: "keep", "drop", or "other" to join them. freeze: train the head alone.
     from_scratch: the control, the same model without the pre-trained weights.
     """
     folder = None if out is None else Path(out)
@@ -185,7 +186,7 @@ def finetune(
         recipe = compose(tree, length=length, seed=seed, settings=settings)
     recipe, _ = _with_source(recipe, data)
     store = run.open(data)
-    known = run.read_labels(labels, store, target, task, label_id)
+    known = run.read_labels(labels, store, target, task, label_id, rare)
     if folder is not None and not resume:
         begin(folder, recipe, run.schema)
     tuned = finetune_task(

@@ -115,3 +115,14 @@ def test_dates_can_be_asked_with_units():
     found = run.interpolate(dated, "every:2h")
     assert found.schema.field("time").type == pa.timestamp("us", tz="UTC")
     assert run.schema.time_kind == "timestamp"
+
+
+@pytest.mark.parametrize(("rare", "left"), [("drop", 10), ("other", 12)])
+def test_rare_classes_are_dropped_or_joined_and_said(rare, left, caplog):
+    store = open_data(long_table(12), CONFIG)[0]
+    kinds = ["a"] * 5 + ["b"] * 5 + ["c", "d"]
+    table = pa.table({"id": [f"s{n}" for n in range(12)], "kind": kinds})
+    labels = read_labels(table, store, "id", rare=rare)
+    assert len(labels.series) == left
+    assert labels.target.classes == (("a", "b") if rare == "drop" else ("a", "b", "other"))
+    assert "2 classes with fewer than 5 series" in caplog.text

@@ -96,7 +96,11 @@ def bar(name: str) -> Iterator[Progress]:
     )
     with Progress(*columns, console=ERR, disable=STATE.quiet, transient=False) as progress:
         progress.add_task(name, total=1.0, note="")
-        yield progress
+        try:
+            yield progress
+        except BaseException:
+            progress.live.transient = True  # an error should not stand beneath a dead bar
+            raise
 
 
 @contextmanager

@@ -18,6 +18,9 @@ RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.")]
 Labels = Annotated[str, typer.Option(help="Table with the id column and the labels.")]
 Target = Annotated[str, typer.Option(help="Label column, or several: A,B. Default: the only one.")]
 LabelId = Annotated[str, typer.Option(help="Name of the id column in --labels, where it differs.")]
+Rare = Annotated[
+    str, typer.Option(help="Classes with fewer than 5 series: keep, drop, or other (joined).")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change one setting: path=value, e.g. training.lr=1e-3."),
@@ -27,6 +30,15 @@ Epochs = Annotated[float, typer.Option(help="Length in passes over the training 
 Minutes = Annotated[float, typer.Option(help="Length in minutes.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of splits, masks and weights.")]
 Resume = Annotated[bool, typer.Option(help="Continue what is in --out.")]
+
+
+def checked_rare(text: str) -> Any:
+    """Return the option, or raise a RecipeError that lists the known ones."""
+    from caesura.errors import RecipeError
+
+    if text not in ("keep", "drop", "other"):
+        raise RecipeError(f"unknown --rare {text!r}; known: keep, drop, other")
+    return text
 
 
 def split_names(text: str) -> tuple[str, ...]:

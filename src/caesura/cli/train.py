@@ -14,12 +14,14 @@ from caesura.cli.options import (
     LabelId,
     Labels,
     Minutes,
+    Rare,
     Resume,
     RunFolder,
     Seed,
     Set,
     Steps,
     Target,
+    checked_rare,
     given_columns,
     split_names,
 )
@@ -107,6 +109,7 @@ def finetune(
     data: Data = None,
     target: Target = "",
     label_id: LabelId = "",
+    rare: Rare = "keep",
     task: Annotated[
         str, typer.Option(help="classification or regression; default: by the column.")
     ] = "",
@@ -138,6 +141,7 @@ def finetune(
             data=data,
             target=split_names(target),
             label_id=label_id,
+            rare=checked_rare(rare),
             task=task,
             freeze=freeze,
             steps=steps,

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from caesura.cli import console
-from caesura.cli.options import Data, LabelId, Labels, RunFolder, Target, split_names
+from caesura.cli.options import (
+    Data,
+    LabelId,
+    Labels,
+    Rare,
+    RunFolder,
+    Target,
+    checked_rare,
+    split_names,
+)
 
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="File to write: .parquet, .csv or .arrow.")
@@ -122,6 +131,7 @@ def probe(
     data: Data = None,
     target: Target = "",
     label_id: LabelId = "",
+    rare: Rare = "keep",
     folds: Annotated[int, typer.Option(help="Grouped folds.")] = 5,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write the table as JSON.")
@@ -137,7 +147,9 @@ def probe(
 
     trained = load(run)
     store = trained.open(data)
-    known = trained.read_labels(labels, store, split_names(target), id_column=label_id)
+    known = trained.read_labels(
+        labels, store, split_names(target), id_column=label_id, rare=checked_rare(rare)
+    )
     with console.bar("probing") as progress:
         task, done = progress.task_ids[0], 0
 

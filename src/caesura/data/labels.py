@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,9 @@ from caesura.errors import DataError
 
 log = logging.getLogger("caesura")
 _MOST_CLASSES = 20
+FEWEST = 5
+"""Series of a class that folds can share out."""
+Rare = Literal["keep", "drop", "other"]
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,19 @@ class Labels:
 
 
 def read_labels(
-    source: Any, store: RaggedStore, id_column: str, names: tuple[str, ...] = (), task: str = ""
+    source: Any,
+    store: RaggedStore,
+    id_column: str,
+    names: tuple[str, ...] = (),
+    task: str = "",
+    rare: Rare = "keep",
 ) -> Labels:
     """Read `names` (default: the only other column) for the series of a store.
 
     Labels of unknown ids and empty labels are counted in a warning; none that match is an
     error. The task follows from the column where it is not given: numbers with fractions or
-    more than 20 distinct values are a regression.
+    more than 20 distinct values are a regression. rare: what becomes of classes with fewer
+    than 5 series: kept, left out, or joined as "other".
     """
     table = read_table(source)
     if id_column not in table.column_names:
@@ -62,8 +71,26 @@ def read_labels(
     if known.num_rows < table.num_rows:
         log.warning("%d labels are empty and were left out", table.num_rows - known.num_rows)
     series, kept = match_ids(known[id_column].combine_chunks(), store.ids)
-    target, values = _encode(known.take(pa.array(kept)), names, task)
-    return Labels(series, values, target)
+    chosen = known.take(pa.array(kept))
+    target, values = _encode(chosen, names, task)
+    if rare == "keep" or target.task != "classification":
+        return Labels(series, values, target)
+    few = np.bincount(values, minlength=len(target.classes)) < FEWEST
+    if not few.any():
+        return Labels(series, values, target)
+    log.warning(
+        "%d classes with fewer than %d series are %s: %s",
+        int(few.sum()),
+        FEWEST,
+        "left out" if rare == "drop" else "joined as 'other'",
+        ", ".join(name for name, is_few in zip(target.classes, few, strict=True) if is_few),
+    )
+    kinds = np.array(target.classes, dtype=object)[values]
+    own = ~few[values]
+    renamed = np.where(own, kinds, "other")
+    rows = np.flatnonzero(own) if rare == "drop" else np.arange(len(values))
+    target, values = _encode(pa.table({names[0]: pa.array(renamed[rows])}), names, task)
+    return Labels(series[rows], values, target)
 
 
 def match_ids(wanted: pa.Array, ids: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

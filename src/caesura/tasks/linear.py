@@ -84,7 +84,8 @@ def folds(
         name = labels.target.classes[int(np.bincount(labels.values).argmin())]
         raise DataError(
             f"class {name!r} has {smallest} labelled series; {count} folds need at least "
-            f"{count} of each. Join or drop the class, or pass --folds {max(smallest, 2)}"
+            f"{count} of each. Pass --rare drop or --rare other"
+            + (f", or --folds {smallest}" if smallest > 1 else "")
         )
     stratified = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     return list(stratified.split(zeros, labels.values, groups))
