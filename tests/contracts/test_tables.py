@@ -59,8 +59,9 @@ def test_encoder_keeps_its_protocol_and_declared_widths(name):
 
 @encoders
 @pytest.mark.parametrize("cls", [True, False])
-def test_encoder_rows_are_independent_and_padding_invariant(name, cls):
-    encoder = make_encoder(name, cls=cls).eval()
+@pytest.mark.parametrize("relative", [0.0, 3.0])
+def test_encoder_rows_are_independent_and_padding_invariant(name, cls, relative):
+    encoder = make_encoder(name, cls=cls, relative_scale=relative).eval()
     whole = encoder(make_tokens((7, 4, 2), extra=6))
     tokens = make_tokens((7, 4, 2))
     for row, length in enumerate((7, 4, 2)):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from caesura.data.config import Columns, DataConfig
-from caesura.data.scaling import ValueScale, fit_scale, standard
+from caesura.data.scaling import ScaleTable, ValueScale, fit_scale, standard
 from caesura.data.store import RaggedStore, TimeKind
 from caesura.errors import DataError
 
@@ -42,6 +42,7 @@ class Schema(BaseModel):
     time_kind: TimeKind
     time_unit: float
     scales: tuple[tuple[ValueScale, ...], ...]
+    within_deviation: float = 1.0
     static_names: tuple[str, ...] = ()
     static_scales: tuple[ValueScale, ...] = ()
     target: Target | None = None
@@ -102,6 +103,7 @@ def fit_schema(store: RaggedStore, train: NDArray[np.int64], config: DataConfig)
         for column in (seen.static.T if seen.static is not None else ())
     )
     return Schema(
+        within_deviation=within_deviation(seen, scales),
         columns=config.columns,
         per_observation=config.tokens == "observation",
         channels=store.channels,
@@ -128,3 +130,21 @@ def choose_time_unit(store: RaggedStore) -> float:
         return 1.0
     unit = float(np.median(gaps)) / GAP_IN_UNITS
     return float(f"{unit:.2g}")
+
+
+def within_deviation(store: RaggedStore, scales: tuple[tuple[ValueScale, ...], ...]) -> float:
+    """Return the deviation of scaled values about their channel's mean in their own series.
+
+    1 where series do not differ in level; near 0 where they differ in level alone.
+    """
+    scaled = ScaleTable(scales).scaled(store.values, store.channel)
+    squares = 0.0
+    size = len(store.value_names)
+    for element in range(size):
+        seen = store.observed[:, element]
+        key = store.series[seen] * len(store.channels) + store.channel[seen]
+        values = scaled[seen, element].astype(np.float64)
+        count = np.maximum(np.bincount(key), 1)
+        mean = np.bincount(key, weights=values) / count
+        squares += float(np.square(values - mean[key]).sum())
+    return float(np.sqrt(squares / max(int(store.observed.sum()), 1)))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from caesura.nn.attend import padding_mask
 from caesura.nn.summary import with_summary
 from caesura.nn.transformer import Transformer, TransformerConfig, truncated_normal_
+from caesura.signal.center import less_own_mean
 from caesura.types import Features, Grid, Level, Tokens
 
 
@@ -24,6 +25,9 @@ class PointTransformerConfig(TransformerConfig):
     channels: entries of the channel embedding, looked up by the last position axis; 0: none.
     missing_flags: tell the encoder which elements of a token were not observed, for tokens
     of several values; without, 0 and "not measured" look alike.
+    relative_scale: also feed each value less its channel's mean in the series, times this;
+    0: off. For series that differ far more between than within, like stars of all
+    magnitudes. The mean is over what the encoder sees: hidden values do not reach it.
     """
 
     type: Literal["point_transformer"] = "point_transformer"
@@ -32,6 +36,7 @@ class PointTransformerConfig(TransformerConfig):
     cls: bool = True
     channels: int = Field(default=0, ge=0)
     missing_flags: bool = False
+    relative_scale: float = Field(default=0.0, ge=0)
 
 
 class PointTransformer(nn.Module):
@@ -47,7 +52,8 @@ class PointTransformer(nn.Module):
     def __init__(self, config: PointTransformerConfig) -> None:
         super().__init__()
         self.config = config
-        self.projection = nn.Linear(config.values_per_token, config.width)
+        inputs = config.values_per_token * (2 if config.relative_scale else 1)
+        self.projection = nn.Linear(inputs, config.width)
         self.flags = (
             nn.Linear(config.values_per_token, config.width, bias=False)
             if config.missing_flags
@@ -91,7 +97,11 @@ class PointTransformer(nn.Module):
         return Features(levels, None if self.cls is None else layers[-1][:, 0])
 
     def _embed(self, inputs: Tokens) -> Tensor:
-        x: Tensor = self.projection(inputs.values)
+        values = inputs.values
+        if self.config.relative_scale:
+            relative = self.config.relative_scale * less_own_mean(inputs, self.config.channels)
+            values = torch.cat([values, relative], dim=-1)
+        x: Tensor = self.projection(values)
         if self.flags is not None:
             x = x + self.flags((~inputs.observed).to(x.dtype))
         if self.channel_embedding is not None:

@@ -20,6 +20,9 @@ PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
     "romae-base": lambda: romae.paper_recipe("base"),
 }
 
+_LEVELS_RULE = 0.25
+"""Share of the variance within series below which values are also fed less their own mean."""
+
 
 def find_recipe(name: str) -> dict[str, Any]:
     """Return the tree of a preset or of a TOML file."""
@@ -44,8 +47,12 @@ def completed(recipe: Recipe, schema: Schema) -> Recipe:
         "values_per_token": len(schema.value_names),
         "channels": channels,
     }
-    flags = {"missing_flags": len(schema.value_names) > 1}
-    encoder = _filled(recipe.encoder, shape | flags)
+    level = schema.within_deviation**2 < _LEVELS_RULE
+    views: dict[str, Any] = {
+        "missing_flags": len(schema.value_names) > 1,
+        "relative_scale": float(f"{1 / schema.within_deviation:.3g}") if level else 0.0,
+    }
+    encoder = _filled(recipe.encoder, shape | views)
     reads = {name: getattr(encoder, name) for name in shape}
     stages = []
     for stage in recipe.stages:
