@@ -1,7 +1,9 @@
 """The command line, as a user types it."""
 
+import signal
 import subprocess
 import sys
+import time
 
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
@@ -147,3 +149,20 @@ def test_errors_are_one_line_and_an_exit_code(tmp_path):
     assert done.stderr.startswith("error")
     assert "Traceback" not in done.stderr
     assert issubclass(DataError, CaesuraError)
+
+
+def test_ctrl_c_saves_and_exits_130(place, tmp_path):
+    settings = [part for setting in TINY for part in ("--set", setting)]
+    command = [sys.executable, "-m", "caesura.cli.main", "pretrain", "romae", "--data",
+               str(place / "data.parquet"), "--channel", "channel", "--steps", "100000",
+               "--set", "training.evaluate_every=10", "--out", str(tmp_path / "run")]  # fmt: skip
+    running = subprocess.Popen([*command, *settings], stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if (tmp_path / "run" / "checkpoint.safetensors").exists():
+            break
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, printed = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "continue with --resume" in printed
+    assert "Traceback" not in printed

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from builders import make_tokens
 
+from builders import make_tokens
 from caesura.signal.center import less_own_mean
 
 
