@@ -95,7 +95,7 @@ def control_scores(
     twin = random_twin(untrained, recipe.seed)
     tuned = _tune(untrained, labelled, task, scratch=True)
     y, seed = task.of(labelled), recipe.seed
-    statistics = [channel_statistics(s, schema.channels) for s in (labelled, test_store)]
+    statistics = [channel_statistics(s, schema) for s in (labelled, test_store)]
     return {
         SCRATCH: predict(tuned, test_store)[:, 1],
         RANDOM: _linear_scores([embed(twin, s) for s in (labelled, test_store)], y, seed),

@@ -1,27 +1,30 @@
-"""What a representation must beat: plain statistics of each channel, and simple filling in."""
+"""What a representation must beat: plain statistics of each channel."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from caesura.data.scaling import ScaleTable
+from caesura.data.schema import Schema
 from caesura.data.store import RaggedStore
 
 STATISTICS = ("count", "mean", "last", "std", "min", "max")
 
 
-def channel_statistics(store: RaggedStore, channels: tuple[str, ...]) -> NDArray[np.float64]:
+def channel_statistics(store: RaggedStore, schema: Schema) -> NDArray[np.float64]:
     """Return (series, channels x values x 6): count, mean, last, std, min, max; NaN if unseen.
 
-    Counts are log1p(count), so that a linear model reads them. `channels` orders the columns,
-    the same for every store.
+    Of scaled values, so that the control has the same bends as the model; counts are
+    log1p(count). A linear model reads both better so, and a weak control would flatter.
     """
+    channel = schema.channel_codes(store)
+    scaled = ScaleTable(schema.scales).scaled(store.values, channel).astype(np.float64)
     blocks = []
-    for name in channels:
-        code = store.channels.index(name) if name in store.channels else -1
-        for element in range(len(store.value_names)):
-            rows = (store.channel == code) & store.observed[:, element]
-            blocks.append(_statistics(store, rows, store.values[:, element].astype(np.float64)))
+    for code in range(len(schema.channels)):
+        for element in range(len(schema.value_names)):
+            rows = (channel == code) & store.observed[:, element]
+            blocks.append(_statistics(store, rows, scaled[:, element]))
     features = np.concatenate(blocks, axis=1)
     if store.static is not None:
         features = np.concatenate([features, store.static], axis=1)

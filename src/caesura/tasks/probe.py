@@ -42,7 +42,7 @@ def probe(
     sources: dict[str, Callable[[], NDArray[Any]]] = {
         "embedding": lambda: embed(run, labelled),
         "random encoder": lambda: embed(twin, labelled),
-        "channel statistics": lambda: channel_statistics(labelled, run.schema.channels),
+        "channel statistics": lambda: channel_statistics(labelled, run.schema),
     }
     for depth, layer in enumerate(embed_layers(run, labelled)):
         sources[f"layer {depth + 1}"] = lambda layer=layer: layer  # type: ignore[misc]
