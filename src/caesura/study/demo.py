@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -121,12 +122,19 @@ def run_demo(out: Path, size: DemoSize = FULL, seeds: int = 1, stage: Stage = si
 @contextmanager
 def second_core() -> Iterator[Callable[..., Callable[[], Any]]]:
     """Yield `submit(f, *args)`; its result is awaited by a call, or computed then on one core."""
-    if (os.cpu_count() or 1) < 2:
+    if available_cores() < 2:
         yield lambda function, *arguments: lambda: function(*arguments)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, initializer=_one_thread) as pool:
         yield lambda function, *arguments: pool.submit(function, *arguments).result
+
+
+def available_cores() -> int:
+    """Return the number of cores this process may use, not those of the machine."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _one_thread() -> None:
