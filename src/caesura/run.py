@@ -76,7 +76,7 @@ class Run:
             raise DataError("this run was trained on data in memory; pass the data (--data PATH)")
         tokens = "observation" if self.schema.per_observation else "step"
         config = DataConfig(columns=self.schema.columns, tokens=tokens)
-        return open_data(source, config)[0]
+        return open_data(source, config, lenient=True)[0]
 
     def embed(
         self, data: Any = None, *, pooling: Pooling = "cls+mean", on_progress: Report = _quiet
@@ -96,7 +96,8 @@ class Run:
             raise CheckpointError("this run was not fine-tuned; `caesura finetune` it first")
         columns: dict[str, Any] = {self.schema.columns.id: store.ids}
         if target.task == "classification":
-            columns["prediction"] = [target.classes[i] for i in outputs.argmax(1)]
+            names: list[Any] = [int(c) if target.whole_numbers else c for c in target.classes]
+            columns["prediction"] = [names[i] for i in outputs.argmax(1)]
         if target.task == "regression":
             single = len(target.names) == 1
             for name, values in zip(target.names, outputs.T, strict=True):

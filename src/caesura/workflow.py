@@ -32,6 +32,7 @@ from caesura.run import Run, load
 from caesura.tasks.finetune import finetune as finetune_task
 from caesura.tasks.pretrain import prepare, resolve_tokens
 from caesura.tasks.pretrain import pretrain as pretrain_task
+from caesura.tasks.probe import QuickProbe
 from caesura.training.loop import Progress
 
 Watch = Callable[[Progress], None]
@@ -86,6 +87,7 @@ def pretrain(
     settings: Sequence[str] = (),
     labels: Any = None,
     target: tuple[str, ...] = (),
+    label_id: str = "",
     resume: bool = False,
     on_progress: Watch = _silent,
 ) -> Run:
@@ -123,9 +125,10 @@ def pretrain(
         split = split_by_group(store.group_codes, *parts)
     else:
         chosen, schema, split = prepare(store, chosen)
-    known = None
+    watch = None
     if labels is not None:
-        known = read_labels(labels, store, chosen.data.columns.id, target)
+        name = label_id or chosen.data.columns.id
+        watch = QuickProbe.of(store, read_labels(labels, store, name, target, rare="drop"))
     with torch.device("meta"):  # what cannot be built must fail before a folder is made
         build_objective(chosen.stages[0], build_encoder(chosen, 0), 0)
     if folder is not None and not resume:
@@ -137,7 +140,7 @@ def pretrain(
         split,
         folder=folder,
         resume=resume and folder is not None and has_checkpoint(folder),
-        labels=known,
+        online_probe=watch,
         on_progress=on_progress,
     )
     run = Run(**vars(trained))

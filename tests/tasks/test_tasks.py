@@ -264,3 +264,29 @@ def test_a_damaged_run_folder_says_which_file(run_folder, tmp_path, name, text, 
         (folder / name).write_text(text)
     with pytest.raises((CheckpointError, RecipeError), match=message):
         caesura.load(folder)
+
+
+def test_a_probe_that_cannot_work_fails_before_the_training(tmp_path):
+    labels = pa.table({"id": ["s0", "s1", "s2"], "kind": ["a", "b", "a"]})
+    with pytest.raises(DataError, match="no class with enough series"):
+        tiny_run(tmp_path / "run", steps=2, labels=labels)
+    assert not (tmp_path / "run").exists()
+
+
+def test_whole_number_classes_are_predicted_as_numbers(run):
+    labels = pa.table(
+        {"id": [f"s{n}" for n in range(30)], "y": [3 + 4 * (n % 2) for n in range(30)]}
+    )
+    found = caesura.finetune(run, labels, steps=2).predict()
+    assert found["prediction"].type == pa.int64()
+    assert found.column_names[2:] == ["p_3", "p_7"]
+
+
+def test_columns_that_only_training_needs_may_lack_at_use():
+    table = long_table()
+    ward = pa.array([f"w{int(name[1:]) % 10}" for name in table["id"].to_pylist()])
+    grouped = table.append_column("ward", ward)
+    columns = {"channel": "channel", "error": "error", "group": "ward"}
+    run = tiny_run(table=grouped, steps=2, columns=columns)
+    bare = table.drop_columns(["error"])
+    np.testing.assert_allclose(run.embed(bare), run.embed(grouped), atol=1e-6)

@@ -46,6 +46,15 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _numbers(text: str) -> list[float]:
+    from caesura.errors import RecipeError
+
+    try:
+        return [float(part) for part in split_names(text)]
+    except ValueError:
+        raise RecipeError(f"--missing {text!r} are not numbers; e.g. --missing -1,-999") from None
+
+
 def given_columns(**options: Any) -> dict[str, Any]:
     """Return the column options that were given, lists split at commas."""
     columns: dict[str, Any] = {}
@@ -55,7 +64,7 @@ def given_columns(**options: Any) -> dict[str, Any]:
         if name in ("value", "static"):
             columns[name] = list(split_names(text))
         elif name == "missing":
-            columns[name] = [float(part) for part in split_names(text)]
+            columns[name] = _numbers(text)
         else:
             columns[name] = text
     return columns

@@ -59,6 +59,7 @@ def pretrain(
         str | None, typer.Option(help="Labels for an online probe: reports, never selects.")
     ] = None,
     target: Target = "",
+    label_id: LabelId = "",
     steps: Steps = 0,
     epochs: Epochs = 0,
     minutes: Minutes = 0,
@@ -90,6 +91,7 @@ def pretrain(
             settings=set_ or (),
             labels=labels,
             target=split_names(target),
+            label_id=label_id,
             resume=resume,
             on_progress=show,
         )

@@ -173,10 +173,15 @@ def _classes(table: pa.Table, name: str) -> tuple[Target, NDArray[np.int64]]:
         column = column.dictionary_decode()
     distinct = sorted(pc.unique(column).to_pylist())
     if len(distinct) < 2:
+        left = f"one class only ({distinct[0]!r})" if distinct else "no class with enough series"
         raise DataError(
-            f"label {name!r} has one class only ({distinct[0]!r}) among the series of the data; "
-            "at least 2 are needed"
+            f"label {name!r} has {left} among the series of the data; at least 2 are needed"
         )
     values = pc.index_in(column, pa.array(distinct, type=column.type)).to_numpy()
-    names = tuple(str(value) for value in distinct)
-    return Target(task="classification", names=(name,), classes=names), values.astype(np.int64)
+    target = Target(
+        task="classification",
+        names=(name,),
+        classes=tuple(str(value) for value in distinct),
+        whole_numbers=pa.types.is_integer(column.type),
+    )
+    return target, values.astype(np.int64)

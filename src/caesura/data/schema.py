@@ -19,13 +19,17 @@ GAP_IN_UNITS = 4.0
 
 
 class Target(BaseModel):
-    """What a fine-tuned head predicts; classes or the scaling of each regression target."""
+    """What a fine-tuned head predicts; classes or the scaling of each regression target.
+
+    whole_numbers: the classes are numbers, and predictions are given as such.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Literal["classification", "regression", "multilabel"]
     names: tuple[str, ...]
     classes: tuple[str, ...] = ()
+    whole_numbers: bool = False
     centers: tuple[float, ...] = ()
     scales: tuple[float, ...] = ()
 

@@ -8,6 +8,8 @@ package every step differentiates them into a buffer that nobody trains.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -54,17 +56,22 @@ class AxialRope(nn.Module):
     ) -> None:
         super().__init__()
         check_head_width(head_width, axes)
-        self.axes = axes
-        theta = frequencies(head_width // axes, fraction, base)
-        # not saved: it follows from the arguments. float64 whatever the model is cast to
-        self.register_buffer("theta", theta, persistent=False)
+        self.arguments = (head_width // axes, fraction, base)
+        # not saved: it follows from the arguments
+        self.register_buffer("theta", frequencies(*self.arguments), persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AxialRope:
+        """Follow a move to a device, but stay in float64 when the model is cast."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.theta = frequencies(*self.arguments).to(self.theta.device)
+        return self
 
     def forward(
         self, positions: Float[Tensor, "batch tokens axes"]
     ) -> tuple[Float[Tensor, "batch 1 tokens axes planes"], ...]:
         """Return cosine and sine of each position's angles in float32, once a forward pass."""
         with torch.no_grad():
-            angle = positions.double()[..., None] * self.theta.double()
+            angle = positions.double()[..., None] * self.theta
             return angle.cos().float()[:, None], angle.sin().float()[:, None]
 
 

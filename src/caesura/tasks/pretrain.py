@@ -12,17 +12,15 @@ from torch import nn
 
 from caesura.data.collate import tokenise_store
 from caesura.data.config import DataConfig
-from caesura.data.labels import Labels
 from caesura.data.schema import Schema, fit_schema
 from caesura.data.split import Split, split_by_group
 from caesura.data.store import RaggedStore
-from caesura.metrics.classify import score_name
 from caesura.metrics.conformal import Conformal
 from caesura.recipes.build import build_encoder, build_objective
 from caesura.recipes.presets import completed
 from caesura.recipes.schema import Recipe
 from caesura.tasks.calibrate import calibrate
-from caesura.tasks.probe import quick_probe
+from caesura.tasks.probe import QuickProbe
 from caesura.training.loader import SeriesBatches
 from caesura.training.loop import Progress, Trainer
 
@@ -65,12 +63,12 @@ def pretrain(
     *,
     folder: Path | None = None,
     resume: bool = False,
-    labels: Labels | None = None,
+    online_probe: QuickProbe | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Pretrained:
     """Train the recipe's objective on the training series; the best validation loss wins.
 
-    With `labels`, an online probe of the embedding is written beside each validation loss;
+    With `online_probe`, its score of the embedding is written beside each validation loss;
     it reports and never selects. A decoder is calibrated on series that neither trained nor
     validated.
     """
@@ -98,11 +96,6 @@ def pretrain(
     )
     view = Pretrained(recipe, schema, objective.parts())
 
-    def online() -> dict[str, float]:
-        if labels is None:
-            return {}
-        return {score_name(labels.target.task): quick_probe(view, store, labels)}
-
     trainer = Trainer(
         objective,
         source,
@@ -110,7 +103,7 @@ def pretrain(
         recipe.seed,
         folder=folder,
         on_progress=on_progress,
-        on_evaluate=online,
+        on_evaluate=lambda: online_probe(view) if online_probe else {},
     )
     state = trainer.fit(resume=resume)
     metrics: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -99,12 +100,25 @@ def _interval(labels: Labels, groups: NDArray[np.int64], predicted: Any, task: A
     return bootstrap(lambda c: main_score(task, labels.values[c], predicted(c)), groups)
 
 
-def quick_probe(run: Trained, store: RaggedStore, labels: Labels, most: int = 500) -> float:
-    """Return the main score of the embedding on at most `most` series, by three folds."""
-    rng = np.random.default_rng(0)
-    chosen = np.sort(rng.permutation(len(labels.series))[:most])
-    part = Labels(labels.series[chosen], labels.values[chosen], labels.target)
-    labelled = store.take(part.series)
-    cuts = folds(part, labelled.group_codes, 3, 0)
-    predicted = out_of_fold(embed(run, labelled), part, cuts, 0)
-    return main_score(labels.target.task, part.values, predicted)
+@dataclass(frozen=True)
+class QuickProbe:
+    """A probe of the embedding on a few labelled series, to be repeated during a training."""
+
+    labelled: RaggedStore
+    labels: Labels
+    cuts: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+    @classmethod
+    def of(cls, store: RaggedStore, labels: Labels, most: int = 500) -> QuickProbe:
+        """Choose at most `most` series and three folds; too few of a class is a DataError."""
+        rng = np.random.default_rng(0)
+        chosen = np.sort(rng.permutation(len(labels.series))[:most])
+        part = Labels(labels.series[chosen], labels.values[chosen], labels.target)
+        labelled = store.take(part.series)
+        return cls(labelled, part, folds(part, labelled.group_codes, 3, 0))
+
+    def __call__(self, run: Trained) -> dict[str, float]:
+        """Return the main score by its name."""
+        predicted = out_of_fold(embed(run, self.labelled), self.labels, self.cuts, 0)
+        task = self.labels.target.task
+        return {score_name(task): main_score(task, self.labels.values, predicted)}
