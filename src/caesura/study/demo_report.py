@@ -25,12 +25,16 @@ def write_demo_report(result: DemoResult, path: Path) -> None:
         f"{counts['stays']:,} stays of PhysioNet 2012 with {counts['values']:,} measurements at "
         "irregular times. A small RoMAE was pre-trained without labels, then asked for "
         f"measurements it never saw and for in-hospital death, on {counts['test']:,} stays kept "
-        f"apart. {len(result.runs)} seed(s), {result.seconds:.0f} s in all. "
+        f"apart. {_seed_count(result)}, {result.seconds:.0f} s in all. "
         "Not for clinical use."
     )
     sections = [_done(result), _interpolation(result), _by_variable(result)]
     sections += [_classification(result), _source()]
     write_report(path, TITLE, lead, sections)
+
+
+def _seed_count(result: DemoResult) -> str:
+    return "One seed" if len(result.runs) == 1 else f"{len(result.runs)} seeds"
 
 
 def _done(result: DemoResult) -> Section:
@@ -129,10 +133,14 @@ def _classification(result: DemoResult) -> Section:
 
 def in_words(name: str, other: str, gap: Interval, *, higher_is_better: bool) -> str:
     """Say in a sentence whether a paired difference is decided, whoever wins."""
+    found = (
+        f"the difference is {gap.value:+.3f}, its 95 % interval from {gap.lower:+.3f} to "
+        f"{gap.upper:+.3f}"
+    )
     if not gap.excludes_zero:
-        return f"{name} against {other}: undecided; the interval of the difference, {gap}, holds 0."
+        return f"{name} against {other}: undecided; {found} holds 0."
     winner = name if (gap.value > 0) == higher_is_better else other
-    return f"{name} against {other}: {winner} is better; the interval, {gap}, excludes 0."
+    return f"{name} against {other}: {winner} is better; {found} excludes 0."
 
 
 def summary_rows(result: DemoResult) -> list[dict[str, Any]]:
