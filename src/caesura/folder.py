@@ -19,7 +19,7 @@ def check_free(folder: Path) -> None:
     if folder.is_file():
         raise RecipeError(f"{folder} is a file; --out names a folder")
     if folder.is_dir() and any(folder.iterdir()):
-        begun = (folder / CHECKPOINT).is_file() and not (folder / METRICS).is_file()
+        begun = (folder / RECIPE).is_file() and not (folder / METRICS).is_file()
         advice = "continue it with --resume" if begun else "choose another --out, or remove it"
         raise RecipeError(f"{folder} is not empty; {advice}")
 

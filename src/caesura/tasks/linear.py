@@ -33,8 +33,6 @@ def linear_model(task: Task, seed: int) -> Any:
             cv=3,
             scoring="neg_log_loss",
             max_iter=200,
-            l1_ratios=(0,),
-            use_legacy_attributes=False,
             random_state=seed,
         )
         if task == "multilabel":
