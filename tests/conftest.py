@@ -4,9 +4,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "contracts")]
+# a busy machine must not fail a property by the clock
+settings.register_profile("caesura", deadline=None)
+settings.load_profile("caesura")
 CHECKED = ["nn", "signal", "encoders", "decoders", "objectives"]
 install_import_hook([f"caesura.{part}" for part in CHECKED], "beartype.beartype")
 

@@ -157,7 +157,7 @@ def test_ctrl_c_saves_and_exits_130(place, tmp_path):
                str(place / "data.parquet"), "--channel", "channel", "--steps", "100000",
                "--set", "training.evaluate_every=10", "--out", str(tmp_path / "run")]  # fmt: skip
     running = subprocess.Popen([*command, *settings], stderr=subprocess.PIPE, text=True)
-    for _ in range(600):
+    for _ in range(2400):
         if (tmp_path / "run" / "checkpoint.safetensors").exists():
             break
         time.sleep(0.05)

@@ -121,7 +121,7 @@ def test_collate_pads_with_nothing_and_counts_from_the_window():
 
 
 @given(st.lists(st.integers(1, 90), min_size=1, max_size=30), st.integers(8, 60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_windows_cover_every_observation_and_fit(lengths, limit):
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     series = np.arange(len(lengths))

@@ -18,7 +18,7 @@ KINDS = ["uniform", "block", "channel"]
     st.floats(0.05, 0.95),
     st.sampled_from(KINDS),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_counts_are_exact_at_any_padding(lengths, extra, ratio, kind):
     tokens = make_tokens(tuple(lengths), extra=extra)
     hidden = draw_mask(tokens, torch.arange(len(lengths)), generator(1), ratio, kind)

@@ -61,7 +61,7 @@ def test_a_killed_training_resumes_bit_equal(tmp_path):
         arguments += ["--set", setting]
     command = [sys.executable, "-m", "caesura.cli.main", "--quiet", "--threads", "1", *arguments]
     killed = subprocess.Popen([*command, "--out", str(tmp_path / "killed")])
-    for _ in range(600):
+    for _ in range(2400):
         if (tmp_path / "killed" / "checkpoint.safetensors").exists():
             break
         time.sleep(0.05)
