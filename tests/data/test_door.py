@@ -244,3 +244,8 @@ def test_arrays_and_lists_are_panels():
         open_data([array[0], np.full((3, 4), np.nan)], DataConfig(tokens="step"))
     with pytest.raises(DataError, match="the same number of channels"):
         open_data([array[0], array[1][:2]], DataConfig(tokens="step"))
+
+
+def test_an_unused_channel_column_is_said():
+    _, report = open_data(small(), config(channel=""))
+    assert any("pass --channel channel" in notice for notice in report.notices)

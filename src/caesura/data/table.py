@@ -33,6 +33,9 @@ def table_to_store(
     """Turn a table into a store; `per_observation` melts a wide row into one value a row."""
     report = DoorReport(rows=table.num_rows)
     require_columns(table, columns)
+    taken = (columns.id, columns.time, columns.group, *columns.value, *columns.static)
+    if not columns.channel and "channel" in table.column_names and "channel" not in taken:
+        report.add("column 'channel' is not used; if it names channels, pass --channel channel")
     ids = dictionary(table, columns.id)
     rows = _Rows.of(table, columns, ids.codes)
     if per_observation and len(columns.value) > 1:
