@@ -33,12 +33,15 @@ def demo(
     """
     from caesura.study.demo import FULL, QUICK, run_demo
     from caesura.study.demo_report import summary_rows, write_demo_report
+    from caesura.training.checkpoint import write_json
 
     report = out / "report.html"
     folder = _fresh(out)
     result = run_demo(folder, QUICK if quick else FULL, seeds, _stage)
     write_demo_report(result, report)
-    console.table(summary_rows(result))
+    rows = summary_rows(result)
+    write_json(out / "results.json", {"seeds": seeds, "seconds": result.seconds, "rows": rows})
+    console.table(rows)
     console.result(f"\n{result.seconds:.0f} s. Report: {report}")
 
 

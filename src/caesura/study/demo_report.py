@@ -66,7 +66,10 @@ def _interpolation(result: DemoResult) -> Section:
         "Half of each test stay's measurements were hidden at random, the same ones for every "
         "method. Errors are squared, in units of each variable's deviation; 1 is what the mean of "
         "the training stays gets.",
-        *(in_words("RoMAE", control, gap, higher_is_better=False) for control, gap in gaps.items()),
+        *(
+            _first_seed(result) + in_words("RoMAE", control, gap, higher_is_better=False)
+            for control, gap in gaps.items()
+        ),
         "The ridge on all variables is the strongest simple control: it sees every other variable "
         "interpolated to the asked time.",
         f"The 90 % intervals, calibrated on other stays, hold {first.coverage:.1%} of the hidden "
@@ -121,7 +124,8 @@ def _classification(result: DemoResult) -> Section:
         f"{int(first.truth.sum())} of the {len(first.truth):,} test stays ended in death.",
         f"Best here: {rows[best]['method']}.",
         *(
-            in_words("Fine-tuning", other, first.difference(other), higher_is_better=True)
+            _first_seed(result)
+            + in_words("Fine-tuning", other, first.difference(other), higher_is_better=True)
             for other in (SCRATCH, RANDOM, STATISTICS)
         ),
         "Intervals come from resampling the test stays, in pairs for differences; they do not "
@@ -143,16 +147,25 @@ def in_words(name: str, other: str, gap: Interval, *, higher_is_better: bool) ->
     return f"{name} against {other}: {winner} is better; {found} excludes 0."
 
 
+def _first_seed(result: DemoResult) -> str:
+    return "First seed: " if len(result.runs) > 1 else ""
+
+
 def summary_rows(result: DemoResult) -> list[dict[str, Any]]:
-    """Return the two tables in short, for a terminal."""
+    """Return the two tables in short, for a terminal: means, and deviations over seeds."""
     rows: list[dict[str, Any]] = []
     for name in (MODEL, *CONTROLS):
         values = [i.overall()[name] for i in result.interpolations]
-        rows.append({"": "interpolation, squared error", "method": name, "value": np.mean(values)})
+        rows.append({"task": "interpolation, MSE", "method": name, **_spread(values)})
     for name in result.classifications[0].scores:
         scores = [c.auroc(name).value for c in result.classifications]
-        rows.append({"": "in-hospital death, AUROC", "method": name, "value": np.mean(scores)})
-    return [row | {"value": float(row["value"])} for row in rows]
+        rows.append({"task": "in-hospital death, AUROC", "method": name, **_spread(scores)})
+    return rows
+
+
+def _spread(values: list[Any]) -> dict[str, float]:
+    found = {"mean": float(np.mean(values))}
+    return found | ({"deviation": float(np.std(values, ddof=1))} if len(values) > 1 else {})
 
 
 def _source() -> Section:
