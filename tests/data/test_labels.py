@@ -126,3 +126,14 @@ def test_rare_classes_are_dropped_or_joined_and_said(rare, left, caplog):
     assert len(labels.series) == left
     assert labels.target.classes == (("a", "b") if rare == "drop" else ("a", "b", "other"))
     assert "2 classes with fewer than 5 series" in caplog.text
+
+
+def test_channels_that_are_numbers_come_back_as_numbers():
+    table = long_table(6)
+    codes = pa.array([{"u": 3, "v": 7}[name] for name in table["channel"].to_pylist()])
+    numbered = open_data(table.set_column(2, "channel", codes), CONFIG)[0]
+    schema = fit_schema(numbered, np.arange(6), CONFIG)
+    _, laid_out = lay_out_queries("every:4", numbered, schema)
+    assert set(laid_out["channel"].to_pylist()) == {3, 7}
+    queries, _ = read_queries(laid_out, numbered, schema)
+    assert set(queries.variable.tolist()) == {0, 1}

@@ -111,6 +111,8 @@ def lay_out_queries(at: str, store: RaggedStore, schema: Schema) -> tuple[Querie
     }
     if count > 1:
         names = pa.array(schema.variables, pa.string())
+        if store.channels_are_numbers and len(schema.value_names) == 1:
+            names = names.cast(pa.int64())  # as the table has them, so that results join
         table[columns.channel or "channel"] = names.take(pa.array(queries.variable))
     return queries, pa.table(table)
 

@@ -19,6 +19,7 @@ class RaggedStore:
     values, observed, error: (observations, size); unobserved elements are 0.
     times: float64 since the series' origin, in the table's unit (seconds for dates).
     origins: first time of each series, float64, or int64 microseconds since 1970 for dates.
+    channels: names as text; `channels_are_numbers` where the table has whole numbers.
     offsets: (series + 1) bounds into the rows above. groups: number of each series' group.
     """
 
@@ -33,6 +34,7 @@ class RaggedStore:
     value_names: tuple[str, ...]
     time_kind: TimeKind = "number"
     time_zone: str = ""
+    channels_are_numbers: bool = False
     error: NDArray[np.float32] | None = None
     groups: NDArray[np.int64] | None = None
     static: NDArray[np.float64] | None = None

@@ -53,6 +53,9 @@ def table_to_store(
     rows = _in_order(rows, report)
     rows = _without_duplicates(rows, columns, channels, ids.values, report)
     store = _assemble(rows, ids, channels, names, report)
+    if columns.channel:
+        numbers = pa.types.is_integer(dictionary(table, columns.channel).values.type)
+        store = replace(store, channels_are_numbers=numbers)
     return _with_series_columns(store, table, columns, ids, report), report
 
 
