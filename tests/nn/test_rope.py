@@ -26,7 +26,7 @@ def test_theta_table_is_the_published_one(head, axes, kept, free, slowest):
 
 
 def literal_rotation(vector, position, axes):
-    """Rotate one head vector as the sheet writes it, plane by plane."""
+    """Rotate one head vector as the formula is written, plane by plane."""
     width = len(vector) // axes
     planes, out = width // 2, list(vector)
     kept = int(0.75 * width // 2)
