@@ -35,6 +35,8 @@ from caesura.tasks.pretrain import pretrain as pretrain_task
 from caesura.tasks.probe import QuickProbe
 from caesura.training.loop import Progress
 
+SCRATCH = "scratch"
+"""`start_from` of the control, in the recipe so that a resume stays the control."""
 Watch = Callable[[Progress], None]
 
 
@@ -186,6 +188,8 @@ def finetune(
             check_free(folder)
         tree = finetune_recipe(run.recipe, str(run.folder or ""))
         tree["stages"][0]["objective"]["freeze"] = freeze
+        if from_scratch:
+            tree["stages"][0]["start_from"] = SCRATCH
         recipe = compose(tree, length=length, seed=seed, settings=settings)
     recipe, _ = _with_source(recipe, data)
     store = run.open(data)
@@ -199,7 +203,7 @@ def finetune(
         recipe,
         folder=folder,
         resume=resume and folder is not None and has_checkpoint(folder),
-        from_scratch=from_scratch,
+        from_scratch=recipe.stages[0].start_from == SCRATCH,
         on_progress=on_progress,
     )
     return _written(Run(**vars(tuned)), folder)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from builders import TINY, label_table, long_table
 from caesura.cli.main import app
-from caesura.errors import CaesuraError, CheckpointError, DataError, RecipeError
+from caesura.errors import CheckpointError, DataError, RecipeError
 
 VERBS = ["demo", "pretrain", "finetune", "embed", "predict", "interpolate", "probe", "doctor",
          "runs", "recipe list", "recipe show", "data validate"]  # fmt: skip
@@ -102,7 +102,7 @@ def test_recipes_and_data_are_shown(place):
     )
     shown = call("data", "validate", "--data", place / "data.parquet", "--channel", "channel")
     assert "nothing was dropped or mended" in shown
-    assert "oneDNN" in call("doctor") or "default" in call("doctor")
+    assert "torchvision" in CliRunner().invoke(app, ["doctor"]).output
 
 
 def test_finished_work_is_never_overwritten(place):
@@ -148,7 +148,6 @@ def test_errors_are_one_line_and_an_exit_code(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("error")
     assert "Traceback" not in done.stderr
-    assert issubclass(DataError, CaesuraError)
 
 
 def test_ctrl_c_saves_and_exits_130(place, tmp_path):

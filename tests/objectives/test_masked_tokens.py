@@ -70,13 +70,14 @@ def test_unobserved_elements_do_not_count():
     batch = make_batch((8, 6), axes=1, size=3)
     observed = torch.rand(batch.inputs.values.shape, generator=generator(2)) < 0.6
     observed &= batch.inputs.valid[..., None]
-    losses = []
-    for fill in (0.0, 0.0):
-        inputs = dataclasses.replace(
-            batch.inputs, values=batch.inputs.values * observed + fill, observed=observed
-        )
-        losses.append(objective(dataclasses.replace(batch, inputs=inputs), generator(0)))
     hidden = draw_mask(batch.inputs, batch.index, generator(0), 0.5, "uniform")
+    absent = hidden[..., None] & ~observed
+    losses = []
+    for fill in (0.0, 1e6):
+        values = torch.where(absent, fill, batch.inputs.values * observed)
+        inputs = dataclasses.replace(batch.inputs, values=values, observed=observed)
+        losses.append(objective(dataclasses.replace(batch, inputs=inputs), generator(0)))
+    assert torch.equal(losses[0].total, losses[1].total)
     assert int(losses[0].count) == int((observed & hidden[..., None]).sum())
 
 

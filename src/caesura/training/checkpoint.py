@@ -77,7 +77,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(f"{path} is missing; is {path.parent} a complete run?")
     try:
         with safetensors.safe_open(path, framework="pt") as archive:
-            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118  # not a dict
             meta = json.loads((archive.metadata() or {}).get("caesura", "{}"))
     except (safetensors.SafetensorError, ValueError, OSError) as error:
         raise CheckpointError(
