@@ -98,7 +98,10 @@ class Batch(_OnDevice):
 
 @dataclass(frozen=True)
 class Level(_OnDevice):
-    """Features at one resolution; `hop_s` and `reach_s` are its step and receptive field."""
+    """Features at one resolution; `hop_s` and `reach_s` are its step and receptive field.
+
+    What stands on places that are not `valid` is unspecified.
+    """
 
     features: Float[Tensor, "batch places dim"]
     valid: Bool[Tensor, "batch places"]

@@ -21,7 +21,9 @@ class Plain(torch.nn.Module):
 
     def forward(self, values, observed, positions, valid):
         features = self.encoder(Tokens(values, observed, positions, valid))
-        return features.levels[-1].features, features.summary
+        level = features.levels[-1]
+        # what stands on padding is unspecified, and differs between layouts
+        return level.features * level.valid[..., None], features.summary
 
 
 def plain(*lengths):

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from caesura.nn.attend import padding_mask, query_mask
+from caesura.nn.attend import query_mask
 from caesura.nn.heads import LinearHead
 from caesura.nn.summary import with_summary
 from caesura.nn.transformer import Transformer, TransformerConfig, truncated_normal_
@@ -52,11 +52,11 @@ class PointDecoder(nn.Module):
         """Predict (batch, queries, values per token); the query's values are never read."""
         level = features.levels[-1]
         x, valid = self.enter(level.features), level.valid
-        asked = self.mask_token.to(x.dtype).expand(x.shape[0], query.valid.shape[1], -1)
+        asked = self.mask_token.expand(x.shape[0], query.valid.shape[1], -1)
         if self.channel_embedding is not None:
             asked = asked + self.channel_embedding(query.positions[..., -1].round().long())
         context = x.shape[1]
-        x = torch.cat([x, asked.to(x.dtype)], dim=1)
+        x = torch.cat([x.to(asked.dtype), asked], dim=1)
         positions = torch.cat([level.positions, query.positions], dim=1)
         valid = torch.cat([valid, query.valid], dim=1)
         if features.summary is not None:
@@ -64,7 +64,7 @@ class PointDecoder(nn.Module):
             x, positions, valid = with_summary(summary, x, positions, valid)
             context += 1
         joint = self.config.queries == "joint"
-        mask = padding_mask(valid) if joint else query_mask(valid, context)
-        last = (self.transformer(x, positions, mask) or [x])[-1]
+        mask = None if joint else query_mask(valid, context)
+        last = self.transformer(x, positions, valid, mask)[-1]
         predicted: Tensor = self.head(last[:, context:])
         return predicted

@@ -12,7 +12,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from caesura.nn.attend import padding_mask
 from caesura.nn.summary import with_summary
 from caesura.nn.transformer import Transformer, TransformerConfig, truncated_normal_
 from caesura.signal.center import less_own_mean
@@ -90,10 +89,9 @@ class PointTransformer(nn.Module):
         positions, valid = inputs.positions, inputs.valid
         if self.cls is not None:
             x, positions, valid = with_summary(self.cls.expand(x.shape[0], -1), x, positions, valid)
-        layers = self.transformer(x, positions, padding_mask(valid)) or [x]
+        layers = self.transformer(x, positions, valid, every_layer=every_layer)
         first = 0 if self.cls is None else 1
-        chosen = layers if every_layer else layers[-1:]
-        levels = tuple(Level(layer[:, first:], inputs.valid, inputs.positions) for layer in chosen)
+        levels = tuple(Level(layer[:, first:], inputs.valid, inputs.positions) for layer in layers)
         return Features(levels, None if self.cls is None else layers[-1][:, 0])
 
     def _embed(self, inputs: Tokens) -> Tensor:
@@ -106,4 +104,5 @@ class PointTransformer(nn.Module):
             x = x + self.flags((~inputs.observed).to(x.dtype))
         if self.channel_embedding is not None:
             x = x + self.channel_embedding(inputs.positions[..., -1].round().long())
-        return x
+        # the stream that all layers add to stays in float32 under bf16 autocast
+        return x.to(self.projection.weight.dtype)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from caesura.nn.transformer import RMSNorm
+from caesura.nn.norm import RMSNorm
 from caesura.types import Encoder, Features
 
 Pooling = Literal["cls", "mean", "cls+mean"]

@@ -5,8 +5,6 @@ RoMAE, arXiv 2505.20535, sec. 3 and appendix; figures from its code where the te
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,8 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caesura.errors import RecipeError
-from caesura.nn.attend import attend
-from caesura.nn.rope import AxialRope, rotate
+from caesura.nn.attend import padding_mask
+from caesura.nn.layout import Layout, Padded
+from caesura.nn.norm import RMSNorm
+from caesura.nn.pack import Packed, worth_packing
+from caesura.nn.rope import AxialRope
 
 
 class TransformerConfig(BaseModel):
@@ -39,21 +40,6 @@ class TransformerConfig(BaseModel):
     stochastic_depth: float = Field(default=0.0, ge=0, lt=1)
 
 
-class RMSNorm(nn.Module):
-    """x / sqrt(mean(x^2) + eps) times a weight, the mean in float32; eps from RoMAE's code."""
-
-    def __init__(self, width: int, eps: float = 1e-12) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.eps = eps
-
-    def forward(self, x: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows width"]:
-        """Normalise the last axis."""
-        with torch.autocast(x.device.type, enabled=False):
-            wide = F.rms_norm(x.float(), self.weight.shape, self.weight, self.eps)
-        return wide.to(x.dtype)
-
-
 class Attention(nn.Module):
     """Self-attention with one product for queries, keys and values, and one rotation."""
 
@@ -65,18 +51,11 @@ class Attention(nn.Module):
         self.after = config.projection_dropout
 
     def forward(
-        self,
-        x: Float[Tensor, "batch tokens width"],
-        angles: tuple[Tensor, Tensor],
-        mask: Bool[Tensor, "batch 1 #tokens tokens"],
-    ) -> Float[Tensor, "batch tokens width"]:
-        """Mix tokens by content and relative position."""
-        qkv = self.qkv(x).unflatten(-1, (3 * self.heads, -1)).transpose(1, 2)
-        turned = rotate(qkv[:, : 2 * self.heads], *angles)
-        q, k = turned[:, : self.heads], turned[:, self.heads :]
-        dropout = self.dropout if self.training else 0.0
-        mixed = attend(q, k, qkv[:, 2 * self.heads :], mask, dropout)
-        return F.dropout(self.out(mixed.transpose(1, 2).flatten(2)), self.after, self.training)
+        self, x: Float[Tensor, "*tokens width"], layout: Layout
+    ) -> Float[Tensor, "*tokens width"]:
+        """Mix tokens of a row by content and relative position."""
+        mixed = layout.mix(self.qkv(x), self.heads, self.dropout if self.training else 0.0)
+        return F.dropout(self.out(mixed), self.after, self.training)
 
 
 class Block(nn.Module):
@@ -92,21 +71,18 @@ class Block(nn.Module):
         self.dropout, self.drop = config.dropout, drop
 
     def forward(
-        self,
-        x: Float[Tensor, "batch tokens width"],
-        angles: tuple[Tensor, Tensor],
-        mask: Bool[Tensor, "batch 1 #tokens tokens"],
-    ) -> Float[Tensor, "batch tokens width"]:
+        self, x: Float[Tensor, "*tokens width"], layout: Layout
+    ) -> Float[Tensor, "*tokens width"]:
         """Apply both branches."""
-        x = x + self._kept(self.attention(self.norm_attention(x), angles, mask))
+        x = x + self._kept(self.attention(self.norm_attention(x), layout), layout)
         mlp = self.fall(F.silu(self.rise(self.norm_mlp(x))))
-        return x + self._kept(F.dropout(mlp, self.dropout, self.training))
+        return x + self._kept(F.dropout(mlp, self.dropout, self.training), layout)
 
-    def _kept(self, branch: Tensor) -> Tensor:
+    def _kept(self, branch: Tensor, layout: Layout) -> Tensor:
         if not (self.training and self.drop):
             return branch
-        keep = torch.rand(branch.shape[0], 1, 1, device=branch.device) >= self.drop
-        return branch * keep / (1.0 - self.drop)
+        keep = torch.rand(layout.rows, device=branch.device) >= self.drop
+        return branch * layout.spread(keep / (1.0 - self.drop))
 
 
 class Transformer(nn.Module):
@@ -131,16 +107,27 @@ class Transformer(nn.Module):
         self,
         x: Float[Tensor, "batch tokens width"],
         positions: Float[Tensor, "batch tokens axes"],
-        mask: Bool[Tensor, "batch 1 #tokens tokens"],
+        valid: Bool[Tensor, "batch tokens"],
+        mask: Bool[Tensor, "batch 1 tokens tokens"] | None = None,
+        every_layer: bool = False,
     ) -> list[Tensor]:
-        """Return the output of each block, the last one last."""
-        return list(self._layers(x, positions, mask))
+        """Return the output of the last block, or with `every_layer` of each, the last one last.
 
-    def _layers(self, x: Tensor, positions: Tensor, mask: Tensor) -> Iterator[Tensor]:
+        mask: which tokens see which; by default all see the real ones, and on a CPU rows that
+        are mostly padding are packed.
+        """
         angles = self.rope(positions)
+        packed = Packed(valid, angles) if mask is None and worth_packing(valid) else None
+        if packed is None:
+            layout: Layout = Padded(angles, padding_mask(valid) if mask is None else mask)
+        else:
+            layout, x = packed, packed.pack(x)
+        layers = [x]
         for block in self.blocks:
-            x = block(x, angles, mask)
-            yield x
+            x = block(x, layout)
+            layers.append(x)
+        chosen = layers[1:] if every_layer and self.blocks else layers[-1:]
+        return chosen if packed is None else [packed.unpack(layer) for layer in chosen]
 
 
 def truncated_normal_(module: nn.Module) -> None:
