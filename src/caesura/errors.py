@@ -23,3 +23,7 @@ class DivergedError(CaesuraError, RuntimeError):
 
 class StoppedError(CaesuraError):
     """Training was interrupted; the state is saved and `--resume` continues it."""
+
+
+class StorageError(CaesuraError):
+    """A disk refused to write, or another process holds the folder."""

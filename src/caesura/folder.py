@@ -6,8 +6,9 @@ from pathlib import Path
 
 from caesura.data.schema import Schema
 from caesura.errors import CheckpointError, RecipeError
+from caesura.files import is_free, write_text
 from caesura.recipes.schema import Recipe, to_toml
-from caesura.training.checkpoint import read_json, write_text
+from caesura.training.checkpoint import read_json
 from caesura.training.state import CHECKPOINT
 
 WEIGHTS, RECIPE, SCHEMA, METRICS = "model.safetensors", "recipe.toml", "schema.json", "metrics.json"
@@ -18,7 +19,7 @@ def check_free(folder: Path) -> None:
     """Raise where a new run would write over something; nothing is ever overwritten."""
     if folder.is_file():
         raise RecipeError(f"{folder} is a file; --out names a folder")
-    if folder.is_dir() and any(folder.iterdir()):
+    if not is_free(folder):
         begun = (folder / RECIPE).is_file() and not (folder / METRICS).is_file()
         advice = "continue it with --resume" if begun else "choose another --out, or remove it"
         raise RecipeError(f"{folder} is not empty; {advice}")

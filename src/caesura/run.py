@@ -20,6 +20,7 @@ from caesura.data.queries import Queries, lay_out_queries, read_queries
 from caesura.data.schema import Schema
 from caesura.data.store import RaggedStore
 from caesura.errors import CheckpointError, DataError
+from caesura.files import write_json, write_text
 from caesura.folder import CALIBRATION, CARD, METRICS, RECIPE, SCHEMA, WEIGHTS, read_schema
 from caesura.metrics.conformal import Conformal
 from caesura.nn.heads import LinearHead, Pooling, pooled_width
@@ -37,8 +38,6 @@ from caesura.training.checkpoint import (
     save_tensors,
     with_prefix,
     without_prefix,
-    write_json,
-    write_text,
 )
 
 Report = Callable[[int, int], None]

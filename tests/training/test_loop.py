@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 import caesura
 from builders import TINY, long_table, tiny_run
 from caesura.errors import CheckpointError, DivergedError, RecipeError, StoppedError
-from caesura.training.checkpoint import load_tensors, save_tensors, write_text
+from caesura.files import write_text
+from caesura.training.checkpoint import load_tensors, save_tensors
 from caesura.training.config import TrainingConfig
 from caesura.training.loop import Trainer
 from caesura.training.optim import learning_rate_factor, parameter_groups

@@ -33,7 +33,7 @@ def demo(
     """
     from caesura.study.demo import FULL, QUICK, run_demo
     from caesura.study.demo_report import summary_rows, write_demo_report
-    from caesura.training.checkpoint import write_json
+    from caesura.files import write_json
 
     report = out / "report.html"
     folder = _fresh(out)

@@ -143,7 +143,7 @@ def probe(
     """
     from caesura.run import load
     from caesura.tasks.probe import probe as probe_task
-    from caesura.training.checkpoint import write_json
+    from caesura.files import write_json
 
     trained = load(run)
     store = trained.open(data)

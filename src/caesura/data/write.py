@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import pyarrow as pa
 
 from caesura.errors import DataError
+from caesura.files import write_atomically
 
 _KINDS = (".parquet", ".csv", ".arrow")
 
@@ -17,15 +16,12 @@ def write_table(table: pa.Table, path: Path) -> None:
     """Write Parquet, CSV or Arrow by the suffix of `path`, atomically."""
     check_writable(path)
     suffix = path.suffix.lower()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+
+    def write(temporary: Path) -> None:
         if suffix == ".parquet":
             from pyarrow import parquet
 
-            parquet.write_table(table, temporary)
+            parquet.write_table(table, temporary, write_page_checksum=True)
         elif suffix == ".csv":
             from pyarrow import csv
 
@@ -34,10 +30,8 @@ def write_table(table: pa.Table, path: Path) -> None:
             from pyarrow import feather
 
             feather.write_feather(table, temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    write_atomically(path, write)
 
 
 def check_writable(path: Path) -> None:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-_PLAIN_UP_TO = 512
-"""Longest row for which two products and a softmax beat the fused kernel on a CPU; measured
-at head widths 32 to 64 (docs/log.md)."""
+PLAIN_UP_TO = 512
+"""Longest row for which two products and a softmax beat the fused kernel on a CPU, where
+nothing was measured; a training measures its machine (`training.arithmetic`)."""
+_plain_up_to = PLAIN_UP_TO
+
+
+@contextmanager
+def plain_attention_up_to(length: int) -> Iterator[None]:
+    """Within the block, attend by plain products up to this length, by the fused kernel above."""
+    global _plain_up_to
+    before, _plain_up_to = _plain_up_to, length
+    try:
+        yield
+    finally:
+        _plain_up_to = before
 
 
 def padding_mask(valid: Bool[Tensor, "batch keys"]) -> Bool[Tensor, "batch 1 1 keys"]:
@@ -42,7 +57,7 @@ def attend(
 
     A query that may see nothing gets the mean of all values, never NaN.
     """
-    if q.device.type != "cpu" or k.shape[-2] > _PLAIN_UP_TO:
+    if q.device.type != "cpu" or k.shape[-2] > _plain_up_to:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     # a sum with a small tensor costs less than a masked fill, forward and backward; the

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import caesura
-from caesura.training.checkpoint import write_text
+from caesura.files import write_text
 
 
 @dataclass(frozen=True)

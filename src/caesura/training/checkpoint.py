@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, and the state that resumes a training.
+"""Tensors and descriptions in and out of a run folder.
 
 Tensors go to safetensors, everything else to the JSON text in its header. Nothing is ever
 pickled, so opening a file of unknown origin runs no code.
@@ -7,9 +7,7 @@ pickled, so opening a file of unknown origin runs no code.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from caesura.errors import CheckpointError
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a neighbouring temporary file, then move it over `path` in one step.
-
-    A reader sees the old file or the new one, never a half; a failed write leaves the old.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, as UTF-8."""
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_atomically(path, write)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a value as indented JSON, atomically."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+from caesura.files import write_atomically
 
 
 def read_json(path: Path) -> Any:

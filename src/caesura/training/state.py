@@ -21,12 +21,12 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from caesura.errors import CheckpointError
+from caesura.files import write_text
 from caesura.training.checkpoint import (
     load_tensors,
     save_tensors,
     with_prefix,
     without_prefix,
-    write_text,
 )
 
 if TYPE_CHECKING:
