@@ -1,16 +1,21 @@
 """Shapes written in signatures are checked while tests run (jaxtyping with beartype)."""
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "contracts")]
+_HERE = Path(__file__).parent
+sys.path[:0] = [str(_HERE / name) for name in ("", "contracts", "data")]
 # a busy machine must not fail a property by the clock
 settings.register_profile("caesura", deadline=None)
 settings.load_profile("caesura")
+_CACHE = tempfile.TemporaryDirectory(prefix="caesura-cache-")
+os.environ["CAESURA_CACHE"] = _CACHE.name  # derived files of tests, children's too
 CHECKED = ["nn", "signal", "encoders", "decoders", "objectives"]
 install_import_hook([f"caesura.{part}" for part in CHECKED], "beartype.beartype")
 

@@ -65,8 +65,11 @@ class Tokens(_OnDevice):
     def select(self, index: Int64[Tensor, "batch kept"], valid: Tensor) -> Tokens:
         """Return the tokens at `index` of each row, real where `valid` (batch, kept)."""
 
+        first = torch.arange(len(index), device=index.device)[:, None] * self.valid.shape[1]
+        place = (index + first).flatten()
+
         def pick(x: Tensor) -> Tensor:
-            return x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))
+            return x.flatten(0, 1).index_select(0, place).view(*index.shape, x.shape[2])
 
         return Tokens(
             values=pick(self.values) * valid[..., None],

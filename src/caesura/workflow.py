@@ -33,6 +33,7 @@ from caesura.tasks.finetune import finetune as finetune_task
 from caesura.tasks.pretrain import prepare, resolve_tokens
 from caesura.tasks.pretrain import pretrain as pretrain_task
 from caesura.tasks.probe import QuickProbe
+from caesura.training.arithmetic import resolved
 from caesura.training.loop import Progress
 
 SCRATCH = "scratch"
@@ -131,6 +132,7 @@ def pretrain(
     if labels is not None:
         name = label_id or chosen.data.columns.id
         watch = QuickProbe.of(store, read_labels(labels, store, name, target, rare="drop"))
+    chosen = chosen.model_copy(update={"training": resolved(chosen.training)})
     with torch.device("meta"):  # what cannot be built must fail before a folder is made
         build_objective(chosen.stages[0], build_encoder(chosen, 0), 0)
     if folder is not None and not resume:
@@ -194,6 +196,7 @@ def finetune(
     recipe, _ = _with_source(recipe, data)
     store = run.open(data)
     known = run.read_labels(labels, store, target, task, label_id, rare)
+    recipe = recipe.model_copy(update={"training": resolved(recipe.training)})
     if folder is not None and not resume:
         begin(folder, recipe, run.schema)
     tuned = finetune_task(

@@ -26,7 +26,7 @@ def run(strategy: str, micro: int) -> dict[str, torch.Tensor]:
     for name, make, batches in systems():
         torch.manual_seed(0)
         objective = make(copy.deepcopy(parts))
-        config = TrainingConfig(steps=2, lr=1e-2, warmup=0.0, strategy=strategy)
+        config = TrainingConfig(steps=2, lr=1e-2, warmup=0.0, strategy=strategy, precision="fp32")
         trainer = Trainer(objective, ToySource(batches, micro), config, seed=5)
         trainer.fit()
         whole = model_tensors(objective)

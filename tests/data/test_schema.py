@@ -59,7 +59,8 @@ def test_a_constant_channel_is_finite():
 def test_weights_follow_errors():
     store = opened()
     schema = fit_schema(store, np.arange(30), CONFIG)
-    weight = tokenise_store(store, schema).weight
+    first = Windows(np.array([0]), store.offsets[:1], store.offsets[1:2])
+    weight = collate(tokenise_store(store, schema), first).inputs.weight
     np.testing.assert_allclose(weight, 0.5, atol=1e-5)  # every error is its channel's median
 
 
@@ -116,7 +117,9 @@ def test_collate_pads_with_nothing_and_counts_from_the_window():
     assert not batch.observed[~batch.valid].any()
     assert float(batch.positions[1, 0, 0]) == 0.0
     np.testing.assert_allclose(
-        batch.positions[1, 1, 0], tokens.times[first + 4] - tokens.times[first + 3], rtol=1e-5
+        batch.positions[1, 1, 0],
+        (store.times[first + 4] - store.times[first + 3]) / tokens.ticks_per_unit,
+        rtol=1e-5,
     )
 
 

@@ -31,8 +31,9 @@ def _answers(model, monkeypatch, packed):
 def test_packed_and_padded_tokens_give_equal_layers_and_gradients(monkeypatch):
     model = Transformer(TransformerConfig(width=24, heads=2, depth=3), axes=2)
     padded, packed = (_answers(model, monkeypatch, kind) for kind in (False, True))
-    for a, b in zip((*padded[0], *padded[1], padded[2]), (*packed[0], *packed[1], packed[2]),
-                    strict=True):
+    for a, b in zip(
+        (*padded[0], *padded[1], padded[2]), (*packed[0], *packed[1], packed[2]), strict=True
+    ):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
 

@@ -31,9 +31,9 @@ def demo(
 
     Example: `caesura demo --out demo`
     """
+    from caesura.files import write_json
     from caesura.study.demo import FULL, QUICK, run_demo
     from caesura.study.demo_report import summary_rows, write_demo_report
-    from caesura.files import write_json
 
     report = out / "report.html"
     folder = _fresh(out)

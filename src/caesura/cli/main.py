@@ -40,10 +40,6 @@ def settings(
 ) -> None:
     """Settings of every verb."""
     console.set_up(debug=debug, quiet=quiet)
-    if os.environ.get("OMP_DYNAMIC", "").lower() in ("true", "1"):
-        raise CaesuraError(
-            "OMP_DYNAMIC is set: with it torch's products are silently wrong on some CPUs; unset it"
-        )
     os.environ.setdefault("OMP_NUM_THREADS", str(threads or max(1, (os.cpu_count() or 2) // 2)))
 
 

@@ -141,9 +141,9 @@ def probe(
 
     Example: `caesura probe run --labels labels.csv --target type`
     """
+    from caesura.files import write_json
     from caesura.run import load
     from caesura.tasks.probe import probe as probe_task
-    from caesura.files import write_json
 
     trained = load(run)
     store = trained.open(data)

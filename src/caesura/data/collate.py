@@ -1,4 +1,7 @@
-"""From stored observations to padded batches of tokens, by one vectorised gather."""
+"""From stored observations to padded batches of tokens, by one vectorised gather.
+
+Nothing is scaled or copied before it is asked for: a store may lie on disk.
+"""
 
 from __future__ import annotations
 
@@ -18,40 +21,51 @@ from caesura.types import Batch, Tokens
 
 @dataclass(frozen=True)
 class TokenStore:
-    """A store as the model sees it: scaled values, times in rotary units, channel numbers.
+    """A store as a model sees it: scaled values, times in rotary units, the model's channels.
 
-    Times stay float64 until a window's own first time is subtracted.
+    numbers: the model's number of each channel of the store. ticks_per_unit: steps of the
+    clock in one rotary unit. several: whether the channel is a position axis.
     """
 
-    values: NDArray[np.float32]
-    observed: NDArray[np.bool_]
-    times: NDArray[np.float64]
-    channel: NDArray[np.int32] | None
-    weight: NDArray[np.float32] | None
-    offsets: NDArray[np.int64]
+    store: RaggedStore
+    table: ScaleTable
+    numbers: NDArray[np.int32]
+    ticks_per_unit: float
+    several: bool
     condition: NDArray[np.float32] | None
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(self.store)
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Bounds of the series in the store's rows."""
+        return self.store.offsets
 
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Number of tokens of each series."""
-        return np.diff(self.offsets)
+        return self.store.lengths
+
+    def channel(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the model's channel numbers of some rows."""
+        codes: NDArray[np.int32] = self.numbers[self.store.channel[rows]]
+        return codes
+
+    def units_since(self, rows: NDArray[np.int64], origins: NDArray[Any]) -> NDArray[np.float64]:
+        """Return times of some rows since given clock times, in rotary units."""
+        since: NDArray[Any] = self.store.clock[rows] - origins  # integers before any float
+        return np.asarray(since / self.ticks_per_unit, dtype=np.float64)
 
 
 def tokenise_store(store: RaggedStore, schema: Schema) -> TokenStore:
-    """Scale a store by a schema; a store the schema cannot read is a DataError."""
-    channel = schema.channel_codes(store)
-    table = ScaleTable(schema.scales)
-    values = np.where(store.observed, table.scaled(store.values, channel), 0.0)
+    """See a store by a schema; a store the schema cannot read is a DataError."""
     return TokenStore(
-        values=values.astype(np.float32),
-        observed=store.observed,
-        times=store.times / schema.time_unit,
-        channel=channel if schema.position_axes > 1 else None,
-        weight=None if store.error is None else table.weight(store.error, store.values, channel),
-        offsets=store.offsets,
+        store=store,
+        table=ScaleTable(schema.scales),
+        numbers=schema.channel_numbers(store),
+        ticks_per_unit=schema.time_unit * store.ticks,
+        several=schema.position_axes > 1,
         condition=_condition(store, schema),
     )
 
@@ -66,35 +80,47 @@ def _condition(store: RaggedStore, schema: Schema) -> NDArray[np.float32] | None
     return np.asarray(np.nan_to_num(scaled, nan=0.0), dtype=np.float32)
 
 
-def window_origins(tokens: TokenStore, windows: Windows) -> NDArray[np.float64]:
-    """Return the time each window counts from: its first observation's.
+def window_origins(tokens: TokenStore, windows: Windows) -> NDArray[Any]:
+    """Return the clock time each window counts from: its first observation's.
 
     A window at the head of a series counts from the origin of the series, also where
     observations before its first one have been hidden.
     """
     at_head = windows.start == tokens.offsets[windows.series]
-    return np.where(at_head, 0.0, tokens.times[windows.start])
+    origins = tokens.store.origins[windows.series]
+    return np.where(at_head, origins, tokens.store.clock[windows.start])
+
+
+def window_shifts(tokens: TokenStore, windows: Windows) -> NDArray[np.float64]:
+    """Return the time from each series' origin to its window's, in rotary units."""
+    since: NDArray[Any] = window_origins(tokens, windows) - tokens.store.origins[windows.series]
+    return np.asarray(since / tokens.ticks_per_unit, dtype=np.float64)
 
 
 def collate(tokens: TokenStore, windows: Windows, target: torch.Tensor | None = None) -> Batch:
     """Gather windows into one padded batch; `target` has a row for each series of the store."""
-    longest = int(windows.lengths.max())
-    place = np.arange(longest)
+    place = np.arange(int(windows.lengths.max()))
     valid = place < windows.lengths[:, None]
-    rows = np.where(valid, windows.start[:, None] + place, windows.start[:, None])
-    times = tokens.times[rows] - window_origins(tokens, windows)[:, None]
-    axes: list[NDArray[Any]] = [times]
-    if tokens.channel is not None:
-        axes.append(tokens.channel[rows])
-    real = valid[..., None]
+    # padding repeats a window's last row, so that every index is a real one
+    rows = windows.start[:, None] + np.minimum(place, windows.lengths[:, None] - 1)
+    store, channel, real = tokens.store, tokens.channel(rows), valid[..., None]
+    observed = store.observed[rows] & real
+    positions = np.empty((*rows.shape, 2 if tokens.several else 1), dtype=np.float32)
+    positions[..., 0] = tokens.units_since(rows, window_origins(tokens, windows)[:, None])
+    if tokens.several:
+        positions[..., 1] = channel
+    weight = None
+    if store.error is not None:
+        trust = tokens.table.weight(store.error[rows], store.values[rows], channel)
+        weight = torch.from_numpy(trust * real)
     index = torch.from_numpy(windows.series)
     return Batch(
         inputs=Tokens(
-            values=torch.from_numpy(tokens.values[rows] * real),
-            observed=torch.from_numpy(tokens.observed[rows] & real),
-            positions=torch.from_numpy(np.stack(axes, axis=-1).astype(np.float32)),
+            values=torch.from_numpy(tokens.table.scaled(store.values[rows], channel) * observed),
+            observed=torch.from_numpy(observed),
+            positions=torch.from_numpy(positions),
             valid=torch.from_numpy(valid),
-            weight=None if tokens.weight is None else torch.from_numpy(tokens.weight[rows] * real),
+            weight=weight,
         ),
         index=index,
         target=None if target is None else target[index],

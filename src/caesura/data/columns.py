@@ -14,8 +14,6 @@ from caesura.data.config import Columns
 from caesura.data.store import TimeKind
 from caesura.errors import DataError
 
-MICROSECONDS = 1_000_000
-
 
 def require_columns(table: pa.Table, columns: Columns) -> None:
     """Raise a DataError that names the flag of the first column that is not there."""

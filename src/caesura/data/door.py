@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from caesura.data.config import DataConfig
+from caesura.data.cache import cached_path, load_store, save_store
+from caesura.data.clean_table import clean_store
+from caesura.data.config import Columns, DataConfig
 from caesura.data.panel import panel_to_store
-from caesura.data.read import read_table
+from caesura.data.read import is_parquet, read_table
+from caesura.data.rows import ParquetRows, Rows, TableRows
 from caesura.data.store import DoorReport, RaggedStore
-from caesura.data.table import table_to_store
+from caesura.data.table import note_lengths, table_to_store, unused_channel
 
 log = logging.getLogger("caesura")
 
@@ -28,12 +32,34 @@ def open_data(
     if isinstance(source, np.ndarray | list | tuple):
         store, report = panel_to_store(source, per_observation)
     else:
-        table, columns = read_table(source), config.columns
-        if lenient:
-            kept = {k: getattr(columns, k) for k in ("group", "error")}
-            blank = {k: "" for k, name in kept.items() if name not in table.column_names}
-            columns = columns.model_copy(update=blank)
-        store, report = table_to_store(table, columns, per_observation)
+        kept = None
+        if isinstance(source, str | Path) and Path(source).exists():
+            kept = cached_path(Path(source), config.columns, per_observation)
+        found = None if kept is None else load_store(kept)
+        if found is None:
+            found = _open_table(source, config.columns, per_observation, lenient)
+            if kept is not None:
+                save_store(kept, *found)
+        store, report = found
     for notice in report.notices:
         log.warning(notice)
     return store, report
+
+
+def _open_table(
+    source: Any, columns: Columns, per_observation: bool, lenient: bool
+) -> tuple[RaggedStore, DoorReport]:
+    """Read rows that need no mending as they stream by, others as a whole table."""
+    rows: Rows = ParquetRows(Path(source)) if is_parquet(source) else TableRows(read_table(source))
+    if lenient:
+        kept = {k: getattr(columns, k) for k in ("group", "error")}
+        blank = {k: "" for k, name in kept.items() if name not in rows.schema.names}
+        columns = columns.model_copy(update=blank)
+    report = DoorReport(rows=rows.num_rows)
+    unused_channel(rows.schema.names, columns, report)
+    store = clean_store(rows, columns, report)
+    if store is not None:
+        note_lengths(store.lengths, report)
+        return store, report
+    table = rows.table if isinstance(rows, TableRows) else read_table(source)
+    return table_to_store(table, columns, per_observation)

@@ -49,7 +49,7 @@ def panel_to_store(panel: Any, per_observation: bool) -> tuple[RaggedStore, Door
     store = RaggedStore(
         values=np.where(observed, values, 0.0)[kept].astype(np.float32),
         observed=observed[kept],
-        times=times - np.repeat(origins, counts),
+        clock=times,
         channel=channel[kept],
         offsets=offsets,
         origins=origins,

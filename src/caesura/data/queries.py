@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from caesura.data.columns import MICROSECONDS, numeric, time_values
+from caesura.data.columns import numeric, time_values
 from caesura.data.labels import as_type_of
 from caesura.data.read import read_table
 from caesura.data.schema import Schema
-from caesura.data.store import RaggedStore
+from caesura.data.store import MICROSECONDS, RaggedStore
 from caesura.errors import DataError
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -130,7 +130,7 @@ def _every(
     at: str, store: RaggedStore, schema: Schema
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     step = _duration(at.removeprefix("every:"), schema)
-    spans = store.times[store.offsets[1:] - 1]
+    spans = store.spans
     counts = np.floor(spans / step + 1e-9).astype(np.int64) + 1
     if counts.sum() * len(schema.variables) > 100_000_000:
         raise DataError(

@@ -25,6 +25,14 @@ def read_table(source: Any) -> pa.Table:
     return table
 
 
+def is_parquet(source: Any) -> bool:
+    """Say whether the source is a Parquet file or a folder of them."""
+    if not isinstance(source, str | Path):
+        return False
+    path = Path(source)
+    return path.is_dir() or (path.is_file() and path.suffix.lower() in (".parquet", ".pq"))
+
+
 def _read_path(path: Path) -> pa.Table:
     if not path.exists():
         raise DataError(f"no file or folder at {path}")
@@ -53,7 +61,11 @@ def _read_parquet(path: Path) -> pa.Table:
 
     if path.is_dir() and not any(path.rglob("*.parquet")):
         raise DataError(f"folder {path} holds no .parquet file")
-    files: Any = path if path.is_file() else sorted(str(p) for p in path.rglob("*.parquet"))
+    if path.is_file():
+        from pyarrow import parquet
+
+        return parquet.ParquetFile(path, page_checksum_verification=True).read()
+    files: Any = sorted(str(p) for p in path.rglob("*.parquet"))
     return dataset.dataset(files, format="parquet").to_table()
 
 

@@ -7,7 +7,7 @@ linear near 0 and logarithmic beyond (the "asinh magnitudes" of astronomy).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,17 +101,24 @@ class ScaleTable:
         self.center, self.scale = column("center"), column("scale")
         self.knee, self.error_floor = column("knee"), column("error_floor")
         self.log, self.asinh = bent("log"), bent("asinh")
+        self._any_log, self._any_asinh = bool(self.log.any()), bool(self.asinh.any())
 
     def scaled(
-        self, values: NDArray[np.floating], channel: NDArray[np.int32]
+        self, values: NDArray[np.floating], channel: NDArray[np.integer[Any]]
     ) -> NDArray[np.float32]:
         """Scale (observations, size) raw values; below -1 a logarithm takes them as -1."""
         raw = values.astype(np.float64)
-        raw = np.where(self.log[channel], np.log1p(np.maximum(raw, -1 + 1e-6)), raw)
-        raw = np.where(self.asinh[channel], np.arcsinh(raw / self.knee[channel]), raw)
-        return ((raw - self.center[channel]) / self.scale[channel]).astype(np.float32)
+        if self._any_log:
+            raw = np.where(self.log[channel], np.log1p(np.maximum(raw, -1 + 1e-6)), raw)
+        if self._any_asinh:
+            raw = np.where(self.asinh[channel], np.arcsinh(raw / self.knee[channel]), raw)
+        raw -= self.center.take(channel, axis=0)
+        raw /= self.scale.take(channel, axis=0)
+        return raw.astype(np.float32)
 
-    def raw(self, scaled: NDArray[np.floating], channel: NDArray[np.int32]) -> NDArray[np.float64]:
+    def raw(
+        self, scaled: NDArray[np.floating], channel: NDArray[np.integer[Any]]
+    ) -> NDArray[np.float64]:
         """Return scaled values, shape (observations, size), in the table's units."""
         plain = scaled.astype(np.float64) * self.scale[channel] + self.center[channel]
         bounded = np.clip(plain, -80.0, 80.0)  # exp overflows beyond, where no value is meant
@@ -122,20 +129,23 @@ class ScaleTable:
         self,
         error: NDArray[np.floating],
         values: NDArray[np.floating],
-        channel: NDArray[np.int32],
+        channel: NDArray[np.integer[Any]],
     ) -> NDArray[np.float64]:
         """Return errors of the scaled values, to first order: error x slope of the scaling."""
-        raw = values.astype(np.float64)
-        slope = np.where(self.log[channel], 1 / np.maximum(1 + raw, 1e-6), 1.0)
-        bent = 1 / np.sqrt(np.square(raw) + np.square(self.knee[channel]))
-        slope = np.where(self.asinh[channel], bent, slope)
-        return error.astype(np.float64) * slope / self.scale[channel]
+        scaled: NDArray[np.float64] = error / self.scale.take(channel, axis=0)
+        raw = values.astype(np.float64) if self._any_log or self._any_asinh else values
+        if self._any_log:
+            scaled /= np.where(self.log[channel], np.maximum(1 + raw, 1e-6), 1.0)
+        if self._any_asinh:
+            bent = np.sqrt(np.square(raw) + np.square(self.knee[channel]))
+            scaled /= np.where(self.asinh[channel], bent, 1.0)
+        return scaled
 
     def weight(
         self,
         error: NDArray[np.floating],
         values: NDArray[np.floating],
-        channel: NDArray[np.int32],
+        channel: NDArray[np.integer[Any]],
     ) -> NDArray[np.float32]:
         """Return the trust in values with these errors: floor^2 / (floor^2 + error^2).
 
@@ -143,6 +153,9 @@ class ScaleTable:
         weight is 1 for an exact value, 1/2 at the median, and falls as the inverse variance
         beyond. Ours; the paper uses none.
         """
-        floor = np.square(self.error_floor[channel])
-        total = floor + np.square(self.scaled_error(error, values, channel))
-        return np.where(total > 0, floor / np.maximum(total, 1e-300), 1.0).astype(np.float32)
+        floor = np.square(self.error_floor).take(channel, axis=0)
+        total = np.square(self.scaled_error(error, values, channel))
+        total += floor
+        trust = np.ones(total.shape, dtype=np.float32)
+        np.divide(floor, total, out=trust, where=total > 0, casting="same_kind")
+        return trust

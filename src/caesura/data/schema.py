@@ -65,8 +65,8 @@ class Schema(BaseModel):
             return list(self.value_names)
         return [f"{c}:{v}" for c in self.channels for v in self.value_names]
 
-    def channel_codes(self, store: RaggedStore) -> NDArray[np.int32]:
-        """Return this schema's number of each observation's channel, or raise a DataError.
+    def channel_numbers(self, store: RaggedStore) -> NDArray[np.int32]:
+        """Return this schema's number of each of the store's channels, or raise a DataError.
 
         Checks all that makes other data unreadable to the model: unknown channels, other
         value columns, another kind of time.
@@ -84,15 +84,21 @@ class Schema(BaseModel):
         if missing:
             raise DataError(f"static columns {', '.join(missing)} are missing; the model uses them")
         known = {name: code for code, name in enumerate(self.channels)}
-        used = np.unique(store.channel)
-        unknown = [store.channels[code] for code in used if store.channels[code] not in known]
+        unknown = [name for name in store.channels if name not in known]
+        if unknown:  # a vocabulary may name more than is there
+            used = np.bincount(store.channel, minlength=len(store.channels)) > 0
+            unknown = [n for n, u in zip(store.channels, used, strict=True) if u and n in unknown]
         if unknown:
             raise DataError(
                 f"unknown channels {', '.join(map(repr, unknown[:5]))}; the model knows "
                 f"{', '.join(map(repr, self.channels[:20]))}. Drop those rows, or pre-train anew"
             )
-        codes = np.array([known.get(name, -1) for name in store.channels], dtype=np.int32)
-        return codes[store.channel]
+        return np.array([known.get(name, -1) for name in store.channels], dtype=np.int32)
+
+    def channel_codes(self, store: RaggedStore) -> NDArray[np.int32]:
+        """Return this schema's number of each observation's channel, checked."""
+        codes: NDArray[np.int32] = self.channel_numbers(store)[store.channel]
+        return codes
 
 
 def fit_schema(store: RaggedStore, train: NDArray[np.int64], config: DataConfig) -> Schema:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 TimeKind = Literal["number", "timestamp"]
+MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -17,16 +18,16 @@ class RaggedStore:
     """Observations of all series, sorted by (series, time, channel).
 
     values, observed, error: (observations, size); unobserved elements are 0.
-    times: float64 since the series' origin, in the table's unit (seconds for dates).
-    origins: first time of each series, float64, or int64 microseconds since 1970 for dates.
+    clock: time of each observation as the table has it: float64, or int64 microseconds since
+    1970 for dates. origins: the time each series counts from, its first one.
     channels: names as text; `channels_are_numbers` where the table has whole numbers.
     offsets: (series + 1) bounds into the rows above. groups: number of each series' group.
     """
 
     values: NDArray[np.float32]
     observed: NDArray[np.bool_]
-    times: NDArray[np.float64]
-    channel: NDArray[np.int32]
+    clock: NDArray[Any]
+    channel: NDArray[np.integer[Any]]
     offsets: NDArray[np.int64]
     origins: NDArray[Any]
     ids: pa.Array
@@ -49,6 +50,23 @@ class RaggedStore:
         return np.diff(self.offsets)
 
     @property
+    def ticks(self) -> float:
+        """Steps of the clock in the table's unit of time (seconds for dates)."""
+        return MICROSECONDS if self.time_kind == "timestamp" else 1.0
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Time of each observation since its series' origin, in the table's unit."""
+        since = self.clock - np.repeat(self.origins, self.lengths)  # integers before any float
+        return np.asarray(since / self.ticks, dtype=np.float64)
+
+    @property
+    def spans(self) -> NDArray[np.float64]:
+        """Time from each series' origin to its last observation, in the table's unit."""
+        last: NDArray[Any] = self.clock[self.offsets[1:] - 1] - self.origins
+        return np.asarray(last / self.ticks, dtype=np.float64)
+
+    @property
     def series(self) -> NDArray[np.int64]:
         """Number of the series each observation belongs to."""
         return np.repeat(np.arange(len(self)), self.lengths)
@@ -65,7 +83,7 @@ class RaggedStore:
             self,
             values=self.values[rows],
             observed=self.observed[rows],
-            times=self.times[rows],
+            clock=self.clock[rows],
             channel=self.channel[rows],
             offsets=offsets,
             origins=self.origins[series],

@@ -13,7 +13,7 @@ from caesura.data.store import RaggedStore
 def describe_store(store: RaggedStore) -> dict[str, Any]:
     """Return the figures of a whole store, by name."""
     lengths = store.lengths
-    spans = store.times[store.offsets[1:] - 1]
+    spans = store.spans
     unit = " s" if store.time_kind == "timestamp" else ""
     low, middle, high = np.percentile(lengths, [5, 50, 95])
     return {

@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from caesura.data.columns import (
-    MICROSECONDS,
     Dictionary,
     dictionary,
     numeric,
@@ -23,6 +22,7 @@ from caesura.data.columns import (
     time_values,
 )
 from caesura.data.config import Columns
+from caesura.data.order import sorting_index
 from caesura.data.store import DoorReport, RaggedStore, TimeKind
 from caesura.errors import DataError
 
@@ -33,9 +33,7 @@ def table_to_store(
     """Turn a table into a store; `per_observation` melts a wide row into one value a row."""
     report = DoorReport(rows=table.num_rows)
     require_columns(table, columns)
-    taken = (columns.id, columns.time, columns.group, *columns.value, *columns.static)
-    if not columns.channel and "channel" in table.column_names and "channel" not in taken:
-        report.add("column 'channel' is not used; if it names channels, pass --channel channel")
+    unused_channel(table.column_names, columns, report)
     ids = dictionary(table, columns.id)
     rows = _Rows.of(table, columns, ids.codes)
     if per_observation and len(columns.value) > 1:
@@ -57,6 +55,13 @@ def table_to_store(
         numbers = pa.types.is_integer(dictionary(table, columns.channel).values.type)
         store = replace(store, channels_are_numbers=numbers)
     return _with_series_columns(store, table, columns, ids, report), report
+
+
+def unused_channel(names: list[str], columns: Columns, report: DoorReport) -> None:
+    """Say so where a column looks like the channel and is not named."""
+    taken = (columns.id, columns.time, columns.group, *columns.value, *columns.static)
+    if not columns.channel and "channel" in names and "channel" not in taken:
+        report.add("column 'channel' is not used; if it names channels, pass --channel channel")
 
 
 def _channels(table: pa.Table, columns: Columns) -> tuple[tuple[str, ...], NDArray[np.int32]]:
@@ -149,7 +154,9 @@ def _in_order(rows: _Rows, report: DoorReport) -> _Rows:
         return rows
     if not sorted_already:
         report.add("rows were not sorted by id and time; sorted (sorted input loads faster)")
-    return rows.keep(np.lexsort((rows.channel, rows.times, rows.series)))
+    present, codes = np.unique(rows.series, return_inverse=True)
+    del present
+    return rows.keep(sorting_index(codes, rows.times, rows.channel)[0])
 
 
 def _without_duplicates(
@@ -202,19 +209,16 @@ def _assemble(
         report.add(f"{len(absent)} ids have no observation and were left out, first: {shown}")
     offsets = np.append(starts, len(rows.series)).astype(np.int64)
     lengths = np.diff(offsets)
-    if (lengths == 1).any():
-        report.add(f"{int((lengths == 1).sum())} series have a single observation")
-    origins = rows.times[starts]
-    since = rows.times - np.repeat(origins, lengths)  # int64 before any float, for dates
+    note_lengths(lengths, report)
     observed = np.isfinite(rows.values)
     report.series = len(present)
     return RaggedStore(
         values=np.where(observed, rows.values, 0.0).astype(np.float32),
         observed=observed,
-        times=since / MICROSECONDS if rows.kind == "timestamp" else since.astype(np.float64),
+        clock=rows.times,
         channel=rows.channel,
         offsets=offsets,
-        origins=origins,
+        origins=rows.times[starts],
         ids=ids.values.take(pa.array(present)),
         channels=channels,
         value_names=names,
@@ -222,6 +226,12 @@ def _assemble(
         time_zone=rows.zone,
         error=None if rows.error is None else rows.error.astype(np.float32),
     )
+
+
+def note_lengths(lengths: NDArray[np.int64], report: DoorReport) -> None:
+    """Count series that have nothing to predict from."""
+    if (lengths == 1).any():
+        report.add(f"{int((lengths == 1).sum())} series have a single observation")
 
 
 def _with_series_columns(

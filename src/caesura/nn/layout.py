@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -56,7 +57,7 @@ def mix_heads(
     dropout: float,
 ) -> Float[Tensor, "rows tokens width"]:
     """Rotate queries and keys in one go, attend, and join the heads."""
-    split = qkv.unflatten(-1, (3 * heads, -1)).transpose(1, 2)
-    turned, v = split.split((2 * heads, heads), dim=1)
+    split = qkv.reshape(*qkv.shape[:2], 3 * heads, -1).transpose(1, 2)
+    turned, v = torch.split(split, (2 * heads, heads), dim=1)
     q, k = rotate(turned, *angles).chunk(2, dim=1)
     return attend(q, k, v, mask, dropout).transpose(1, 2).flatten(2)

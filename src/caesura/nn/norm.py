@@ -33,11 +33,13 @@ class RMSNorm(nn.Module):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         with torch.autocast(kind, enabled=False):
             # compilers fuse the elementary form by themselves; a GPU has a kernel for it
-            if torch.compiler.is_compiling() or kind != "cpu":
-                wide = F.rms_norm(x.float(), self.weight.shape, self.weight, self.eps)
-                return wide.to(dtype)
-            normed: Tensor = _Normalise.apply(x.float(), self.weight, self.eps)  # type: ignore[no-untyped-call]
-            return normed.to(dtype)
+            fused = torch.compiler.is_compiling() or kind != "cpu"
+            wide: Tensor = (
+                F.rms_norm(x.float(), self.weight.shape, self.weight, self.eps)
+                if fused
+                else _Normalise.apply(x.float(), self.weight, self.eps)  # type: ignore[no-untyped-call]
+            )
+        return wide.to(dtype)
 
 
 class _Normalise(torch.autograd.Function):

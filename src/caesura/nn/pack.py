@@ -46,8 +46,10 @@ class Packed:
         whole = [angle.flatten(0, 2)[self.places][self._index] for angle in angles]
         sizes = [mask.numel() for mask in self._masks]
         self._angles = [
-            tuple(part.unflatten(0, (len(mask), 1, -1)) for part in parts)
-            for mask, *parts in zip(self._masks, *(w.split(sizes) for w in whole), strict=True)
+            tuple(part.view(len(mask), 1, -1, *part.shape[1:]) for part in parts)
+            for mask, *parts in zip(
+                self._masks, *(torch.split(w, sizes) for w in whole), strict=True
+            )
         ]
 
     def pack(self, x: Float[Tensor, "rows tokens width"]) -> Float[Tensor, "real width"]:
@@ -57,7 +59,7 @@ class Packed:
     def unpack(self, x: Float[Tensor, "real width"]) -> Float[Tensor, "rows tokens width"]:
         """Return padded rows, zero on padding."""
         rows = x.new_zeros(self.shape.numel(), x.shape[1]).index_copy(0, self.places, x)
-        return rows.unflatten(0, self.shape)
+        return rows.view(*self.shape, -1)
 
     def mix(self, qkv: Tensor, heads: int, dropout: float) -> Tensor:
         """Attend within each row, group by group."""
@@ -65,10 +67,10 @@ class Packed:
         sizes = [mask.numel() for mask in self._masks]
         mixed = [
             mix_heads(
-                part.unflatten(0, (len(mask), -1)), heads, angles, mask[:, None, None], dropout
+                part.view(*mask.shape, -1), heads, angles, mask[:, None, None], dropout
             ).flatten(0, 1)
             for part, mask, angles in zip(
-                spread.split(sizes), self._masks, self._angles, strict=True
+                torch.split(spread, sizes), self._masks, self._angles, strict=True
             )
         ]
         gathered: Tensor = _Collect.apply(  # type: ignore[no-untyped-call]
@@ -124,9 +126,7 @@ class _Collect(torch.autograd.Function):
     """Blocks to packed tokens, and back with zeros on padding."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, inverse: Tensor, index: Tensor, padding: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, inverse: Tensor, index: Tensor, padding: Tensor) -> Tensor:
         ctx.save_for_backward(index, padding)
         return x.index_select(0, inverse)
 

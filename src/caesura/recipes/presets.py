@@ -76,12 +76,15 @@ def _filled(config: BaseModel, values: dict[str, Any]) -> BaseModel:
     return config.model_copy(update=changed)
 
 
+_MACHINE = ("max_tokens", "precision", "products", "plain_attention", "compile", "threads")
+
+
 def finetune_recipe(pretrained: Recipe, start_from: str) -> dict[str, Any]:
     """Return the recipe of a fine-tuning that starts from a run; lr 5e-4 by trials (log.md)."""
     tree = pretrained.model_dump(mode="json", exclude_none=True)
     tree["name"] = f"{pretrained.name.removesuffix('-finetuned')}-finetuned"
     tree["stages"] = [{"objective": {"type": "supervised"}, "start_from": start_from}]
-    kept = {k: tree["training"][k] for k in ("max_tokens", "precision", "threads")}
+    kept = {k: tree["training"][k] for k in _MACHINE}
     tree["training"] = {
         "epochs": 20,
         "patience": 8,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -29,12 +30,24 @@ def hidden_counts(valid: Bool[Tensor, "batch tokens"], ratio: float) -> Int64[Te
 def hide_smallest(
     score: Float[Tensor, "batch tokens"], valid: Bool[Tensor, "batch tokens"], ratio: float
 ) -> Bool[Tensor, "batch tokens"]:
-    """Hide the real tokens with the smallest scores, the exact count of each row."""
-    ordered = score.masked_fill(~valid, torch.inf).argsort(dim=1, stable=True)
-    place = torch.empty_like(ordered)
-    steps = torch.arange(score.shape[1], device=score.device).expand_as(ordered)
-    place.scatter_(1, ordered, steps)
-    return (place < hidden_counts(valid, ratio)[:, None]) & valid
+    """Hide the real tokens with the smallest scores, the exact count of each row.
+
+    score: float32, at least 0. One sort of whole numbers, unique by the place in the row: the
+    bits of a float that is not negative are ordered as it is.
+    """
+    place = torch.arange(score.shape[1], device=score.device)
+    key = (score.float().contiguous().view(torch.int32).long() << 31) | place
+    key = key.masked_fill_(~valid, torch.iinfo(torch.int64).max)
+    last = hidden_counts(valid, ratio)[:, None] - 1
+    threshold = sorted_rows(key).gather(1, last.clamp(min=0))
+    return (key <= threshold) & (last >= 0)
+
+
+def sorted_rows(key: Int64[Tensor, "batch tokens"]) -> Int64[Tensor, "batch tokens"]:
+    """Sort each row; on a CPU by numpy, which is 16 times as fast as torch at it."""
+    if key.device.type != "cpu" or torch.compiler.is_compiling():
+        return key.sort(dim=1).values
+    return torch.from_numpy(np.sort(key.numpy(), axis=1))
 
 
 def draw_mask(
@@ -69,6 +82,13 @@ def keep_indices(
     kept: Bool[Tensor, "batch tokens"],
 ) -> tuple[Int64[Tensor, "batch most"], Bool[Tensor, "batch most"]]:
     """Return the places of the kept tokens of each row, in order, padded to the most kept."""
-    most = max(int(kept.sum(1).max()), 1)
-    index = (~kept).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]
-    return index, kept.gather(1, index)
+    if kept.device.type != "cpu":  # a sort keeps the queue of a GPU running, nonzero does not
+        most = max(int(kept.sum(1).max()), 1)
+        index = (~kept).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]
+        return index, kept.gather(1, index)
+    real = kept.numpy()
+    counts = real.sum(1)
+    valid = np.arange(max(int(counts.max(initial=0)), 1)) < counts[:, None]
+    places = np.zeros(valid.shape, dtype=np.int64)
+    places[valid] = np.flatnonzero(real) % max(real.shape[1], 1)  # both in row-major order
+    return torch.from_numpy(places), torch.from_numpy(valid)

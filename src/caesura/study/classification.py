@@ -152,7 +152,7 @@ def _linear_scores(
 def as_table(store: RaggedStore, schema: Schema) -> pa.Table:
     """Return the observations of a long store under the schema's column names."""
     columns = schema.columns
-    every = Queries(store.series, store.times, np.zeros(len(store.times), np.int64))
+    every = Queries(store.series, store.times, np.zeros(len(store.clock), np.int64))
     table = {
         columns.id: store.ids.take(pa.array(store.series)),
         columns.time: absolute_times(store, every),

@@ -33,7 +33,7 @@ def _curves(
     stay: int,
     codes: list[int],
 ) -> dict[str, Any]:
-    hours = np.linspace(0, float(test.times[test.offsets[stay + 1] - 1]), 97)
+    hours = np.linspace(0, float(test.spans[stay]), 97)
     asked = Queries(
         np.full(len(hours) * len(codes), stay),
         np.tile(hours, len(codes)),

@@ -47,7 +47,7 @@ def hide_observations(
     The count is floor(ratio x length), one observation left at least. Origins stay those of
     the whole series, so that times keep their meaning.
     """
-    noise = rng.random(len(store.times))
+    noise = rng.random(len(store.clock))
     order = np.lexsort((noise, store.series))
     place = np.arange(len(order)) - np.repeat(store.offsets[:-1], store.lengths)
     hidden = np.zeros(len(order), dtype=np.bool_)
@@ -64,7 +64,7 @@ def without_rows(store: RaggedStore, dropped: NDArray[np.bool_]) -> RaggedStore:
         store,
         values=store.values[kept],
         observed=store.observed[kept],
-        times=store.times[kept],
+        clock=store.clock[kept],
         channel=store.channel[kept],
         error=None if store.error is None else store.error[kept],
         offsets=np.concatenate([[0], np.cumsum(lengths)]),

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from caesura.data.collate import TokenStore, collate, tokenise_store, window_origins
+from caesura.data.collate import TokenStore, collate, tokenise_store, window_shifts
 from caesura.data.queries import Queries
 from caesura.data.scaling import ScaleTable
 from caesura.data.store import RaggedStore
@@ -113,16 +113,18 @@ def _jobs(
     lasts = np.append(firsts[1:], len(windows))
     for first, last in zip(firsts, lasts, strict=True):
         asked = of_series[int(windows.series[first])]
+        cut = windows.take(np.arange(first, last))
+        origin = tokens.store.origins[cut.series]
         middle = 0.5 * (
-            tokens.times[windows.start[first:last]] + tokens.times[windows.stop[first:last] - 1]
+            tokens.units_since(cut.start, origin) + tokens.units_since(cut.stop - 1, origin)
         )
         times = queries.times[asked] / run.schema.time_unit
         nearest = np.abs(times[:, None] - middle[None, :]).argmin(1)
         for window in range(last - first):
-            own = asked[nearest == window]
+            near = asked[nearest == window]
             rows += [
-                (int(first) + window, own[i : i + _MOST_QUERIES])
-                for i in range(0, len(own), _MOST_QUERIES)
+                (int(first) + window, near[i : i + _MOST_QUERIES])
+                for i in range(0, len(near), _MOST_QUERIES)
             ]
     sizes = np.array([windows.lengths[w] + len(own) for w, own in rows])
     by_size = np.argsort(sizes, kind="stable")
@@ -143,7 +145,7 @@ def _ask(
     valid = np.arange(counts.max()) < counts[:, None]
     row, column = np.nonzero(valid)
     query = np.concatenate(members)
-    origin = window_origins(tokens, windows)[row]
+    origin = window_shifts(tokens, windows)[row]
     size = len(run.schema.value_names)
     positions = np.zeros((*valid.shape, run.schema.position_axes), dtype=np.float32)
     positions[row, column, 0] = queries.times[query] / run.schema.time_unit - origin

@@ -13,7 +13,7 @@ from torch import nn
 from caesura.data.schema import Schema
 from caesura.errors import CheckpointError
 from caesura.recipes.schema import Recipe
-from caesura.training.precision import fast_float32
+from caesura.training.precision import fast_float32, refuse_dynamic_teams, threads
 
 MADE_BY = {
     "encoder": "`caesura pretrain`",
@@ -59,11 +59,12 @@ def need(run: Trained, name: str) -> Any:
 @contextmanager
 def inference(*modules: nn.Module) -> Iterator[None]:
     """Evaluate modules without gradients, with fast exact products; restore their mode."""
+    refuse_dynamic_teams()
     modes = [module.training for module in modules]
     for module in modules:
         module.eval()
     try:
-        with torch.inference_mode(), fast_float32():
+        with torch.inference_mode(), fast_float32(), threads(0):
             yield
     finally:
         for module, mode in zip(modules, modes, strict=True):

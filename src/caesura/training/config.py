@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from caesura.training.precision import Precision
+from caesura.training.precision import Precision, Products
 
 
 class TrainingConfig(BaseModel):
@@ -14,6 +14,10 @@ class TrainingConfig(BaseModel):
 
     Defaults are those of measured trials on a CPU (docs/log.md), not the paper's, whose
     settings differ by experiment; `romae` recipes for the paper's tables set their own.
+
+    precision, products (of fp32), plain_attention (longest row without the fused kernel, -1:
+    probed): see `training.arithmetic`; a run's recipe holds what was chosen. compile: "auto"
+    compiles a run that has ten minutes or more to go. threads: 0, half of the cores.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +35,9 @@ class TrainingConfig(BaseModel):
     evaluate_every: int = Field(default=0, ge=0)
     patience: int = Field(default=0, ge=0)
     precision: Precision = "auto"
+    products: Products = "auto"
+    plain_attention: int = Field(default=-1, ge=-1)
+    compile: Literal["auto", "on", "off"] = "auto"
     strategy: Literal["single", "ddp", "fsdp"] = "single"
     threads: int = Field(default=0, ge=0)
 

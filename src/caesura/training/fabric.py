@@ -15,11 +15,12 @@ from torch import nn
 
 from caesura.errors import CaesuraError, RecipeError
 from caesura.training.config import TrainingConfig
-from caesura.training.precision import bf16_is_native
+from caesura.training.precision import bf16_is_native, refuse_dynamic_teams
 
 
 def launch(config: TrainingConfig) -> Any:
     """Return a launched Fabric; processes come from torchrun, never from here."""
+    refuse_dynamic_teams()
     try:
         from lightning_fabric import Fabric
     except RuntimeError as error:  # a torchvision built for another torch breaks the import
@@ -53,6 +54,7 @@ def _local_devices() -> int:
 
 
 def _use_bf16(config: TrainingConfig) -> bool:
+    """Expects a resolved precision (`training.arithmetic`)."""
     if config.precision == "bf16" and not bf16_is_native():
         raise RecipeError(
             "precision 'bf16' would be emulated on this machine; use training.precision=fp32"

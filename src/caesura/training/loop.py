@@ -18,14 +18,20 @@ import torch
 from torch import Tensor, nn
 
 from caesura.errors import DivergedError, RecipeError, StoppedError
+from caesura.nn.attend import plain_attention_up_to
 from caesura.training import state as training_state
+from caesura.training.arithmetic import resolved
+from caesura.training.compilation import REPAYS_AFTER, can_compile, compile_blocks, fall_back
 from caesura.training.config import TrainingConfig
 from caesura.training.fabric import launch
 from caesura.training.interrupt import Interrupt
+from caesura.training.joined import Joined
 from caesura.training.optim import adamw, learning_rate_factor, set_learning_rate
-from caesura.training.precision import fast_float32
+from caesura.training.precision import fast_float32, threads
 from caesura.types import Batch, Loss, Objective
 
+_COMPILE_AT = 10
+"""The step before which a run decides whether compiling repays: its speed is known by then."""
 VALIDATION_STEP = -1
 """The step in whose name validation draws its masks: the same ones at each evaluation."""
 
@@ -66,6 +72,7 @@ class TrainingState:
     best_step: int = -1
     stale: int = 0
     finished: bool = False
+    compiled: bool = False
     validation_loss: float = math.nan
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -114,12 +121,11 @@ class Trainer:
         on_progress: Callable[[Progress], None] = lambda progress: None,
         on_evaluate: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
+        config = resolved(config)
         self.objective, self.source, self.config, self.seed = objective, source, config, seed
         self.folder, self.on_progress, self.on_evaluate = folder, on_progress, on_evaluate
         if not (config.steps or config.epochs or config.minutes):
             raise RecipeError("no length of training; set one of steps, epochs, minutes")
-        if config.threads:
-            torch.set_num_threads(config.threads)
         self.fabric = launch(config)
         self.model: Any = self.fabric.setup_module(_Wrapped(objective))  # type: ignore[arg-type]
         fused = config.strategy != "fsdp"  # sharded tensors have no fused kernel on a CPU
@@ -143,8 +149,18 @@ class Trainer:
 
     def _fit(self) -> TrainingState:
         begun = time.monotonic() - self.state.seconds
-        with fast_float32(), Interrupt() as interrupt:
+        config = self.config
+        if self.state.compiled:
+            compile_blocks(self.model)
+        with (
+            threads(config.threads),
+            fast_float32(config.products),
+            plain_attention_up_to(config.plain_attention),
+            Interrupt() as interrupt,
+        ):
             while not self.state.finished:
+                if self.state.step == _COMPILE_AT and self._would_repay_compiling():
+                    self.state.compiled = compile_blocks(self.model) > 0
                 loss = self._step()
                 self.state.step += 1
                 self.state.seconds = time.monotonic() - begun
@@ -163,15 +179,38 @@ class Trainer:
         training_state.load_best(self)
         return self.state
 
+    def _would_repay_compiling(self) -> bool:
+        config, state = self.config, self.state
+        if config.compile == "off" or config.strategy != "single" or not can_compile():
+            return False
+        if self.objective.needs_random_batches:  # packed tokens have no fixed number of groups
+            return False
+        left = state.seconds * (1 - self._fraction()) / max(self._fraction(), 1e-9)
+        return config.compile == "on" or left > REPAYS_AFTER
+
     def _step(self) -> float:
         """Take one optimiser step and return its training loss."""
+        generator = torch.get_rng_state()
+        try:
+            return self._plain_step()
+        except Exception as error:
+            compiler = type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
+            if not (self.state.compiled and compiler):
+                raise
+            fall_back(self.model, error)
+            self.state.compiled = False
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.set_rng_state(generator)
+            return self._plain_step()
+
+    def _plain_step(self) -> float:
         state, config, fabric = self.state, self.config, self.fabric
         set_learning_rate(
             self.optimizer, config.lr * learning_rate_factor(self._fraction(), config.warmup)
         )
         self.model.train()
         micro = self.source.training(state.step, fabric.global_rank, fabric.world_size)
-        joined = _Joined(self.objective.carry_rules)
+        joined = Joined(self.objective.carry_rules)
         for position, batch in enumerate(micro):
             call = _Call(batch.to(fabric.device), step_generator(self.seed, state.step))
             with fabric.no_backward_sync(self.model, enabled=position < len(micro) - 1):
@@ -199,7 +238,7 @@ class Trainer:
         """Measure the validation loss, keep the best weights, save, decide whether to stop."""
         fabric, state = self.fabric, self.state
         self.model.eval()
-        joined = _Joined({})
+        joined = Joined({})
         for batch in self.source.validation(fabric.global_rank, fabric.world_size):
             call = _Call(batch.to(fabric.device), step_generator(self.seed, VALIDATION_STEP))
             total, count, parts, _ = self.model(call)
@@ -241,53 +280,6 @@ class Trainer:
         own = torch.tensor(self.state.seconds / (60 * self.config.minutes))
         # ranks' clocks differ: all must agree on the last step
         return float(self.fabric.broadcast(own)) if self.fabric.world_size > 1 else float(own)
-
-
-class _Joined:
-    """Sums of counts, losses and carried statistics over micro-batches, then over ranks."""
-
-    def __init__(self, rules: Mapping[str, str]) -> None:
-        self.rules = rules
-        self.sums: dict[str, Tensor] = {}
-        self.parts: dict[str, float] = {}
-        self.carry: dict[str, Tensor] = {}
-        self.count = self.loss = math.nan
-
-    def add(
-        self,
-        total: Tensor,
-        count: Tensor,
-        parts: Mapping[str, Tensor],
-        carry: Mapping[str, Tensor],
-    ) -> None:
-        count = count.detach().double()
-        self._sum("count", count)
-        self._sum("loss", total.detach().double() * count)
-        for name, value in parts.items():
-            self._sum(f"part/{name}", value.detach().double() * count)
-        for name, value in carry.items():
-            weight = count if self.rules[name] == "mean" else 1.0
-            self._sum(f"carry/{name}", value.detach() * weight)
-
-    def _sum(self, name: str, value: Tensor) -> None:
-        self.sums[name] = self.sums[name] + value if name in self.sums else value
-
-    def reduce(self, fabric: Any) -> None:
-        if not self.sums:
-            raise RecipeError(
-                "no batch to train or validate on; give more series or lower batch_tokens"
-            )
-        if fabric.world_size > 1:
-            self.sums = {k: fabric.all_reduce(v, reduce_op="sum") for k, v in self.sums.items()}
-        self.count = max(float(self.sums.pop("count")), 1e-12)
-        self.loss = float(self.sums.pop("loss")) / self.count
-        for name, value in self.sums.items():
-            kind, _, key = name.partition("/")
-            if kind == "part":
-                self.parts[key] = float(value) / self.count
-            else:
-                mean = self.rules[key] == "mean"
-                self.carry[key] = value / self.count if mean else value
 
 
 def _whole(value: Tensor) -> Tensor:

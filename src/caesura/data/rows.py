@@ -1,0 +1,70 @@
+"""Rows of a table, batch by batch: from memory, or from Parquet one row group at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from caesura.errors import DataError
+
+
+class Rows(Protocol):
+    """A table that can be passed over without being whole in memory."""
+
+    schema: pa.Schema
+    num_rows: int
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield some columns from first row to last."""
+
+
+class TableRows:
+    """A table in memory."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table, self.schema, self.num_rows = table, table.schema, table.num_rows
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the chunks of the table."""
+        yield from self.table.select(list(names)).to_batches()
+
+
+class ParquetRows:
+    """Parquet files of one schema, in the order of their names."""
+
+    def __init__(self, path: Path) -> None:
+        from pyarrow import parquet
+
+        self.paths = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+        if not self.paths:
+            raise DataError(f"folder {path} holds no .parquet file")
+        try:
+            footers = [parquet.read_metadata(one) for one in self.paths]
+            self.schema = parquet.read_schema(self.paths[0])
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path} cannot be read: {error}") from error
+        self.num_rows = sum(footer.num_rows for footer in footers)
+        self.groups = [
+            (one, group)
+            for one, footer in zip(self.paths, footers, strict=True)
+            for group in range(footer.num_row_groups)
+        ]
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the row groups."""
+        for number in range(len(self.groups)):
+            yield from self.read_group(number, names).to_batches()
+
+    def read_group(self, number: int, names: Sequence[str]) -> pa.Table:
+        """Read one row group, counted over all files; a damaged one is a DataError."""
+        from pyarrow import parquet
+
+        path, group = self.groups[number]
+        try:
+            with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+                return file.read_row_group(group, columns=list(names))
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"row group {group} of {path} cannot be read: {error}") from error
