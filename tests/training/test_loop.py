@@ -163,3 +163,41 @@ def test_damaged_weights_are_an_error(tmp_path, damage):
         torch.save({"x": torch.zeros(3)}, path)
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):
         load_tensors(path)
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(tmp_path, monkeypatch):
+    """In fp32: the counts weigh the parts, up to the order of sums."""
+    options = {"steps": 3, "settings": ["training.precision=fp32"]}
+    whole = tiny_run(tmp_path / "whole", **options)
+    monkeypatch.setattr("caesura.training.loop.affordable_tokens", lambda module: 70)
+    parts = tiny_run(tmp_path / "parts", **options)
+    for one, two in zip(whole.parts["encoder"].parameters(), parts.parts["encoder"].parameters(),
+                        strict=True):  # fmt: skip
+        torch.testing.assert_close(one, two, atol=2e-4, rtol=1e-2)
+
+
+def test_out_of_memory_halves_the_parts_and_goes_on(tmp_path, monkeypatch, caplog):
+    from caesura.objectives.masked_tokens import MaskedTokens
+
+    honest = MaskedTokens.forward
+
+    def limited(self, batch, rng):
+        if self.training and batch.inputs.valid.numel() > 200:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")
+        return honest(self, batch, rng)
+
+    monkeypatch.setattr(MaskedTokens, "forward", limited)
+    run = tiny_run(tmp_path / "run", steps=3)
+    assert run.metrics["steps"] == 3
+    assert "in parts of 128 tokens" in caplog.text
+
+
+def test_what_never_fits_is_raised(tmp_path, monkeypatch):
+    from caesura.objectives.masked_tokens import MaskedTokens
+
+    def full(self, batch, rng):
+        raise torch.OutOfMemoryError("no")
+
+    monkeypatch.setattr(MaskedTokens, "forward", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        tiny_run(tmp_path / "run", steps=3)

@@ -58,6 +58,6 @@ def mix_heads(
 ) -> Float[Tensor, "rows tokens width"]:
     """Rotate queries and keys in one go, attend, and join the heads."""
     split = qkv.reshape(*qkv.shape[:2], 3 * heads, -1).transpose(1, 2)
-    turned, v = torch.split(split, (2 * heads, heads), dim=1)
+    turned, v = torch.split(split, [2 * heads, heads], dim=1)
     q, k = rotate(turned, *angles).chunk(2, dim=1)
     return attend(q, k, v, mask, dropout).transpose(1, 2).flatten(2)

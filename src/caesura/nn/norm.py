@@ -18,7 +18,7 @@ from torch.nn import functional as F
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x^2) + eps) times a weight; eps from RoMAE's code.
 
-    Statistics and product in float32; the result has the type of `x`, or under autocast the
+    Statistics and product in float32, or float64; the result has the type of `x`, or under autocast the
     type in which the following product wants it.
     """
 
@@ -33,13 +33,15 @@ class RMSNorm(nn.Module):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         with torch.autocast(kind, enabled=False):
             # compilers fuse the elementary form by themselves; a GPU has a kernel for it
+            x = x if x.dtype is torch.float64 else x.float()
             fused = torch.compiler.is_compiling() or kind != "cpu"
             wide: Tensor = (
-                F.rms_norm(x.float(), self.weight.shape, self.weight, self.eps)
+                F.rms_norm(x, self.weight.shape, self.weight, self.eps)
                 if fused
-                else _Normalise.apply(x.float(), self.weight, self.eps)  # type: ignore[no-untyped-call]
+                else _Normalise.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
             )
-        return wide.to(dtype)
+        normed: Tensor = wide.to(dtype)
+        return normed
 
 
 class _Normalise(torch.autograd.Function):

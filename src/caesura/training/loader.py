@@ -42,8 +42,8 @@ class SeriesBatches:
         self.max_tokens = min(max_tokens, batch_tokens)
         self.seed, self.random_order = seed, random_order
         lengths = np.minimum(np.sort(tokens.lengths[train]), self.max_tokens)
-        if random_order:  # every batch may hold the longest series
-            lengths = np.full_like(lengths, lengths.max(initial=1))
+        if random_order:  # packed tokens: a batch costs what is real in it, on average
+            lengths = np.full_like(lengths, max(1, round(lengths.mean()) if len(lengths) else 1))
         self.cuts = cut_by_tokens(lengths, batch_tokens)
         held_out = covering_windows(
             tokens.offsets, _affordable(tokens, validation), self.max_tokens

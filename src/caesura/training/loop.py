@@ -7,6 +7,7 @@ cut into micro-batches and the number of processes leave the gradient as it is.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,10 +27,13 @@ from caesura.training.config import TrainingConfig
 from caesura.training.fabric import launch
 from caesura.training.interrupt import Interrupt
 from caesura.training.joined import Joined
+from caesura.training.memory import affordable_tokens, divided, is_out_of_memory
 from caesura.training.optim import adamw, learning_rate_factor, set_learning_rate
 from caesura.training.precision import fast_float32, threads
 from caesura.types import Batch, Loss, Objective
 
+log = logging.getLogger("caesura")
+_FEWEST_TOKENS = 64
 _COMPILE_AT = 10
 """The step before which a run decides whether compiling repays: its speed is known by then."""
 VALIDATION_STEP = -1
@@ -73,6 +77,7 @@ class TrainingState:
     stale: int = 0
     finished: bool = False
     compiled: bool = False
+    micro_tokens: int = 0
     validation_loss: float = math.nan
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -150,6 +155,7 @@ class Trainer:
     def _fit(self) -> TrainingState:
         begun = time.monotonic() - self.state.seconds
         config = self.config
+        self.state.micro_tokens = self.state.micro_tokens or affordable_tokens(self.model)
         if self.state.compiled:
             compile_blocks(self.model)
         with (
@@ -191,17 +197,40 @@ class Trainer:
     def _step(self) -> float:
         """Take one optimiser step and return its training loss."""
         generator = torch.get_rng_state()
-        try:
-            return self._plain_step()
-        except Exception as error:
-            compiler = type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
-            if not (self.state.compiled and compiler):
-                raise
-            fall_back(self.model, error)
-            self.state.compiled = False
+        while True:
+            try:
+                return self._plain_step()
+            except Exception as error:
+                self._recover(error)
             self.optimizer.zero_grad(set_to_none=True)
             torch.set_rng_state(generator)
-            return self._plain_step()
+
+    def _recover(self, error: Exception) -> None:
+        """Change what made a step fail, if that is known and can be changed; else raise again."""
+        state = self.state
+        compiler = type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
+        if state.compiled and compiler:
+            fall_back(self.model, error)
+            state.compiled = False
+            return
+        if not is_out_of_memory(error) or self.objective.needs_random_batches:
+            raise error
+        state.micro_tokens = min(state.micro_tokens, self.config.batch_tokens) // 2
+        if state.micro_tokens < _FEWEST_TOKENS:
+            raise error
+        log.warning(
+            "out of memory at step %d; batches go on in parts of %d tokens",
+            state.step,
+            state.micro_tokens,
+        )
+
+    def _micro_batches(self) -> list[Batch]:
+        """Return this step's batches, cut to what memory holds where the loss allows it."""
+        fabric, state = self.fabric, self.state
+        batches = self.source.training(state.step, fabric.global_rank, fabric.world_size)
+        if self.objective.needs_random_batches:
+            return list(batches)
+        return [part for batch in batches for part in divided(batch, state.micro_tokens)]
 
     def _plain_step(self) -> float:
         state, config, fabric = self.state, self.config, self.fabric
@@ -209,7 +238,7 @@ class Trainer:
             self.optimizer, config.lr * learning_rate_factor(self._fraction(), config.warmup)
         )
         self.model.train()
-        micro = self.source.training(state.step, fabric.global_rank, fabric.world_size)
+        micro = self._micro_batches()
         joined = Joined(self.objective.carry_rules)
         for position, batch in enumerate(micro):
             call = _Call(batch.to(fabric.device), step_generator(self.seed, state.step))

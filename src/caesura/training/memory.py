@@ -1,0 +1,68 @@
+"""How many tokens go through a model at once: from the memory that is free, halved if it fails.
+
+A batch over the limit is cut by rows into micro-batches. The loop weighs them by their counts,
+so the gradient stays that of the whole batch.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from caesura.types import Batch, Grid
+
+_BYTES = 180
+"""Bytes of activations for each token and feature of a block, by trials: 140 to 170 of a
+Transformer in float32, forward and backward."""
+_SHARE = 0.5
+"""Share of the free memory that activations may take."""
+
+
+def free_bytes() -> int:
+    """Return the memory that this process may still take on its device."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0])
+    free: int = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:  # caches that the system would give
+            found = next(line for line in lines if line.startswith("MemAvailable"))
+        free = int(found.split()[1]) * 1024
+    except (OSError, StopIteration, ValueError):
+        pass
+    return free
+
+
+def affordable_tokens(module: nn.Module) -> int:
+    """Return how many tokens a pass through the module can take at once, 256 at least."""
+    matrices = [p for p in module.parameters() if p.ndim == 2]
+    # each product keeps its input and its output for the backward pass
+    widths = sum(sum(p.shape) for p in matrices)
+    per_token = max(widths * _BYTES // 12, 1)
+    return max(256, int(_SHARE * free_bytes() / per_token))
+
+
+def divided(batch: Batch, most_tokens: int) -> list[Batch]:
+    """Cut a batch by rows so that no part has more padded tokens; one row is never cut."""
+    shape = batch.inputs.values.shape if isinstance(batch.inputs, Grid) else batch.inputs.valid.shape
+    tokens = shape[-1] if isinstance(batch.inputs, Grid) else shape[1]
+    rows = max(1, most_tokens // max(tokens, 1))
+    return [_rows(batch, slice(i, i + rows)) for i in range(0, len(batch.index), rows)]
+
+
+def _rows(value: Any, rows: slice) -> Any:
+    if isinstance(value, Tensor):
+        return value[rows]
+    if not is_dataclass(value):
+        return value
+    return type(value)(**{one.name: _rows(getattr(value, one.name), rows) for one in fields(value)})  # type: ignore[call-overload]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an allocation failed, on a GPU or on a CPU."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
