@@ -234,7 +234,7 @@ def error_against_float64(precision: str) -> float:
 def useful_tokens(rounds: int) -> tuple[dict[str, float], dict[str, float]]:
     """P6: useful tokens a second on ragged batches over those on dense rows of 128."""
     store = corpus(1500, seed=1)
-    budget, everything = 16 * 128, np.arange(1500)
+    budget, everything = 32 * 128, np.arange(1500)
     sources = {
         kind: SeriesBatches(
             seen(store), everything[64:], everything[:64], batch_tokens=budget, max_tokens=512,
@@ -264,7 +264,7 @@ def useful_tokens(rounds: int) -> tuple[dict[str, float], dict[str, float]]:
             steps[kind] += 1
         counted[kind].append(total)
 
-    whole = dense(16, 128)
+    whole = dense(32, 128)
     flat = Tokens(whole.values, whole.observed, whole.positions.repeat(1, 1, 2), whole.valid)
     times = interleaved(
         {

@@ -23,7 +23,8 @@ KINDS = {"whole": np.int32, "text": str, "date": "datetime64[us]"}
 def test_the_order_is_that_of_a_stable_lexical_sort(rows):
     series, clock, channel = np.array(rows).T
     series = np.unique(series, return_inverse=True)[1]
-    order, starts = sorting_index(series, clock.astype(float), channel.astype(np.int16))
+    order, starts, in_order = sorting_index(series, clock.astype(float), channel.astype(np.int16))
+    np.testing.assert_array_equal(in_order, clock[order])
     np.testing.assert_array_equal(order, np.lexsort((channel, clock, series)))
     np.testing.assert_array_equal(starts, np.searchsorted(np.sort(series), np.unique(series)))
     ordered = np.stack([series, clock, channel])[:, order]

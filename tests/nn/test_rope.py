@@ -34,7 +34,8 @@ def literal_rotation(vector, position, axes):
         for j in range(planes):
             theta = 10_000 ** (-2 * j / width) if j < kept else 0.0
             angle = position[axis] * theta
-            one, two = axis * width + j, axis * width + planes + j
+            one = axis * planes + j
+            two = one + len(vector) // 2
             out[one] = vector[one] * math.cos(angle) - vector[two] * math.sin(angle)
             out[two] = vector[two] * math.cos(angle) + vector[one] * math.sin(angle)
     return out

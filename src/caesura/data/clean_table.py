@@ -43,12 +43,11 @@ def clean_store(rows: Rows, columns: Columns, report: DoorReport) -> RaggedStore
     grouped = len(distinct) == len(firsts)
     if not (grouped and (copy.rising or is_strict(starts, copy.clock, channel))):
         codes = _codes(rows, columns.id, distinct)
-        order, starts = sorting_index(codes, copy.clock, channel)
-        copy.clock, channel = copy.clock[order], channel[order]
+        order, starts, copy.clock = sorting_index(codes, copy.clock, channel)
+        channel = channel[order]
         if not is_strict(starts, copy.clock, channel):
             return None
-        copy.values = copy.values[order]
-        copy.error = None if copy.error is None else copy.error[order]
+        copy.reorder(order)
         report.add("rows were not sorted by id and time; sorted (sorted input loads faster)")
     report.series = len(distinct)
     return RaggedStore(
@@ -98,14 +97,28 @@ class _Copy:
         self.clock: NDArray[Any] = np.empty(
             rows.num_rows, dtype=np.float64 if kind == "number" else np.int64
         )
-        self.values = np.empty((rows.num_rows, 1), dtype=np.float32)
-        self.error = np.empty((rows.num_rows, 1), dtype=np.float32) if columns.error else None
+        self._together = np.empty((rows.num_rows, 2 if columns.error else 1), dtype=np.float32)
         self.channels = _Channels(rows, columns.channel)
         self.starts: list[NDArray[np.int64]] = []
         self.firsts: list[pa.Array] = []
         self.rising = True
         self._last: Any = None
         self._done = 0
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """Return the values (rows, 1)."""
+        return self._together[:, :1]
+
+    @property
+    def error(self) -> NDArray[np.float32] | None:
+        """Return the errors (rows, 1), if there are any."""
+        return self._together[:, 1:] if self.columns.error else None
+
+    def reorder(self, order: NDArray[np.int64]) -> None:
+        """Put values and errors into another order, both in one go."""
+        whole = self._together.view(np.uint64 if self.columns.error else np.uint32)
+        self._together = whole[order].view(np.float32)
 
     def add(self, batch: pa.RecordBatch) -> bool:
         """Copy a batch; False at the first value that needs mending."""
@@ -121,11 +134,11 @@ class _Copy:
         for begin in range(0, size, _BLOCK):
             end = min(begin + _BLOCK, size)
             here, there = slice(begin, end), slice(done + begin, done + end)
-            self.values[there, 0], self.clock[there] = measured[here], times[here]
+            self._together[there, 0], self.clock[there] = measured[here], times[here]
             if not (np.isfinite(measured[here]).all() and np.isfinite(times[here]).all()):
                 return False
-            if trust is not None and self.error is not None:
-                self.error[there, 0] = trust[here]
+            if trust is not None:
+                self._together[there, 1] = trust[here]
                 if not (trust[here] > 0).all():
                     return False
             late, early = slice(max(begin, 1), end), slice(max(begin, 1) - 1, end - 1)

@@ -154,8 +154,7 @@ def _in_order(rows: _Rows, report: DoorReport) -> _Rows:
         return rows
     if not sorted_already:
         report.add("rows were not sorted by id and time; sorted (sorted input loads faster)")
-    present, codes = np.unique(rows.series, return_inverse=True)
-    del present
+    _, codes = np.unique(rows.series, return_inverse=True)
     return rows.keep(sorting_index(codes, rows.times, rows.channel)[0])
 
 

@@ -17,7 +17,7 @@ from caesura.nn.attend import attend
 from caesura.nn.rope import rotate
 
 Angles = tuple[Tensor, Tensor]
-"""Cosine and sine of each token's angles (rows, 1, tokens, axes, planes)."""
+"""What turns each token, from `nn.rope`: (rows, 1, tokens, width of a head) each."""
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ from caesura.nn.layout import Angles, mix_heads
 
 _FULL_ENOUGH = 0.85
 """Share of real tokens from which padding costs less than gathering them."""
-_STEP = 32
+_STEP = 48
 """Rows whose lengths fall into the same multiple of this are attended together."""
 
 

@@ -1,6 +1,8 @@
 """Axial partial rotary embedding at real-valued positions (p-RoPE).
 
-RoMAE, arXiv 2505.20535, sec. 3.2; each axis has its own contiguous slice of every head.
+RoMAE, arXiv 2505.20535, sec. 3.2. Each axis has its own planes; the first elements of all of
+them stand in the first half of a head, the second ones in the second. Where in a head a plane
+lies changes no function, and whole halves rotate twice as fast as slices of slices.
 The paper's text keeps the smallest frequencies; its code, and the argument about slow planes,
 keep the largest, as here (docs/departures.md). Angles carry no gradient: in the published
 package every step differentiates them into a buffer that nobody trains.
@@ -9,6 +11,7 @@ package every step differentiates them into a buffer that nobody trains.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -68,21 +71,40 @@ class AxialRope(nn.Module):
 
     def forward(
         self, positions: Float[Tensor, "batch tokens axes"]
-    ) -> tuple[Float[Tensor, "batch 1 tokens axes planes"], ...]:
-        """Return cosine and sine of each position's angles in float32, once a forward pass."""
+    ) -> tuple[Float[Tensor, "batch 1 tokens width"], ...]:
+        """Return [cos, cos] and [-sin, sin] of each token's angles in float32, once a pass."""
         with torch.no_grad():
-            angle = positions.double()[..., None] * self.theta
-            return angle.cos().float()[:, None], angle.sin().float()[:, None]
+            angle = (positions.double()[..., None] * self.theta).flatten(2)[:, None]
+            cos, sin = angle.cos().float(), angle.sin().float()
+            return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def rotate(
     x: Float[Tensor, "batch heads tokens width"],
-    cos: Float[Tensor, "batch 1 tokens axes planes"],
-    sin: Float[Tensor, "batch 1 tokens axes planes"],
+    cos: Float[Tensor, "batch 1 tokens width"],
+    sin: Float[Tensor, "batch 1 tokens width"],
 ) -> Float[Tensor, "batch heads tokens width"]:
-    """Rotate the half-split planes of each axis: [x1 cos - x2 sin, x2 cos + x1 sin]."""
-    axes, planes = cos.shape[-2:]
-    first, second = x.reshape(*x.shape[:-1], axes, 2, planes).unbind(-2)
-    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
-    turned = torch.stack((first * cos - second * sin, second * cos + first * sin), dim=-2)
-    return turned.flatten(-3)
+    """Rotate the planes (first half, second half): [x1 cos - x2 sin, x2 cos + x1 sin]."""
+    if torch.compiler.is_compiling():  # a compiler derives and fuses it by itself
+        return _turned(x, cos.to(x.dtype), sin.to(x.dtype))
+    turned: Tensor = _Turn.apply(x, cos, sin)  # type: ignore[no-untyped-call]
+    return turned
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)
+
+
+class _Turn(torch.autograd.Function):
+    """A rotation, whose gradient is the rotation back; it keeps the angles alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+        ctx.save_for_backward(cos, sin)
+        return _turned(x, cos, sin)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        return _turned(grads[0], cos, -sin), None, None

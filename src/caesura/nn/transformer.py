@@ -116,7 +116,11 @@ class Transformer(nn.Module):
         mask: which tokens see which; by default all see the real ones, and on a CPU rows that
         are mostly padding are packed.
         """
-        angles = self.rope(positions)
+        kind = x.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        # computed in float64, cast after: once here and not in each block
+        cos, sin = (part.to(dtype) for part in self.rope(positions))
+        angles = (cos, sin)
         packed = Packed(valid, angles) if mask is None and worth_packing(valid) else None
         if packed is None:
             layout: Layout = Padded(angles, padding_mask(valid) if mask is None else mask)

@@ -14,7 +14,7 @@ from caesura.types import Batch
 
 _VALIDATION_TOKENS = 131_072
 """Observations that validate at most: more would cost time and not change the choice."""
-_JITTER = 0.1
+_JITTER = 0.03
 """Share by which a length is perturbed before sorting, so that neighbours change by epoch."""
 
 
