@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import torch
 from rich.console import Console
 from rich.table import Table
-
 from speed import data, model, process
 from speed.timing import machine_limits
 

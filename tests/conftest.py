@@ -10,7 +10,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 _HERE = Path(__file__).parent
-sys.path[:0] = [str(_HERE / name) for name in ("", "contracts", "data")]
+sys.path[:0] = [str(_HERE / name) for name in ("", "contracts", "data", "training")]
 # a busy machine must not fail a property by the clock
 settings.register_profile("caesura", deadline=None)
 settings.load_profile("caesura")

@@ -13,7 +13,7 @@ import torch
 from caesura.data.config import Columns
 from caesura.data.door import open_data
 from caesura.data.labels import Rare, read_labels
-from caesura.data.split import split_by_group
+from caesura.data.stream import Corpus, should_stream
 from caesura.errors import RecipeError
 from caesura.folder import (
     RECIPE,
@@ -30,7 +30,7 @@ from caesura.recipes.presets import find_recipe, finetune_recipe
 from caesura.recipes.schema import Recipe, assign, make_recipe, merged, read_recipe
 from caesura.run import Run, load
 from caesura.tasks.finetune import finetune as finetune_task
-from caesura.tasks.pretrain import prepare, resolve_tokens
+from caesura.tasks.pretrain import prepare, resolve_tokens, split_of
 from caesura.tasks.pretrain import pretrain as pretrain_task
 from caesura.tasks.probe import QuickProbe
 from caesura.training.arithmetic import resolved
@@ -121,13 +121,17 @@ def pretrain(
         if folder is not None:
             check_free(folder)
     chosen, source = _with_source(chosen, data)
-    store, _ = open_data(source, chosen.data)
+    corpus = None
+    if should_stream(source, chosen.data):
+        corpus = Corpus(Path(source), chosen.data, chosen.seed)
+        split, store = corpus.split, replace(corpus.sample, groups=None)
+    else:
+        store, _ = open_data(source, chosen.data)
+        split = split_of(store, chosen)
     if resume and folder is not None:
         schema = read_schema(folder)
-        parts = chosen.data.validation, chosen.data.calibration, chosen.seed
-        split = split_by_group(store.group_codes, *parts)
     else:
-        chosen, schema, split = prepare(store, chosen)
+        chosen, schema = prepare(store, chosen, split)
     watch = None
     if labels is not None:
         name = label_id or chosen.data.columns.id
@@ -144,6 +148,7 @@ def pretrain(
         split,
         folder=folder,
         resume=resume and folder is not None and has_checkpoint(folder),
+        corpus=corpus,
         online_probe=watch,
         on_progress=on_progress,
     )

@@ -1,4 +1,4 @@
-"""Verbs that look: doctor, data validate, recipe list and show, runs."""
+"""Verbs that look: doctor, recipe list and show, runs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from caesura.cli import console
-from caesura.cli.options import Set, given_columns
+from caesura.cli.options import Set
 
 recipes = typer.Typer(help="Recipes: list them, show one.", no_args_is_help=True)
-data_verbs = typer.Typer(help="Look at data before training.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,7 +18,6 @@ def add_to(app: typer.Typer) -> None:
     app.command()(doctor)
     app.command()(runs)
     app.add_typer(recipes, name="recipe")
-    app.add_typer(data_verbs, name="data")
 
 
 def doctor() -> None:
@@ -69,41 +67,6 @@ def recipe_show(
     from caesura.workflow import compose
 
     console.result(to_toml(compose(name, settings=set_ or ())))
-
-
-@data_verbs.command("validate")
-def data_validate(
-    data: Annotated[str, typer.Option(help="Table: Parquet file or folder, CSV, Arrow.")],
-    id: Annotated[str, typer.Option(help="Column that names the series.")] = "",
-    time: Annotated[str, typer.Option(help="Column of times: numbers or dates.")] = "",
-    channel: Annotated[str, typer.Option(help="Column that names the channel, if any.")] = "",
-    value: Annotated[str, typer.Option(help="Value column, or several of a wide table.")] = "",
-    error: Annotated[str, typer.Option(help="Column of measurement errors.")] = "",
-    group: Annotated[str, typer.Option(help="Column of groups.")] = "",
-    static: Annotated[str, typer.Option(help="Columns constant in a series: A,B.")] = "",
-    missing: Annotated[str, typer.Option(help="Values that mean 'not measured'.")] = "",
-    duplicates: Annotated[str, typer.Option(help="mean, last or error.")] = "",
-) -> None:
-    """Read data as a training would, and say what was found, dropped and mended.
-
-    Example: `caesura data validate --data stars.parquet --id star --time mjd --value flux`
-    """
-    from caesura.data.door import open_data
-    from caesura.data.summary import describe_channels, describe_store
-    from caesura.tasks.pretrain import resolve_tokens
-    from caesura.workflow import compose
-
-    columns = given_columns(
-        id=id, time=time, channel=channel, value=value, error=error, group=group,
-        static=static, missing=missing, duplicates=duplicates,
-    )  # fmt: skip
-    config = resolve_tokens(compose("romae", columns=columns).data, source_is_table=True)
-    store, report = open_data(data, config)
-    console.table([{"": name, "value": value} for name, value in describe_store(store).items()])
-    console.result("")
-    console.table(describe_channels(store))
-    kept = "nothing was dropped or mended" if not report.notices else "see the notes"
-    console.result(f"\n{report.rows} rows read, {report.series} series: {kept}")
 
 
 def runs(

@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import typer
 from typer.core import TyperGroup
 
-from caesura.cli import console, demo, inspect, train, use
+from caesura.cli import console, demo, inspect, tables, train, use
 from caesura.errors import CaesuraError, StoppedError
 
 app = typer.Typer(
@@ -26,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     cls=TyperGroup,
 )
-for group in (demo, train, use, inspect):
+for group in (demo, train, use, inspect, tables):
     group.add_to(app)
 
 

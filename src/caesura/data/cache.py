@@ -41,15 +41,20 @@ _FACTS = (
 )
 
 
-def cached_path(source: Path, columns: Columns, per_observation: bool) -> Path | None:
-    """Return where the ragged form of a source belongs; None where it is not worth keeping."""
+def cached_path(
+    source: Path, columns: Columns, per_observation: bool, use: str = ""
+) -> Path | None:
+    """Return where the ragged form of a source belongs; None where it is not worth keeping.
+
+    use: what the file is for, where it is not the whole of the source.
+    """
     if os.environ.get("CAESURA_CACHE") == "off":
         return None
     files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
     states = [(file, file.stat()) for file in files]
     if sum(state.st_size for _, state in states) < _WORTH_CACHING:
         return None
-    asked = json.dumps([_FORMAT, columns.model_dump(mode="json"), per_observation])
+    asked = json.dumps([_FORMAT, columns.model_dump(mode="json"), per_observation, use])
     place = hashlib.blake2b(f"{source.resolve()} {asked}".encode(), digest_size=12).hexdigest()
     content = hashlib.blake2b(digest_size=12)
     for file, state in states:

@@ -30,6 +30,8 @@ class DataConfig(BaseModel):
     values of a row; "auto" takes "step" for a wide table, which has no channel column.
     `time_unit`: how much of the table's time (seconds, for dates) is one rotary unit; 0
     lets the data decide (`data.schema.choose_time_unit`).
+    `stream`: read Parquet by row group during training; "auto": if it would fill half of the
+    memory.
     `scaling`: "standard" (per channel, training rows); "auto" bends heavy-tailed channels
     first (`data.scaling`); "off" leaves the values.
     """
@@ -40,6 +42,7 @@ class DataConfig(BaseModel):
     columns: Columns = Columns()
     tokens: Literal["auto", "observation", "step"] = "auto"
     time_unit: float = Field(default=0.0, ge=0)
+    stream: Literal["auto", "on", "off"] = "auto"
     scaling: Literal["auto", "standard", "off"] = "auto"
     validation: float = Field(default=0.1, gt=0, lt=0.5)
     calibration: float = Field(default=0.1, gt=0, lt=0.5)

@@ -15,7 +15,7 @@ from caesura.data.panel import panel_to_store
 from caesura.data.read import is_parquet, read_table
 from caesura.data.rows import ParquetRows, Rows, TableRows
 from caesura.data.store import DoorReport, RaggedStore
-from caesura.data.table import note_lengths, table_to_store, unused_channel
+from caesura.data.table import note_lengths, table_to_store
 
 log = logging.getLogger("caesura")
 
@@ -55,11 +55,27 @@ def _open_table(
         kept = {k: getattr(columns, k) for k in ("group", "error")}
         blank = {k: "" for k, name in kept.items() if name not in rows.schema.names}
         columns = columns.model_copy(update=blank)
+    unused = unused_channel(rows.schema.names, columns)
+    store, report = open_rows(rows, columns, per_observation)
+    report.notices[:0] = unused
+    return store, report
+
+
+def open_rows(
+    rows: Rows, columns: Columns, per_observation: bool
+) -> tuple[RaggedStore, DoorReport]:
+    """Turn rows into a store: the short way where nothing is to be mended, else the long one."""
     report = DoorReport(rows=rows.num_rows)
-    unused_channel(rows.schema.names, columns, report)
     store = clean_store(rows, columns, report)
     if store is not None:
         note_lengths(store.lengths, report)
         return store, report
-    table = rows.table if isinstance(rows, TableRows) else read_table(source)
-    return table_to_store(table, columns, per_observation)
+    return table_to_store(rows.whole(), columns, per_observation)
+
+
+def unused_channel(names: list[str], columns: Columns) -> list[str]:
+    """Say so where a column looks like the channel and is not named."""
+    taken = (columns.id, columns.time, columns.group, *columns.value, *columns.static)
+    if columns.channel or "channel" not in names or "channel" in taken:
+        return []
+    return ["column 'channel' is not used; if it names channels, pass --channel channel"]

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from caesura.data.read import read_table
 from caesura.errors import DataError
 
 
@@ -16,6 +17,9 @@ class Rows(Protocol):
 
     schema: pa.Schema
     num_rows: int
+
+    def whole(self) -> pa.Table:
+        """Return all of it."""
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield some columns from first row to last."""
@@ -26,6 +30,10 @@ class TableRows:
 
     def __init__(self, table: pa.Table) -> None:
         self.table, self.schema, self.num_rows = table, table.schema, table.num_rows
+
+    def whole(self) -> pa.Table:
+        """Return the table."""
+        return self.table
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the chunks of the table."""
@@ -38,6 +46,7 @@ class ParquetRows:
     def __init__(self, path: Path) -> None:
         from pyarrow import parquet
 
+        self.path = path
         self.paths = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
         if not self.paths:
             raise DataError(f"folder {path} holds no .parquet file")
@@ -52,6 +61,10 @@ class ParquetRows:
             for one, footer in zip(self.paths, footers, strict=True)
             for group in range(footer.num_row_groups)
         ]
+
+    def whole(self) -> pa.Table:
+        """Read all files into one table."""
+        return read_table(self.path)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the row groups."""

@@ -33,7 +33,6 @@ def table_to_store(
     """Turn a table into a store; `per_observation` melts a wide row into one value a row."""
     report = DoorReport(rows=table.num_rows)
     require_columns(table, columns)
-    unused_channel(table.column_names, columns, report)
     ids = dictionary(table, columns.id)
     rows = _Rows.of(table, columns, ids.codes)
     if per_observation and len(columns.value) > 1:
@@ -55,13 +54,6 @@ def table_to_store(
         numbers = pa.types.is_integer(dictionary(table, columns.channel).values.type)
         store = replace(store, channels_are_numbers=numbers)
     return _with_series_columns(store, table, columns, ids, report), report
-
-
-def unused_channel(names: list[str], columns: Columns, report: DoorReport) -> None:
-    """Say so where a column looks like the channel and is not named."""
-    taken = (columns.id, columns.time, columns.group, *columns.value, *columns.static)
-    if not columns.channel and "channel" in names and "channel" not in taken:
-        report.add("column 'channel' is not used; if it names channels, pass --channel channel")
 
 
 def _channels(table: pa.Table, columns: Columns) -> tuple[tuple[str, ...], NDArray[np.int32]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,17 +59,21 @@ def covering_windows(offsets: Ints, series: Ints, max_tokens: int) -> Windows:
     return Windows(table[:, 0], table[:, 1], table[:, 2])
 
 
-def cut_by_tokens(lengths: Ints, batch_tokens: int) -> list[tuple[int, int]]:
+def cut_by_tokens(lengths: NDArray[np.integer[Any]], batch_tokens: int) -> list[tuple[int, int]]:
     """Cut ascending lengths into runs whose padded size (rows x longest) is within the budget.
 
     A single series over the budget gets a run of its own.
     """
     runs: list[tuple[int, int]] = []
-    begin = 0
-    for position, length in enumerate(lengths.tolist()):
-        if position > begin and (position - begin + 1) * length > batch_tokens:
-            runs.append((begin, position))
-            begin = position
-    if len(lengths):
-        runs.append((begin, len(lengths)))
+    begin, count = 0, len(lengths)
+    while begin < count:
+        size = partial(_padded_size, lengths, begin)
+        end = bisect_right(range(begin + 1, count + 1), batch_tokens, key=size) + begin
+        end = max(end, begin + 1)
+        runs.append((begin, end))
+        begin = end
     return runs
+
+
+def _padded_size(lengths: NDArray[np.integer[Any]], begin: int, end: int) -> int:
+    return (end - begin) * int(lengths[end - 1])

@@ -23,7 +23,7 @@ from caesura.tasks.controls import channel_statistics
 from caesura.tasks.embed import embed
 from caesura.tasks.linear import fit_and_predict, linear_model
 from caesura.tasks.predict import predict
-from caesura.tasks.pretrain import prepare, resolve_tokens
+from caesura.tasks.pretrain import prepare, resolve_tokens, split_of
 from caesura.tasks.random_twin import random_twin
 from caesura.training.loop import Progress
 from caesura.workflow import finetune
@@ -88,7 +88,8 @@ def control_scores(
     """Train and score what needs no pre-training; may run in a process of its own."""
     data = resolve_tokens(recipe.data, source_is_table=True)
     pool_store, _ = open_data(pool, data)
-    whole, schema, _ = prepare(pool_store, recipe.model_copy(update={"data": data}))
+    recipe = recipe.model_copy(update={"data": data})
+    whole, schema = prepare(pool_store, recipe, split_of(pool_store, recipe))
     untrained = Run(whole, schema, {"encoder": build_encoder(whole, recipe.seed)})
     test_store = untrained.open(test)
     labelled = task.labelled(pool_store, recipe.seed)

@@ -15,6 +15,7 @@ from caesura.data.config import DataConfig
 from caesura.data.schema import Schema, fit_schema
 from caesura.data.split import Split, split_by_group
 from caesura.data.store import RaggedStore
+from caesura.data.stream import Corpus
 from caesura.metrics.conformal import Conformal
 from caesura.recipes.build import build_encoder, build_objective
 from caesura.recipes.presets import completed
@@ -23,6 +24,7 @@ from caesura.tasks.calibrate import calibrate
 from caesura.tasks.probe import QuickProbe
 from caesura.training.loader import SeriesBatches
 from caesura.training.loop import Progress, Trainer
+from caesura.training.stream import StreamBatches
 
 log = logging.getLogger("caesura")
 
@@ -47,12 +49,16 @@ def resolve_tokens(config: DataConfig, source_is_table: bool) -> DataConfig:
     return config.model_copy(update={"tokens": "step" if wide else "observation"})
 
 
-def prepare(store: RaggedStore, recipe: Recipe) -> tuple[Recipe, Schema, Split]:
-    """Split the series by group, fit the schema on the training ones, complete the recipe."""
+def split_of(store: RaggedStore, recipe: Recipe) -> Split:
+    """Split the series of a store by group, as the recipe says."""
     data = recipe.data
-    split = split_by_group(store.group_codes, data.validation, data.calibration, recipe.seed)
-    schema = fit_schema(store, split.train, data)
-    return completed(recipe, schema), schema, split
+    return split_by_group(store.group_codes, data.validation, data.calibration, recipe.seed)
+
+
+def prepare(store: RaggedStore, recipe: Recipe, split: Split) -> tuple[Recipe, Schema]:
+    """Fit the schema on the training series and complete the recipe."""
+    schema = fit_schema(store, split.train, recipe.data)
+    return completed(recipe, schema), schema
 
 
 def pretrain(
@@ -63,10 +69,13 @@ def pretrain(
     *,
     folder: Path | None = None,
     resume: bool = False,
+    corpus: Corpus | None = None,
     online_probe: QuickProbe | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Pretrained:
     """Train the recipe's objective on the training series; the best validation loss wins.
+
+    corpus: where the training series are streamed from; `store` is then its sample.
 
     With `online_probe`, its score of the embedding is written beside each validation loss;
     it reports and never selects. A decoder is calibrated on series that neither trained nor
@@ -85,15 +94,21 @@ def pretrain(
     encoder = build_encoder(recipe, recipe.seed)
     objective = build_objective(recipe.stages[0], encoder, recipe.seed)
     settings = recipe.training
-    source = SeriesBatches(
-        tokens,
-        split.train,
-        split.validation,
-        batch_tokens=settings.batch_tokens,
-        max_tokens=settings.max_tokens,
-        seed=recipe.seed,
-        random_order=objective.needs_random_batches,
-    )
+    source: SeriesBatches | StreamBatches
+    if corpus is None:
+        source = SeriesBatches(
+            tokens,
+            split.train,
+            split.validation,
+            batch_tokens=settings.batch_tokens,
+            max_tokens=settings.max_tokens,
+            seed=recipe.seed,
+            random_order=objective.needs_random_batches,
+        )
+    else:
+        source = StreamBatches(
+            corpus, schema, settings, recipe.seed, random_order=objective.needs_random_batches
+        )
     view = Pretrained(recipe, schema, objective.parts())
 
     trainer = Trainer(
@@ -111,7 +126,7 @@ def pretrain(
         "best_step": state.best_step,
         "steps": state.step,
         "seconds": round(state.seconds, 1),
-        "train_series": len(split.train),
+        "train_series": len(split.train) if corpus is None else corpus.train_series,
         "validation_series": len(split.validation),
         "calibration_series": len(split.calibration),
         "parameters": sum(p.numel() for p in objective.parameters()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,10 +42,7 @@ class SeriesBatches:
         self.tokens, self.train, self.target = tokens, train, target
         self.max_tokens = min(max_tokens, batch_tokens)
         self.seed, self.random_order = seed, random_order
-        lengths = np.minimum(np.sort(tokens.lengths[train]), self.max_tokens)
-        if random_order:  # packed tokens: a batch costs what is real in it, on average
-            lengths = np.full_like(lengths, max(1, round(lengths.mean()) if len(lengths) else 1))
-        self.cuts = cut_by_tokens(lengths, batch_tokens)
+        self.cuts = cut_for(tokens.lengths[train], batch_tokens, self.max_tokens, random_order)
         held_out = covering_windows(
             tokens.offsets, _affordable(tokens, validation), self.max_tokens
         )
@@ -77,11 +75,28 @@ class SeriesBatches:
     def _plan_epoch(self, epoch: int) -> list[Windows]:
         rng = np.random.default_rng((self.seed, epoch))
         windows = random_windows(self.tokens.offsets, self.train, self.max_tokens, rng)
-        spread = rng.random(len(windows))
-        keys = spread if self.random_order else windows.lengths * (1 + _JITTER * spread)
-        windows = windows.take(np.argsort(keys, kind="stable"))
-        batches = [windows.take(np.arange(first, last)) for first, last in self.cuts]
-        return [batches[i] for i in rng.permutation(len(batches))]
+        return shuffled(windows, self.cuts, rng, self.random_order)
+
+
+def cut_for(
+    lengths: NDArray[np.integer[Any]], batch_tokens: int, max_tokens: int, random_order: bool
+) -> list[tuple[int, int]]:
+    """Cut an epoch of series of these lengths into batches; depends on nothing but them."""
+    ascending = np.minimum(np.sort(lengths), max_tokens)
+    if random_order and len(ascending):  # packed tokens: a batch costs what is real in it
+        ascending = np.full_like(ascending, max(1, round(float(ascending.mean()))))
+    return cut_by_tokens(ascending, batch_tokens)
+
+
+def shuffled(
+    windows: Windows, cuts: list[tuple[int, int]], rng: np.random.Generator, random_order: bool
+) -> list[Windows]:
+    """Share windows out over batches: neighbours in length, or any, the batches in any order."""
+    spread = rng.random(len(windows))
+    keys = spread if random_order else windows.lengths * (1 + _JITTER * spread)
+    windows = windows.take(np.argsort(keys, kind="stable"))
+    batches = [windows.take(np.arange(first, last)) for first, last in cuts]
+    return [batches[i] for i in rng.permutation(len(batches))]
 
 
 def _affordable(tokens: TokenStore, series: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -6,13 +6,13 @@ so the gradient stays that of the whole batch.
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from caesura.system import available_bytes
 from caesura.types import Batch, Grid
 
 _BYTES = 180
@@ -26,14 +26,7 @@ def free_bytes() -> int:
     """Return the memory that this process may still take on its device."""
     if torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[0])
-    free: int = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:  # caches that the system would give
-            found = next(line for line in lines if line.startswith("MemAvailable"))
-        free = int(found.split()[1]) * 1024
-    except (OSError, StopIteration, ValueError):
-        pass
-    return free
+    return available_bytes()
 
 
 def affordable_tokens(module: nn.Module) -> int:
@@ -47,7 +40,9 @@ def affordable_tokens(module: nn.Module) -> int:
 
 def divided(batch: Batch, most_tokens: int) -> list[Batch]:
     """Cut a batch by rows so that no part has more padded tokens; one row is never cut."""
-    shape = batch.inputs.values.shape if isinstance(batch.inputs, Grid) else batch.inputs.valid.shape
+    shape = (
+        batch.inputs.values.shape if isinstance(batch.inputs, Grid) else batch.inputs.valid.shape
+    )
     tokens = shape[-1] if isinstance(batch.inputs, Grid) else shape[1]
     rows = max(1, most_tokens // max(tokens, 1))
     return [_rows(batch, slice(i, i + rows)) for i in range(0, len(batch.index), rows)]

@@ -1,0 +1,237 @@
+"""A corpus larger than memory: Parquet read one row group at a time, found again by number.
+
+One pass over the data makes an index (how long each series is, where each row group begins)
+and a sample of each role. Both are kept in the cache folder. From the index alone every batch
+of a training is known by its number, so a resume reads one buffer and nothing before it.
+
+Rows of a series must follow one another, from file to file in the order of their names; their
+order in time does not matter. `caesura data sort` writes a table so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from caesura.data.cache import cached_path, load_store, save_store
+from caesura.data.config import DataConfig
+from caesura.data.door import open_rows
+from caesura.data.join import joined
+from caesura.data.read import is_parquet
+from caesura.data.rows import ParquetRows, TableRows
+from caesura.data.split import Split
+from caesura.data.store import DoorReport, RaggedStore
+from caesura.errors import DataError
+from caesura.files import write_atomically
+from caesura.system import available_bytes
+
+log = logging.getLogger("caesura")
+TRAIN, VALIDATION, CALIBRATION = 0, 1, 2
+_SAMPLE = {TRAIN: 1_000_000, VALIDATION: 400_000, CALIBRATION: 400_000}
+"""Observations of each role that are held in memory: to fit the schema, validate, calibrate."""
+_BYTES_A_ROW = 40
+"""Memory of one observation while a table is opened, about."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """What one pass found. lengths, roles: of each series. first: series' numbers at which the
+    row groups begin, one more than groups. heads: rows of each group whose series began before.
+    """
+
+    lengths: NDArray[np.int32]
+    roles: NDArray[np.int8]
+    first: NDArray[np.int64]
+    heads: NDArray[np.int64]
+
+
+class Corpus:
+    """Series of a Parquet file or folder, by row group."""
+
+    def __init__(self, path: Path, config: DataConfig, seed: int) -> None:
+        self.path, self.config, self.seed = path, config, seed
+        self.rows = ParquetRows(path)
+        columns = config.columns
+        used = [columns.id, columns.time, columns.channel, *columns.value, columns.error]
+        self.names = [name for name in (*used, *columns.static) if name]
+        wanted = [*self.names, *([columns.group] if columns.group else [])]
+        missing = [name for name in wanted if name not in self.rows.schema.names]
+        if missing:
+            known = ", ".join(self.rows.schema.names)
+            raise DataError(f"column {missing[0]!r} not in {path}; columns: {known}")
+        self.index, self.sample = self._indexed()
+
+    def __len__(self) -> int:
+        return len(self.index.lengths)
+
+    @property
+    def train_series(self) -> int:
+        """Return the number of series that train."""
+        return int((self.index.roles == TRAIN).sum())
+
+    @property
+    def split(self) -> Split:
+        """Return the roles of the sample's series; `groups` of the sample hold them."""
+        roles = self.sample.group_codes
+        return Split(*(np.flatnonzero(roles == role) for role in (TRAIN, VALIDATION, CALIBRATION)))
+
+    def load(self, groups: Sequence[int]) -> tuple[RaggedStore, NDArray[np.int64]]:
+        """Read row groups: their series, as one store, and the number of each in the corpus."""
+        heads = self.index.heads
+        stores = [store for group in groups if (store := self._group(group, heads)) is not None]
+        numbers = [np.arange(self.index.first[g], self.index.first[g + 1]) for g in groups]
+        return joined(stores), np.concatenate(numbers)
+
+    def _group(self, number: int, heads: NDArray[np.int64]) -> RaggedStore | None:
+        """Read the series that begin in a row group, to their ends in the following ones."""
+        table = self.rows.read_group(number, self.names).slice(int(heads[number]))
+        if not table.num_rows:
+            return None
+        parts = [table]
+        for following in range(number + 1, len(heads)):
+            if not heads[following]:
+                break
+            more = self.rows.read_group(following, self.names)
+            parts.append(more.slice(0, int(heads[following])))
+            if heads[following] < more.num_rows:
+                break
+        columns = self.config.columns.model_copy(update={"group": ""})
+        rows = TableRows(pa.concat_tables(parts))
+        return open_rows(rows, columns, self.config.tokens == "observation")[0]
+
+    def _indexed(self) -> tuple[Index, RaggedStore]:
+        key = f"{self.seed} {self.config.validation} {self.config.calibration}"
+        kept = cached_path(self.path, self.config.columns, self.config.tokens == "observation", key)
+        index_file = None if kept is None else kept.with_suffix(".index.npz")
+        if kept is not None and index_file is not None and index_file.is_file():
+            sample = load_store(kept)
+            try:
+                with np.load(index_file, allow_pickle=False) as found:
+                    index = Index(**{name: found[name] for name in Index.__dataclass_fields__})
+                if sample is not None and _matches(index, len(self.rows.groups)):
+                    return index, sample[0]
+            except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+                log.warning("%s is damaged; the index is made anew", index_file)
+        index, store, report = self._scan()
+        if kept is not None and index_file is not None:
+            save_store(kept, store, report)
+            arrays = {name: getattr(index, name) for name in Index.__dataclass_fields__}
+            write_atomically(index_file, lambda path: np.savez(path, **arrays))
+        return index, store
+
+    def _scan(self) -> tuple[Index, RaggedStore, DoorReport]:
+        """Pass over all rows once."""
+        quota = {role: max(64, rows // len(self.rows.groups)) for role, rows in _SAMPLE.items()}
+        heads = self._heads()
+        lengths, roles, first, parts = [], [], [0], []
+        seen: list[NDArray[np.uint64]] = []
+        for number in range(len(heads)):
+            store = self._group(number, heads)
+            count = 0 if store is None else len(store)
+            if store is not None:
+                seen.append(_hashes(store.ids))
+                own = self._roles(number, store, first[-1])
+                lengths.append(store.lengths.astype(np.int32))
+                roles.append(own)
+                parts += _share(store, own, quota)
+            first.append(first[-1] + count)
+        hashes = np.concatenate(seen)
+        if len(np.unique(hashes)) < len(hashes):
+            raise DataError(
+                f"the rows of some series of {self.path} do not follow one another; write the "
+                "table in order with `caesura data sort`, or set data.stream=off to sort in memory"
+            )
+        index = Index(np.concatenate(lengths), np.concatenate(roles), np.array(first), heads)
+        report = DoorReport(self.rows.num_rows, len(index.lengths))
+        return index, joined(parts), report
+
+    def _heads(self) -> NDArray[np.int64]:
+        """Return how many rows at the head of each group belong to the series before."""
+        name, heads = self.config.columns.id, []
+        last: Any = None
+        for number in range(len(self.rows.groups)):
+            ids = self.rows.read_group(number, [name])[name].combine_chunks()
+            if ids.null_count:
+                raise DataError(f"column {name!r} has {ids.null_count} empty cells")
+            other = pc.index(pc.equal(ids, last), False).as_py() if last is not None else 0
+            heads.append(len(ids) if other < 0 else other)
+            last = ids[-1]
+        return np.array(heads, dtype=np.int64)
+
+    def _roles(self, number: int, store: RaggedStore, first: int) -> NDArray[np.int8]:
+        """Draw a role for each series, the same for all of a group, from the seed alone."""
+        name = self.config.columns.group
+        if name:
+            keys = _hashes(self._groups_of(number, store, name))
+        else:
+            keys = np.arange(first, first + len(store), dtype=np.uint64)
+        drawn = _uniform(keys, self.seed)
+        roles = np.full(len(store), TRAIN, dtype=np.int8)
+        held = self.config.validation + self.config.calibration
+        roles[drawn < held] = CALIBRATION
+        roles[drawn < self.config.validation] = VALIDATION
+        return roles
+
+    def _groups_of(self, number: int, store: RaggedStore, name: str) -> pa.Array:
+        table = self.rows.read_group(number, [self.config.columns.id, name])
+        ids = table[self.config.columns.id].combine_chunks()
+        return table[name].combine_chunks().take(pc.index_in(store.ids, ids))
+
+
+def should_stream(source: Any, config: DataConfig) -> bool:
+    """Say whether a source is to be streamed: if told so, or if it would fill half the memory."""
+    if config.stream == "off":
+        return False
+    if not is_parquet(source):
+        if config.stream == "on":
+            raise DataError("data.stream=on needs a Parquet file or folder of them")
+        return False
+    if config.stream == "on":
+        return True
+    needed = ParquetRows(Path(source)).num_rows * _BYTES_A_ROW * len(config.columns.value)
+    return needed > 0.5 * available_bytes()
+
+
+def _share(
+    store: RaggedStore, roles: NDArray[np.int8], quota: dict[int, int]
+) -> Iterator[RaggedStore]:
+    """Yield the first series of each role that fit into the quota of a row group."""
+    for role, rows in quota.items():
+        own = np.flatnonzero(roles == role)
+        fits = own[np.cumsum(store.lengths[own]) <= rows]
+        chosen = fits if len(fits) else own[:1]
+        if len(chosen):
+            part = store.take(chosen)
+            yield replace(part, groups=np.full(len(part), role, dtype=np.int64))
+
+
+def _hashes(values: pa.Array) -> NDArray[np.uint64]:
+    """Return 64 bits a value, the same in every process."""
+    if pa.types.is_integer(values.type):
+        return np.asarray(values.to_numpy(zero_copy_only=False)).astype(np.int64).view(np.uint64)
+    digests = b"".join(
+        hashlib.blake2b(str(value).encode(), digest_size=8).digest() for value in values.to_pylist()
+    )
+    return np.frombuffer(digests, dtype=np.uint64)
+
+
+def _uniform(keys: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
+    """Return a number in [0, 1) for each key (the finaliser of SplitMix64)."""
+    x = keys + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
+    return (x ^ (x >> np.uint64(31))) / 2.0**64
+
+
+def _matches(index: Index, groups: int) -> bool:
+    return len(index.first) == groups + 1 and len(index.roles) == index.first[-1]
