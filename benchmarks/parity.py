@@ -56,7 +56,7 @@ def train(arm, seed, steps, pool):
                     mock.patch("caesura.tasks.pretrain.SeriesBatches", PaddedBatches)
                 )
                 patches.enter_context(
-                    mock.patch("caesura.nn.transformer.worth_packing", lambda valid: False)
+                    mock.patch("caesura.nn.transformer.worth_packing", return_value=False)
                 )
             run = pretrain(pool, recipe, out)
         curve = [[int(row["step"]), round(row["validation_loss"], 5)] for row in history(out)]
@@ -81,7 +81,8 @@ def main():
             row = {
                 "experiment": f"loss parity: {arm}", "precision": precision, "seed": seed,
                 "metric": "validation loss", "value": curve[-1][1], "curve": curve,
-                "seconds": seconds, "command": f"python benchmarks/parity.py --steps {options.steps}",
+                "seconds": seconds,
+                "command": f"python benchmarks/parity.py --steps {options.steps}",
                 "hardware": f"{platform.machine()} CPU, 1 thread",
                 "date": datetime.date.today().isoformat(),
             }  # fmt: skip

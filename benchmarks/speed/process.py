@@ -30,7 +30,7 @@ with threads(int(sys.argv[1])):
 
 
 def busy_machine(rounds: int) -> tuple[dict[str, float], dict[str, float]]:
-    """R1: wall time with the default threads over one thread, while another process burns a core."""
+    """R1: wall time with the default threads over one, while another process burns a core."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMP", "GOMP", "MKL"))}
     environment["PYTHONPATH"] = os.path.dirname(os.path.dirname(__file__))
     cores = len(os.sched_getaffinity(0))

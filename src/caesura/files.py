@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from caesura.errors import StorageError
@@ -56,6 +56,14 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_limited(path: Path, most: int = 32 * 2**20) -> str:
+    """Read a description as text; one that is no description by its size is a ValueError."""
+    size = path.stat().st_size
+    if size > most:
+        raise ValueError(f"{size} bytes, more than the {most} that a description may have")
+    return path.read_text(encoding="utf-8")
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Turn what a disk refuses within the block into a StorageError that says what to do."""
@@ -87,14 +95,17 @@ def locked(folder: Path) -> Iterator[None]:
 
     The lock is the kernel's: it goes with its process, however that ends.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / _LOCK
-    handle = _hold(path)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / _LOCK
+        handle = _hold(path)
     try:
         yield
     finally:
         path.unlink(missing_ok=True)  # while it is held: who opens it now finds it replaced
         os.close(handle)
+        with suppress(OSError):  # what failed before its first file leaves no folder
+            folder.rmdir()
 
 
 def _hold(path: Path) -> int:

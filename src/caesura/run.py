@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -36,9 +37,11 @@ from caesura.training.checkpoint import (
     load_tensors,
     read_json,
     save_tensors,
+    tensor_shapes,
     with_prefix,
     without_prefix,
 )
+from caesura.types import PART_NAMES
 
 Report = Callable[[int, int], None]
 
@@ -194,14 +197,11 @@ def load(folder: str | Path) -> Run:
         raise CheckpointError(f"{folder} holds no {METRICS}; {advice}")
     recipe = make_recipe(read_recipe(folder / RECIPE))
     schema = read_schema(folder)
+    check_shapes(recipe, folder / WEIGHTS)
     tensors, meta = load_tensors(folder / WEIGHTS)
-    parts = _parts(recipe, meta.get("parts", []))
+    parts = _parts(recipe, _part_names(meta))
     for name, part in parts.items():
-        own = without_prefix(name, tensors)
-        try:
-            part.load_state_dict(own, strict=True)
-        except RuntimeError as error:
-            raise CheckpointError(f"{folder / WEIGHTS} does not fit the recipe: {error}") from None
+        part.load_state_dict(without_prefix(name, tensors), strict=True)
         part.eval()
     calibration, coverage = None, []
     if (folder / CALIBRATION).is_file():
@@ -214,6 +214,38 @@ def load(folder: str | Path) -> Run:
             ) from None
     metrics = read_json(folder / METRICS)
     return Run(recipe, schema, parts, metrics, calibration, coverage, folder)
+
+
+def check_shapes(recipe: Recipe, weights: Path) -> None:
+    """Raise where a file of weights is not that of the recipe, before any memory is taken.
+
+    So a recipe that asks for more than there is cannot fill the memory.
+    """
+    shapes = tensor_shapes(weights)
+    names = sorted({name.partition("/")[0] for name in shapes})
+    with torch.device("meta"):
+        built = _parts(recipe, names)
+    wanted: dict[str, tuple[int, ...]] = {}
+    for name, part in built.items():
+        own = {key: tuple(tensor.shape) for key, tensor in part.state_dict().items()}
+        wanted |= {f"{name}/{key}": shape for key, shape in own.items()}
+    if shapes == wanted:
+        return
+    differs = sorted(k for k in shapes.keys() | wanted.keys() if shapes.get(k) != wanted.get(k))
+    first = differs[0]
+    raise CheckpointError(
+        f"{weights} does not fit the recipe: {len(differs)} tensors differ, first {first!r}: "
+        f"{shapes.get(first, 'absent')} in the file, {wanted.get(first, 'absent')} in the recipe"
+    )
+
+
+def _part_names(meta: Mapping[str, Any]) -> list[str]:
+    names = meta.get("parts", [])
+    if not isinstance(names, list) or not set(names) <= set(PART_NAMES):
+        raise CheckpointError(
+            f"weights name the parts {names!r}; known: {', '.join(PART_NAMES)}. This is no run"
+        )
+    return names
 
 
 def _parts(recipe: Recipe, names: list[str]) -> dict[str, nn.Module]:

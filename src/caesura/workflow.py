@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from caesura.data.door import open_data
 from caesura.data.labels import Rare, read_labels
 from caesura.data.stream import Corpus, should_stream
 from caesura.errors import RecipeError
+from caesura.files import locked
 from caesura.folder import (
     RECIPE,
     begin,
@@ -30,7 +33,7 @@ from caesura.recipes.presets import find_recipe, finetune_recipe
 from caesura.recipes.schema import Recipe, assign, make_recipe, merged, read_recipe
 from caesura.run import Run, load
 from caesura.tasks.finetune import finetune as finetune_task
-from caesura.tasks.pretrain import prepare, resolve_tokens, split_of
+from caesura.tasks.pretrain import Material, prepare, resolve_tokens, split_of
 from caesura.tasks.pretrain import pretrain as pretrain_task
 from caesura.tasks.probe import QuickProbe
 from caesura.training.arithmetic import resolved
@@ -106,54 +109,51 @@ def pretrain(
     interrupt.
     """
     folder = None if out is None else Path(out)
-    if resume:
-        if folder is None:
-            raise RecipeError("resume needs the folder of the run; pass out")
-        require_begun(folder)
-        if is_whole(folder):
-            return load(folder)
-        chosen = make_recipe(read_recipe(folder / RECIPE))
-    else:
-        length = {
-            k: v for k, v in (("steps", steps), ("epochs", epochs), ("minutes", minutes)) if v
-        }
-        chosen = compose(recipe, columns=columns, length=length, seed=seed, settings=settings)
-        if folder is not None:
-            check_free(folder)
-    chosen, source = _with_source(chosen, data)
-    corpus = None
-    if should_stream(source, chosen.data):
-        corpus = Corpus(Path(source), chosen.data, chosen.seed)
-        split, store = corpus.split, replace(corpus.sample, groups=None)
-    else:
-        store, _ = open_data(source, chosen.data)
-        split = split_of(store, chosen)
-    if resume and folder is not None:
-        schema = read_schema(folder)
-    else:
-        chosen, schema = prepare(store, chosen, split)
-    watch = None
-    if labels is not None:
-        name = label_id or chosen.data.columns.id
-        watch = QuickProbe.of(store, read_labels(labels, store, name, target, rare="drop"))
-    chosen = chosen.model_copy(update={"training": resolved(chosen.training)})
-    with torch.device("meta"):  # what cannot be built must fail before a folder is made
-        build_objective(chosen.stages[0], build_encoder(chosen, 0), 0)
-    if folder is not None and not resume:
-        begin(folder, chosen, schema)
-    trained = pretrain_task(
-        store,
-        chosen,
-        schema,
-        split,
-        folder=folder,
-        resume=resume and folder is not None and has_checkpoint(folder),
-        corpus=corpus,
-        online_probe=watch,
-        on_progress=on_progress,
-    )
-    run = Run(**vars(trained))
-    return _written(run, folder)
+    with _writing(folder):
+        if resume:
+            if folder is None:
+                raise RecipeError("resume needs the folder of the run; pass out")
+            require_begun(folder)
+            if is_whole(folder):
+                return load(folder)
+            chosen = make_recipe(read_recipe(folder / RECIPE))
+        else:
+            length = {
+                k: v for k, v in (("steps", steps), ("epochs", epochs), ("minutes", minutes)) if v
+            }
+            chosen = compose(recipe, columns=columns, length=length, seed=seed, settings=settings)
+            if folder is not None:
+                check_free(folder)
+        chosen, source = _with_source(chosen, data)
+        corpus = None
+        if should_stream(source, chosen.data):
+            corpus = Corpus(Path(source), chosen.data, chosen.seed)
+            split, store = corpus.split, replace(corpus.sample, groups=None)
+        else:
+            store, _ = open_data(source, chosen.data)
+            split = split_of(store, chosen)
+        if resume and folder is not None:
+            schema = read_schema(folder)
+        else:
+            chosen, schema = prepare(store, chosen, split)
+        watch = None
+        if labels is not None:
+            name = label_id or chosen.data.columns.id
+            watch = QuickProbe.of(store, read_labels(labels, store, name, target, rare="drop"))
+        chosen = chosen.model_copy(update={"training": resolved(chosen.training)})
+        with torch.device("meta"):  # what cannot be built must fail before a folder is made
+            build_objective(chosen.stages[0], build_encoder(chosen, 0), 0)
+        if folder is not None and not resume:
+            begin(folder, chosen, schema)
+        trained = pretrain_task(
+            Material(store, split, chosen, schema, corpus),
+            folder=folder,
+            resume=resume and folder is not None and has_checkpoint(folder),
+            online_probe=watch,
+            on_progress=on_progress,
+        )
+        run = Run(**vars(trained))
+        return _written(run, folder)
 
 
 def finetune(
@@ -185,36 +185,44 @@ def finetune(
     """
     folder = None if out is None else Path(out)
     length = {k: v for k, v in (("steps", steps), ("epochs", epochs), ("minutes", minutes)) if v}
-    if resume and folder is not None:
-        require_begun(folder)
-        if is_whole(folder):
-            return load(folder)
-        recipe = make_recipe(read_recipe(folder / RECIPE))
-    else:
-        if folder is not None:
-            check_free(folder)
-        tree = finetune_recipe(run.recipe, str(run.folder or ""))
-        tree["stages"][0]["objective"]["freeze"] = freeze
-        if from_scratch:
-            tree["stages"][0]["start_from"] = SCRATCH
-        recipe = compose(tree, length=length, seed=seed, settings=settings)
-    recipe, _ = _with_source(recipe, data)
-    store = run.open(data)
-    known = run.read_labels(labels, store, target, task, label_id, rare)
-    recipe = recipe.model_copy(update={"training": resolved(recipe.training)})
-    if folder is not None and not resume:
-        begin(folder, recipe, run.schema)
-    tuned = finetune_task(
-        run,
-        store,
-        known,
-        recipe,
-        folder=folder,
-        resume=resume and folder is not None and has_checkpoint(folder),
-        from_scratch=recipe.stages[0].start_from == SCRATCH,
-        on_progress=on_progress,
-    )
-    return _written(Run(**vars(tuned)), folder)
+    with _writing(folder):
+        if resume and folder is not None:
+            require_begun(folder)
+            if is_whole(folder):
+                return load(folder)
+            recipe = make_recipe(read_recipe(folder / RECIPE))
+        else:
+            if folder is not None:
+                check_free(folder)
+            tree = finetune_recipe(run.recipe, str(run.folder or ""))
+            tree["stages"][0]["objective"]["freeze"] = freeze
+            if from_scratch:
+                tree["stages"][0]["start_from"] = SCRATCH
+            recipe = compose(tree, length=length, seed=seed, settings=settings)
+        recipe, _ = _with_source(recipe, data)
+        store = run.open(data)
+        known = run.read_labels(labels, store, target, task, label_id, rare)
+        recipe = recipe.model_copy(update={"training": resolved(recipe.training)})
+        if folder is not None and not resume:
+            begin(folder, recipe, run.schema)
+        tuned = finetune_task(
+            run,
+            store,
+            known,
+            recipe,
+            folder=folder,
+            resume=resume and folder is not None and has_checkpoint(folder),
+            from_scratch=recipe.stages[0].start_from == SCRATCH,
+            on_progress=on_progress,
+        )
+        return _written(Run(**vars(tuned)), folder)
+
+
+def _writing(folder: Path | None) -> AbstractContextManager[None]:
+    """Hold the folder alone; of several ranks the first one does."""
+    if folder is None or os.environ.get("RANK", "0") != "0" or folder.is_file():
+        return nullcontext()
+    return locked(folder)
 
 
 def _with_source(recipe: Recipe, data: Any) -> tuple[Recipe, Any]:

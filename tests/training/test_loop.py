@@ -161,7 +161,7 @@ def test_damaged_weights_are_an_error(tmp_path, damage):
         path.write_bytes(b"\xff" + whole[1:])
     else:
         torch.save({"x": torch.zeros(3)}, path)
-    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+    with pytest.raises(CheckpointError, match="not a whole safetensors file|is a pickle"):
         load_tensors(path)
 
 

@@ -123,7 +123,8 @@ class ScaleTable:
         plain = scaled.astype(np.float64) * self.scale[channel] + self.center[channel]
         bounded = np.clip(plain, -80.0, 80.0)  # exp overflows beyond, where no value is meant
         unlogged = np.where(self.log[channel], np.expm1(bounded), plain)
-        return np.where(self.asinh[channel], np.sinh(bounded) * self.knee[channel], unlogged)
+        unbent = np.where(self.asinh[channel], np.sinh(bounded) * self.knee[channel], unlogged)
+        return np.asarray(unbent)
 
     def scaled_error(
         self,

@@ -133,7 +133,8 @@ class Corpus:
         """Pass over all rows once."""
         quota = {role: max(64, rows // len(self.rows.groups)) for role, rows in _SAMPLE.items()}
         heads = self._heads()
-        lengths, roles, first, parts = [], [], [0], []
+        lengths, roles, first = [], [], [0]
+        parts: list[RaggedStore] = []
         seen: list[NDArray[np.uint64]] = []
         for number in range(len(heads)):
             store = self._group(number, heads)
@@ -199,7 +200,7 @@ def should_stream(source: Any, config: DataConfig) -> bool:
     if config.stream == "on":
         return True
     needed = ParquetRows(Path(source)).num_rows * _BYTES_A_ROW * len(config.columns.value)
-    return needed > 0.5 * available_bytes()
+    return bool(needed > 0.5 * available_bytes())
 
 
 def _share(
@@ -234,4 +235,4 @@ def _uniform(keys: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
 
 
 def _matches(index: Index, groups: int) -> bool:
-    return len(index.first) == groups + 1 and len(index.roles) == index.first[-1]
+    return len(index.first) == groups + 1 and len(index.roles) == int(index.first[-1])

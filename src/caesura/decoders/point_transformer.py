@@ -26,10 +26,10 @@ class PointDecoderConfig(TransformerConfig):
 
     type: Literal["point_transformer"] = "point_transformer"
     depth: int = Field(default=2, ge=0)
-    encoder_width: int = Field(default=180, gt=0)
-    position_axes: int = Field(default=1, gt=0)
-    values_per_token: int = Field(default=1, gt=0)
-    channels: int = Field(default=0, ge=0)
+    encoder_width: int = Field(default=180, gt=0, le=65_536)
+    position_axes: int = Field(default=1, gt=0, le=64)
+    values_per_token: int = Field(default=1, gt=0, le=2**20)
+    channels: int = Field(default=0, ge=0, le=10**7)
     queries: Literal["independent", "joint"] = "independent"
 
 

@@ -30,10 +30,10 @@ class PointTransformerConfig(TransformerConfig):
     """
 
     type: Literal["point_transformer"] = "point_transformer"
-    position_axes: int = Field(default=1, gt=0)
-    values_per_token: int = Field(default=1, gt=0)
+    position_axes: int = Field(default=1, gt=0, le=64)
+    values_per_token: int = Field(default=1, gt=0, le=2**20)
     cls: bool = True
-    channels: int = Field(default=0, ge=0)
+    channels: int = Field(default=0, ge=0, le=10**7)
     missing_flags: bool = False
     relative_scale: float = Field(default=0.0, ge=0)
 

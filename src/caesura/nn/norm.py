@@ -18,8 +18,8 @@ from torch.nn import functional as F
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x^2) + eps) times a weight; eps from RoMAE's code.
 
-    Statistics and product in float32, or float64; the result has the type of `x`, or under autocast the
-    type in which the following product wants it.
+    Statistics and product in float32, or float64; the result has the type of `x`, or under
+    autocast the type in which the following product wants it.
     """
 
     def __init__(self, width: int, eps: float = 1e-12) -> None:
@@ -40,8 +40,7 @@ class RMSNorm(nn.Module):
                 if fused
                 else _Normalise.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
             )
-        normed: Tensor = wide.to(dtype)
-        return normed
+        return wide.to(dtype)  # type: ignore[no-any-return]  # the dtype is untyped
 
 
 class _Normalise(torch.autograd.Function):

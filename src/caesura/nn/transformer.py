@@ -28,10 +28,10 @@ class TransformerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: int = Field(default=180, gt=0)
-    heads: int = Field(default=3, gt=0)
-    depth: int = Field(default=12, ge=0)
-    hidden: int = Field(default=0, ge=0)
+    width: int = Field(default=180, gt=0, le=65_536)
+    heads: int = Field(default=3, gt=0, le=1024)
+    depth: int = Field(default=12, ge=0, le=1000)
+    hidden: int = Field(default=0, ge=0, le=262_144)
     rope_fraction: float = Field(default=0.75, ge=0, le=1)
     rope_base: float = Field(default=10_000.0, gt=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)

@@ -30,13 +30,13 @@ class SupervisedConfig(BaseModel):
 
     type: Literal["supervised"] = "supervised"
     task: Literal["classification", "regression", "multilabel"] = "classification"
-    outputs: int = Field(default=2, gt=0)
+    outputs: int = Field(default=2, gt=0, le=10**6)
     pooling: Pooling = "cls+mean"
     class_weights: Literal["off", "balanced"] = "off"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     head_dropout: float = Field(default=0.0, ge=0, lt=1)
     freeze: bool = False
-    conditions: int = Field(default=0, ge=0)
+    conditions: int = Field(default=0, ge=0, le=10**6)
 
 
 class Supervised(nn.Module):

@@ -20,6 +20,7 @@ from pydantic import (
 
 from caesura.data.config import DataConfig
 from caesura.errors import RecipeError
+from caesura.files import read_limited
 from caesura.recipes.tables import DECODERS, ENCODERS, OBJECTIVES, lookup
 from caesura.training.config import TrainingConfig
 
@@ -113,10 +114,10 @@ def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
 def read_recipe(path: Path) -> dict[str, Any]:
     """Read a TOML file as a tree; a damaged one is a RecipeError."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_limited(path, 2**20))
     except FileNotFoundError:
         raise RecipeError(f"no recipe at {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # what tomllib raises is a ValueError
         raise RecipeError(f"{path} is not valid TOML: {error}") from None
 
 

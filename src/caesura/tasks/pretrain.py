@@ -41,6 +41,20 @@ class Pretrained:
     coverage: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Material:
+    """What a pre-training starts from: series, their roles, a complete recipe, a fitted schema.
+
+    corpus: where the training series are streamed from; `store` is then its sample.
+    """
+
+    store: RaggedStore
+    split: Split
+    recipe: Recipe
+    schema: Schema
+    corpus: Corpus | None = None
+
+
 def resolve_tokens(config: DataConfig, source_is_table: bool) -> DataConfig:
     """Replace "auto": a wide table or an array has a token a step, a long one a value."""
     if config.tokens != "auto":
@@ -62,25 +76,21 @@ def prepare(store: RaggedStore, recipe: Recipe, split: Split) -> tuple[Recipe, S
 
 
 def pretrain(
-    store: RaggedStore,
-    recipe: Recipe,
-    schema: Schema,
-    split: Split,
+    material: Material,
     *,
     folder: Path | None = None,
     resume: bool = False,
-    corpus: Corpus | None = None,
     online_probe: QuickProbe | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Pretrained:
     """Train the recipe's objective on the training series; the best validation loss wins.
 
-    corpus: where the training series are streamed from; `store` is then its sample.
-
     With `online_probe`, its score of the embedding is written beside each validation loss;
     it reports and never selects. A decoder is calibrated on series that neither trained nor
     validated.
     """
+    store, split, corpus = material.store, material.split, material.corpus
+    recipe, schema = material.recipe, material.schema
     tokens = tokenise_store(store, schema)
     longest, limit = int(tokens.lengths.max()), recipe.training.max_tokens
     if longest > limit:

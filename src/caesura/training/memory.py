@@ -6,14 +6,14 @@ so the gradient stays that of the whole batch.
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from caesura.system import available_bytes
-from caesura.types import Batch, Grid
+from caesura.types import Batch, Grid, Tokens
 
 _BYTES = 180
 """Bytes of activations for each token and feature of a block, by trials: 140 to 170 of a
@@ -40,10 +40,8 @@ def affordable_tokens(module: nn.Module) -> int:
 
 def divided(batch: Batch, most_tokens: int) -> list[Batch]:
     """Cut a batch by rows so that no part has more padded tokens; one row is never cut."""
-    shape = (
-        batch.inputs.values.shape if isinstance(batch.inputs, Grid) else batch.inputs.valid.shape
-    )
-    tokens = shape[-1] if isinstance(batch.inputs, Grid) else shape[1]
+    inputs = batch.inputs
+    tokens = inputs.values.shape[-1] if isinstance(inputs, Grid) else inputs.valid.shape[1]
     rows = max(1, most_tokens // max(tokens, 1))
     return [_rows(batch, slice(i, i + rows)) for i in range(0, len(batch.index), rows)]
 
@@ -51,9 +49,11 @@ def divided(batch: Batch, most_tokens: int) -> list[Batch]:
 def _rows(value: Any, rows: slice) -> Any:
     if isinstance(value, Tensor):
         return value[rows]
-    if not is_dataclass(value):
-        return value
-    return type(value)(**{one.name: _rows(getattr(value, one.name), rows) for one in fields(value)})  # type: ignore[call-overload]
+    if not isinstance(value, Batch | Grid | Tokens):
+        return value  # the rate of a grid
+    return replace(
+        value, **{one.name: _rows(getattr(value, one.name), rows) for one in fields(value)}
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
