@@ -77,15 +77,17 @@ class Ours:
         return sum(self._one() for _ in range(steps))
 
     def _one(self) -> int:
-        (batch,) = self.source.training(self.step, 0, 1)
+        parts = self.source.training(self.step, 0, 1)
         self.step += 1
-        rng = torch.Generator().manual_seed(self.step)
-        with arithmetic(self.precision):
-            self.objective(batch, rng).total.backward()
+        for batch in parts:
+            rng = torch.Generator().manual_seed(self.step)
+            with arithmetic(self.precision):
+                loss = self.objective(batch, rng)
+                (loss.total * loss.count).backward()
         nn.utils.clip_grad_norm_(self.objective.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return int(batch.inputs.valid.sum())
+        return sum(int(batch.inputs.valid.sum()) for batch in parts)
 
 
 class arithmetic:  # noqa: N801  # a context manager, used as a verb
@@ -248,19 +250,19 @@ def useful_tokens(rounds: int) -> tuple[dict[str, float], dict[str, float]]:
     counted: dict[str, list[int]] = {"dense": [], "buckets": [], "random": []}
     steps = {"buckets": 0, "random": 0}
 
-    def step(tokens: Tokens) -> int:
-        with arithmetic("bf16"):
-            features = encoder(tokens).levels[-1].features
-            loss = (features.square() * tokens.valid[..., None]).mean()
-            loss.backward()
+    def step(parts: list[Tokens]) -> int:
+        for tokens in parts:
+            with arithmetic("bf16"):
+                features = encoder(tokens).levels[-1].features
+                (features.square() * tokens.valid[..., None]).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
-        return int(tokens.valid.sum())
+        return sum(int(tokens.valid.sum()) for tokens in parts)
 
     def ragged(kind: str) -> None:
         total = 0
         for _ in range(4):
-            total += step(sources[kind].training(steps[kind], 0, 1)[0].inputs)
+            total += step([part.inputs for part in sources[kind].training(steps[kind], 0, 1)])
             steps[kind] += 1
         counted[kind].append(total)
 
@@ -268,7 +270,7 @@ def useful_tokens(rounds: int) -> tuple[dict[str, float], dict[str, float]]:
     flat = Tokens(whole.values, whole.observed, whole.positions.repeat(1, 1, 2), whole.valid)
     times = interleaved(
         {
-            "dense": lambda: counted["dense"].append(sum(step(flat) for _ in range(4))),
+            "dense": lambda: counted["dense"].append(sum(step([flat]) for _ in range(4))),
             "buckets": lambda: ragged("buckets"),
             "random": lambda: ragged("random"),
         },

@@ -14,14 +14,28 @@ _HOME = {
     "pretrain": "caesura.workflow",
     "finetune": "caesura.workflow",
     "load": "caesura.run",
+    "from_pretrained": "caesura.hub",
+    "push_to_hub": "caesura.hub",
+    "save_pretrained": "caesura.hub",
     "Run": "caesura.run",
     "PretrainedFeatures": "caesura.estimators.features",
 }
 
-__all__ = ["PretrainedFeatures", "Run", "__version__", "finetune", "load", "pretrain"]
+__all__ = [
+    "PretrainedFeatures",
+    "Run",
+    "__version__",
+    "finetune",
+    "from_pretrained",
+    "load",
+    "pretrain",
+    "push_to_hub",
+    "save_pretrained",
+]
 
 if TYPE_CHECKING:
     from caesura.estimators.features import PretrainedFeatures
+    from caesura.hub import from_pretrained, push_to_hub, save_pretrained
     from caesura.run import Run, load
     from caesura.workflow import finetune, pretrain
 

@@ -99,6 +99,9 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / _LOCK
         handle = _hold(path)
+    for left in folder.glob(".*"):  # temporary files of a writer that was killed
+        if left != path and left.is_file():
+            left.unlink(missing_ok=True)
     try:
         yield
     finally:

@@ -213,6 +213,8 @@ def load(folder: str | Path) -> Run:
                 f"{folder / CALIBRATION} is not a calibration ({error!r}); pre-train again"
             ) from None
     metrics = read_json(folder / METRICS)
+    if not isinstance(metrics, dict):
+        raise CheckpointError(f"{folder / METRICS} holds no figures; this is no run")
     return Run(recipe, schema, parts, metrics, calibration, coverage, folder)
 
 

@@ -59,14 +59,25 @@ def _read_path(path: Path) -> pa.Table:
 def _read_parquet(path: Path) -> pa.Table:
     from pyarrow import dataset
 
-    if path.is_dir() and not any(path.rglob("*.parquet")):
-        raise DataError(f"folder {path} holds no .parquet file")
     if path.is_file():
         from pyarrow import parquet
 
         return parquet.ParquetFile(path, page_checksum_verification=True).read()
-    files: Any = sorted(str(p) for p in path.rglob("*.parquet"))
+    files: Any = [str(file) for file in parquet_files(path)]
     return dataset.dataset(files, format="parquet").to_table()
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """Return a file, or a folder's files in the order of their names.
+
+    Hidden ones are left out: that is what is still being written, or was when it was killed.
+    """
+    if path.is_file():
+        return [path]
+    found = sorted(file for file in path.rglob("*.parquet") if not file.name.startswith("."))
+    if not found:
+        raise DataError(f"folder {path} holds no .parquet file")
+    return found
 
 
 def _from_frame(source: Any) -> pa.Table:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from caesura.data.read import read_table
+from caesura.data.read import parquet_files, read_table
 from caesura.errors import DataError
 
 
@@ -47,9 +47,7 @@ class ParquetRows:
         from pyarrow import parquet
 
         self.path = path
-        self.paths = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
-        if not self.paths:
-            raise DataError(f"folder {path} holds no .parquet file")
+        self.paths = parquet_files(path)
         try:
             footers = [parquet.read_metadata(one) for one in self.paths]
             self.schema = parquet.read_schema(self.paths[0])

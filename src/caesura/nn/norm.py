@@ -32,15 +32,15 @@ class RMSNorm(nn.Module):
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         with torch.autocast(kind, enabled=False):
-            # compilers fuse the elementary form by themselves; a GPU has a kernel for it
-            x = x if x.dtype is torch.float64 else x.float()
-            fused = torch.compiler.is_compiling() or kind != "cpu"
-            wide: Tensor = (
-                F.rms_norm(x, self.weight.shape, self.weight, self.eps)
-                if fused
-                else _Normalise.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
-            )
-        return wide.to(dtype)  # type: ignore[no-any-return]  # the dtype is untyped
+            wide: Tensor = self._normalised(x if x.dtype is torch.float64 else x.float())
+        return wide.to(dtype)
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        # compilers fuse the elementary form by themselves; a GPU has a kernel for it
+        if torch.compiler.is_compiling() or x.device.type != "cpu":
+            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        normed: Tensor = _Normalise.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
+        return normed
 
 
 class _Normalise(torch.autograd.Function):
@@ -54,7 +54,7 @@ class _Normalise(torch.autograd.Function):
         square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
         r = square.div_(x.shape[-1]).add_(eps).rsqrt_()
         ctx.save_for_backward(x, weight, r)
-        return (x * r).mul_(weight)
+        return (x * r).mul_(weight)  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:

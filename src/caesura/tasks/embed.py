@@ -12,7 +12,7 @@ from caesura.data.collate import TokenStore, tokenise_store
 from caesura.data.store import RaggedStore
 from caesura.nn.heads import Pooling, pooled
 from caesura.tasks.needs import Trained, inference, need
-from caesura.training.loader import sequential_batches
+from caesura.training.loader import INFERENCE_TOKENS, sequential_batches
 from caesura.types import Features, Level
 
 
@@ -65,7 +65,7 @@ def _pooled_layers(
     device = next(encoder.parameters()).device
     with inference(encoder):
         for windows, batch in sequential_batches(
-            tokens, series, batch_tokens=16_384, max_tokens=limit
+            tokens, series, batch_tokens=INFERENCE_TOKENS, max_tokens=limit
         ):
             features: Features = encoder(batch.inputs.to(device), every_layer=every_layer)
             layers = [_vector(level, features, pooling) for level in features.levels]

@@ -23,6 +23,7 @@ from caesura.data.window import Windows, covering_windows, cut_by_tokens
 from caesura.errors import DataError
 from caesura.metrics.conformal import Conformal
 from caesura.tasks.needs import Trained, inference, need
+from caesura.training.loader import INFERENCE_TOKENS
 from caesura.types import Tokens
 
 _MOST_QUERIES = 512
@@ -128,7 +129,7 @@ def _jobs(
             ]
     sizes = np.array([windows.lengths[w] + len(own) for w, own in rows])
     by_size = np.argsort(sizes, kind="stable")
-    for begin, end in cut_by_tokens(sizes[by_size], 16_384):
+    for begin, end in cut_by_tokens(sizes[by_size], INFERENCE_TOKENS):
         chosen = [rows[i] for i in by_size[begin:end]]
         yield windows.take(np.array([w for w, _ in chosen])), [own for _, own in chosen]
 

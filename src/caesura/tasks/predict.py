@@ -14,7 +14,7 @@ from caesura.errors import CheckpointError
 from caesura.nn.heads import pooled
 from caesura.objectives.supervised import SupervisedConfig
 from caesura.tasks.needs import Trained, inference, need
-from caesura.training.loader import sequential_batches
+from caesura.training.loader import INFERENCE_TOKENS, sequential_batches
 
 
 def predict(run: Trained, store: RaggedStore) -> NDArray[np.float64]:
@@ -39,7 +39,7 @@ def predict_tokens(run: Trained, tokens: TokenStore) -> NDArray[np.float64]:
     device = next(encoder.parameters()).device
     with inference(encoder, head):
         for windows, cpu_batch in sequential_batches(
-            tokens, np.arange(len(tokens)), batch_tokens=16_384, max_tokens=limit
+            tokens, np.arange(len(tokens)), batch_tokens=INFERENCE_TOKENS, max_tokens=limit
         ):
             batch = cpu_batch.to(device)
             vector = pooled(encoder(batch.inputs), config.pooling)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from caesura.errors import DivergedError, RecipeError, StoppedError
 from caesura.nn.attend import plain_attention_up_to
+from caesura.system import return_memory
 from caesura.training import state as training_state
 from caesura.training.arithmetic import resolved
 from caesura.training.compilation import REPAYS_AFTER, can_compile, compile_blocks, fall_back
@@ -267,6 +268,7 @@ class Trainer:
         """Measure the validation loss, keep the best weights, save, decide whether to stop."""
         fabric, state = self.fabric, self.state
         self.model.eval()
+        return_memory()
         joined = Joined({})
         for batch in self.source.validation(fabric.global_rank, fabric.world_size):
             call = _Call(batch.to(fabric.device), step_generator(self.seed, VALIDATION_STEP))
@@ -284,6 +286,7 @@ class Trainer:
         row |= {f"online_{name}": value for name, value in self.on_evaluate().items()}
         state.history.append(row)
         training_state.save(self)
+        return_memory()
 
     def _total_steps(self) -> int:
         config = self.config

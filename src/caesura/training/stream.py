@@ -22,8 +22,9 @@ from caesura.data.collate import TokenStore, collate, tokenise_store
 from caesura.data.schema import Schema
 from caesura.data.stream import TRAIN, Corpus
 from caesura.data.window import Windows, random_windows
+from caesura.system import return_memory
 from caesura.training.config import TrainingConfig
-from caesura.training.loader import SeriesBatches, cut_for, shuffled
+from caesura.training.loader import SeriesBatches, cut_for, parts_of, shuffled
 from caesura.types import Batch
 
 _BUFFER_ROWS = 2_000_000
@@ -63,6 +64,7 @@ class StreamBatches:
         self.corpus, self.schema, self.config, self.seed = corpus, schema, config, seed
         self.random_order, self.buffer_rows = random_order, buffer_rows
         self.max_tokens = min(config.max_tokens, config.batch_tokens)
+        self.parts = parts_of(config.batch_tokens, random_order)
         validation = corpus.split.validation
         self.held_out = SeriesBatches(
             tokenise_store(corpus.sample, schema),
@@ -77,18 +79,22 @@ class StreamBatches:
 
     def steps_per_epoch(self, world_size: int) -> int:
         """Return the most batches that one rank has; the others begin anew."""
-        return max(self._steps(world_size), 1)
+        return max(-(-self._batches(world_size) // self.parts), 1)
 
     def training(self, step: int, rank: int, world_size: int) -> Sequence[Batch]:
-        """Return the one batch of this rank."""
+        """Return this rank's parts of a step."""
         epoch, place = divmod(step, self.steps_per_epoch(world_size))
+        first = place * self.parts
+        return [self._batch(epoch, first + part, rank, world_size) for part in range(self.parts)]
+
+    def _batch(self, epoch: int, place: int, rank: int, world_size: int) -> Batch:
         buffers = self._buffers(epoch, rank, world_size)
         place %= buffers[-1].first + buffers[-1].batches
         number = int(np.searchsorted([b.first for b in buffers], place, side="right")) - 1
         loaded = self._load((epoch, rank, number), buffers[number])
         windows = loaded.plan[place - buffers[number].first]
         batch = collate(loaded.tokens, windows)
-        return [replace(batch, index=torch.from_numpy(loaded.numbers[windows.series]))]
+        return replace(batch, index=torch.from_numpy(loaded.numbers[windows.series]))
 
     def validation(self, rank: int, world_size: int) -> Iterable[Batch]:
         """Yield this rank's share of the held-out sample."""
@@ -104,8 +110,8 @@ class StreamBatches:
         total = np.concatenate([[0], np.cumsum(self.corpus.index.lengths, dtype=np.int64)])
         return np.diff(total[self.corpus.index.first])
 
-    def _steps(self, world_size: int) -> int:
-        """Return an epoch's length, which must not depend on the epoch."""
+    def _batches(self, world_size: int) -> int:
+        """Return an epoch's batches a rank, which must not depend on the epoch."""
         if world_size == 1:
             return sum(b.batches for b in self._buffers(0, 0, 1))
         ranks = (self._buffers(0, rank, world_size) for rank in range(world_size))
@@ -135,12 +141,16 @@ class StreamBatches:
         parts = [slice(index.first[g], index.first[g + 1]) for g in groups]
         lengths = [index.lengths[part][index.roles[part] == TRAIN] for part in parts]
         return cut_for(
-            np.concatenate(lengths), self.config.batch_tokens, self.max_tokens, self.random_order
+            np.concatenate(lengths),
+            self.config.batch_tokens // self.parts,
+            self.max_tokens,
+            self.random_order,
         )
 
     def _load(self, key: tuple[int, int, int], buffer: _Buffer) -> _Loaded:
         if self._loaded is None or self._loaded.key != key:
             self._loaded = None  # before the next one is read, not beside it
+            return_memory()
             store, numbers = self.corpus.load(buffer.groups.tolist())
             tokens = tokenise_store(store, self.schema)
             train = np.flatnonzero(self.corpus.index.roles[numbers] == TRAIN)
