@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: install demo test check format clean
+.PHONY: install demo test check format bench clean
 
 install: .venv/installed
 
@@ -23,6 +23,10 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: install
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable ".[bench]"
+	$(BIN)/python benchmarks/bench.py
 
 format: install
 	$(BIN)/ruff check --fix .

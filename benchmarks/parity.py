@@ -2,9 +2,10 @@
 
 Usage: python benchmarks/parity.py [--steps 400] [--seeds 3] [-o FILE]
 
-Three arms on the demo's pre-training pool: what a run takes by itself here (bf16 where it is
-native, length buckets), the same in fp32, and the plain route: fp32 with torch's own products,
-random batches padded to their longest row. One JSON line an arm and seed, with the curve.
+Four arms on the demo's pre-training pool: what a run takes by itself here (bf16 where it is
+native, random batches of packed tokens), the same in fp32, the same in length buckets, and the
+plain route: fp32 with torch's own products, random batches padded to their longest row. One
+JSON line an arm and seed, with the curve.
 """
 
 import argparse
@@ -22,23 +23,16 @@ import torch
 from caesura.data.bundled import bundled
 from caesura.data.read import read_table
 from caesura.study.demo import COLUMNS, FULL, history, split_stays
-from caesura.training import loader
 from caesura.workflow import compose, pretrain
 
 ARMS = {
     "as it comes": {},
     "fp32": {"precision": "fp32"},
+    "length buckets": {"batches": "buckets"},
     "fp32, padded random batches": {
-        "precision": "fp32", "products": "default", "plain_attention": 0, "compile": "off",
+        "precision": "fp32", "products": "default", "plain_attention": 0, "batches": "random",
     },
 }  # fmt: skip
-
-
-class PaddedBatches(loader.SeriesBatches):
-    """Random batches; packing is off while they are used."""
-
-    def __init__(self, *arguments, **settings):
-        super().__init__(*arguments, **settings | {"random_order": True})
 
 
 def train(arm, seed, steps, pool):
@@ -52,9 +46,6 @@ def train(arm, seed, steps, pool):
         out = Path(folder) / "run"
         with ExitStack() as patches:
             if "padded" in arm:
-                patches.enter_context(
-                    mock.patch("caesura.tasks.pretrain.SeriesBatches", PaddedBatches)
-                )
                 patches.enter_context(
                     mock.patch("caesura.nn.transformer.worth_packing", return_value=False)
                 )

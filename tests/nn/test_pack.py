@@ -16,11 +16,11 @@ def _ragged():
     return x, torch.rand(len(LENGTHS), 90, 2, generator=rng).cumsum(1), valid
 
 
-def _answers(model, monkeypatch, packed):
+def _answers(model, monkeypatch, packed, context=None):
     monkeypatch.setattr("caesura.nn.transformer.worth_packing", lambda valid: packed)
     x, positions, valid = _ragged()
     x.requires_grad_(True)
-    layers = model(x, positions, valid, every_layer=True)
+    layers = model(x, positions, valid, context, every_layer=True)
     real = [layer * valid[..., None] for layer in layers]
     model.zero_grad()
     sum(layer.sin().sum() for layer in real).backward()
@@ -28,9 +28,10 @@ def _answers(model, monkeypatch, packed):
     return real, grads, x.grad * valid[..., None]
 
 
-def test_packed_and_padded_tokens_give_equal_layers_and_gradients(monkeypatch):
+@pytest.mark.parametrize("context", [None, 35])
+def test_packed_and_padded_tokens_give_equal_layers_and_gradients(monkeypatch, context):
     model = Transformer(TransformerConfig(width=24, heads=2, depth=3), axes=2)
-    padded, packed = (_answers(model, monkeypatch, kind) for kind in (False, True))
+    padded, packed = (_answers(model, monkeypatch, kind, context) for kind in (False, True))
     for a, b in zip(
         (*padded[0], *padded[1], padded[2]), (*packed[0], *packed[1], packed[2]), strict=True
     ):

@@ -20,10 +20,13 @@ def test_auto_is_resolved_and_recorded_in_the_recipe(tmp_path):
     assert written.precision == ("bf16" if precision.bf16_is_native() else "fp32")
     assert written.products != "auto"
     assert written.plain_attention >= 0
+    assert written.batches == ("buckets" if torch.cuda.is_available() else "random")
 
 
 def test_a_set_value_is_kept():
-    config = TrainingConfig(precision="fp32", products="default", plain_attention=7)
+    config = TrainingConfig(
+        precision="fp32", products="default", plain_attention=7, batches="buckets"
+    )
     assert arithmetic.resolved(config) is config
     assert arithmetic.resolved(TrainingConfig(precision="fp32")).precision == "fp32"
 

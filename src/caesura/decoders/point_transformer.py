@@ -14,7 +14,6 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from caesura.nn.attend import query_mask
 from caesura.nn.heads import LinearHead
 from caesura.nn.summary import with_summary
 from caesura.nn.transformer import Transformer, TransformerConfig, truncated_normal_
@@ -64,7 +63,6 @@ class PointDecoder(nn.Module):
             x, positions, valid = with_summary(summary, x, positions, valid)
             context += 1
         joint = self.config.queries == "joint"
-        mask = None if joint else query_mask(valid, context)
-        last = self.transformer(x, positions, valid, mask)[-1]
+        last = self.transformer(x, positions, valid, None if joint else context)[-1]
         predicted: Tensor = self.head(last[:, context:])
         return predicted

@@ -34,23 +34,35 @@ def worth_packing(valid: Bool[Tensor, "rows tokens"]) -> bool:
 class Packed:
     """The real tokens of all rows as (tokens, width), row after row."""
 
-    def __init__(self, valid: Bool[Tensor, "rows tokens"], angles: Angles) -> None:
+    def __init__(
+        self, valid: Bool[Tensor, "rows tokens"], angles: Angles, context: int | None = None
+    ) -> None:
         real = valid.numpy()
         lengths = real.sum(1)
         self.shape, self.rows = valid.shape, len(valid)
         self.places = torch.from_numpy(np.flatnonzero(real.ravel()))
         self._row = torch.from_numpy(np.repeat(np.arange(len(real)), lengths))
-        gathered, self._masks, self._inverse = _group(lengths)
+        gathered, blocks, self._inverse = _group(lengths)
         self._index = torch.from_numpy(gathered)
-        self._padding = torch.cat([~mask.flatten() for mask in self._masks])
+        self._padding = torch.cat([~block.flatten() for block in blocks])
+        self._shapes = [tuple(block.shape) for block in blocks]
+        self._sizes = [block.numel() for block in blocks]
         whole = [angle.flatten(0, 2)[self.places][self._index] for angle in angles]
-        sizes = [mask.numel() for mask in self._masks]
         self._angles = [
-            tuple(part.view(len(mask), 1, -1, *part.shape[1:]) for part in parts)
-            for mask, *parts in zip(
-                self._masks, *(torch.split(w, sizes) for w in whole), strict=True
+            tuple(part.view(rows, 1, most, -1) for part in parts)
+            for (rows, most), *parts in zip(
+                self._shapes, *(torch.split(w, self._sizes) for w in whole), strict=True
             )
         ]
+        self._masks = [block[:, None, None] for block in blocks]
+        if context is not None:
+            early = (torch.arange(valid.shape[1]) < context).expand(valid.shape).flatten()
+            seen = torch.split(early[self.places][self._index], self._sizes)
+            self._masks = [
+                (block & part.view(block.shape))[:, None, None]
+                | torch.eye(block.shape[1], dtype=torch.bool)
+                for block, part in zip(blocks, seen, strict=True)
+            ]
 
     def pack(self, x: Float[Tensor, "rows tokens width"]) -> Float[Tensor, "real width"]:
         """Return the real tokens of padded rows."""
@@ -64,13 +76,11 @@ class Packed:
     def mix(self, qkv: Tensor, heads: int, dropout: float) -> Tensor:
         """Attend within each row, group by group."""
         spread: Tensor = _Lay.apply(qkv, self._index, self._inverse)  # type: ignore[no-untyped-call]
-        sizes = [mask.numel() for mask in self._masks]
+        parts = torch.split(spread, self._sizes)
         mixed = [
-            mix_heads(
-                part.view(*mask.shape, -1), heads, angles, mask[:, None, None], dropout
-            ).flatten(0, 1)
-            for part, mask, angles in zip(
-                torch.split(spread, sizes), self._masks, self._angles, strict=True
+            mix_heads(part.view(*shape, -1), heads, angles, mask, dropout).flatten(0, 1)
+            for part, shape, angles, mask in zip(
+                parts, self._shapes, self._angles, self._masks, strict=True
             )
         ]
         gathered: Tensor = _Collect.apply(  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caesura.errors import RecipeError
-from caesura.nn.attend import padding_mask
+from caesura.nn.attend import padding_mask, query_mask
 from caesura.nn.layout import Layout, Padded
 from caesura.nn.norm import RMSNorm
 from caesura.nn.pack import Packed, worth_packing
@@ -108,22 +108,23 @@ class Transformer(nn.Module):
         x: Float[Tensor, "batch tokens width"],
         positions: Float[Tensor, "batch tokens axes"],
         valid: Bool[Tensor, "batch tokens"],
-        mask: Bool[Tensor, "batch 1 tokens tokens"] | None = None,
+        context: int | None = None,
         every_layer: bool = False,
     ) -> list[Tensor]:
         """Return the output of the last block, or with `every_layer` of each, the last one last.
 
-        mask: which tokens see which; by default all see the real ones, and on a CPU rows that
-        are mostly padding are packed.
+        context: how many tokens of a row all others see; later ones see themselves besides
+        (queries). By default all see all real ones. On a CPU rows with much padding are packed.
         """
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         # computed in float64, cast after: once here and not in each block
         cos, sin = (part.to(dtype) for part in self.rope(positions))
         angles = (cos, sin)
-        packed = Packed(valid, angles) if mask is None and worth_packing(valid) else None
+        packed = Packed(valid, angles, context) if worth_packing(valid) else None
         if packed is None:
-            layout: Layout = Padded(angles, padding_mask(valid) if mask is None else mask)
+            mask = padding_mask(valid) if context is None else query_mask(valid, context)
+            layout: Layout = Padded(angles, mask)
         else:
             layout, x = packed, packed.pack(x)
         layers = [x]

@@ -76,7 +76,15 @@ def _filled(config: BaseModel, values: dict[str, Any]) -> BaseModel:
     return config.model_copy(update=changed)
 
 
-_MACHINE = ("max_tokens", "precision", "products", "plain_attention", "compile", "threads")
+_MACHINE = (
+    "max_tokens",
+    "precision",
+    "products",
+    "plain_attention",
+    "batches",
+    "compile",
+    "threads",
+)
 
 
 def finetune_recipe(pretrained: Recipe, start_from: str) -> dict[str, Any]:

@@ -104,6 +104,7 @@ def pretrain(
     encoder = build_encoder(recipe, recipe.seed)
     objective = build_objective(recipe.stages[0], encoder, recipe.seed)
     settings = recipe.training
+    random_order = objective.needs_random_batches or settings.batches == "random"
     source: SeriesBatches | StreamBatches
     if corpus is None:
         source = SeriesBatches(
@@ -113,12 +114,10 @@ def pretrain(
             batch_tokens=settings.batch_tokens,
             max_tokens=settings.max_tokens,
             seed=recipe.seed,
-            random_order=objective.needs_random_batches,
+            random_order=random_order,
         )
     else:
-        source = StreamBatches(
-            corpus, schema, settings, recipe.seed, random_order=objective.needs_random_batches
-        )
+        source = StreamBatches(corpus, schema, settings, recipe.seed, random_order=random_order)
     view = Pretrained(recipe, schema, objective.parts())
 
     trainer = Trainer(

@@ -1,4 +1,4 @@
-"""Turns the "auto" of a training's arithmetic into what is fastest here at no loss.
+"""Turns the "auto" of a training's settings into what is fastest here at no loss.
 
 Measured once a machine and remembered in the cache folder, so that two runs of one recipe on
 one machine compute the same bits; a run's recipe records what was chosen.
@@ -35,7 +35,9 @@ def resolved(config: TrainingConfig) -> TrainingConfig:
     "auto" takes bf16 where the hardware has it: at equal tokens it reaches the validation
     loss of fp32 (docs/results/speed.md, `benchmarks/parity.py`).
     """
-    if "auto" not in (config.precision, config.products) and config.plain_attention >= 0:
+    if "auto" not in (config.precision, config.products, config.batches) and (
+        config.plain_attention >= 0
+    ):
         return config
     precision = config.precision
     if precision == "auto":
@@ -47,9 +49,11 @@ def resolved(config: TrainingConfig) -> TrainingConfig:
     length = config.plain_attention
     if length < 0:
         length = found[f"plain_{precision}"]
-    return config.model_copy(
-        update={"precision": precision, "products": products, "plain_attention": length}
-    )
+    batches = config.batches
+    if batches == "auto":
+        batches = "buckets" if torch.cuda.is_available() else "random"
+    chosen = {"precision": precision, "products": products, "plain_attention": length}
+    return config.model_copy(update=chosen | {"batches": batches})
 
 
 def measured() -> dict[str, int]:

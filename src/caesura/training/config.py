@@ -16,8 +16,10 @@ class TrainingConfig(BaseModel):
     settings differ by experiment; `romae` recipes for the paper's tables set their own.
 
     precision, products (of fp32), plain_attention (longest row without the fused kernel, -1:
-    probed): see `training.arithmetic`; a run's recipe holds what was chosen. compile: "auto"
-    compiles a run that has ten minutes or more to go. threads: 0, half of the cores.
+    probed), batches ("auto": random ones on a CPU, where packing makes them cheap, length
+    buckets on a GPU): see `training.arithmetic`; a run's recipe holds what was chosen.
+    compile: "auto" compiles a run that has ten minutes or more to go. threads: 0, half of the
+    cores.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +39,7 @@ class TrainingConfig(BaseModel):
     precision: Precision = "auto"
     products: Products = "auto"
     plain_attention: int = Field(default=-1, ge=-1)
+    batches: Literal["auto", "random", "buckets"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
     strategy: Literal["single", "ddp", "fsdp"] = "single"
     threads: int = Field(default=0, ge=0)

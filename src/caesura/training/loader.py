@@ -15,10 +15,8 @@ from caesura.types import Batch
 
 _VALIDATION_TOKENS = 131_072
 """Observations that validate at most: more would cost time and not change the choice."""
-INFERENCE_TOKENS = 4096
+INFERENCE_TOKENS = 2048
 """Tokens of a batch without gradients: more are not faster on a CPU, and take more memory."""
-_PARTS, _FEWEST_TOKENS = 4, 512
-"""Length buckets in a step, and the fewest tokens of one: smaller products are slower."""
 _JITTER = 0.03
 """Share by which a length is perturbed before sorting, so that neighbours change by epoch."""
 
@@ -27,8 +25,9 @@ class SeriesBatches:
     """Training and validation batches of a token store (a `training.loop.BatchSource`).
 
     An epoch visits each training series once (one random window of a long one). Its order
-    depends on (seed, epoch) alone. `random_order` gives up length buckets for objectives
-    with batch statistics, for which a bucket is a biased sample.
+    depends on (seed, epoch) alone. random_order: any series in a batch, which a packed layout
+    makes cheap on a CPU, instead of series of like length. A bucket is a biased sample: an
+    objective with batch statistics must not have it, and masked autoencoding ends higher.
     """
 
     def __init__(
@@ -46,30 +45,26 @@ class SeriesBatches:
         self.tokens, self.train, self.target = tokens, train, target
         self.max_tokens = min(max_tokens, batch_tokens)
         self.seed, self.random_order = seed, random_order
-        self.parts = parts_of(batch_tokens, random_order)
-        self.cuts = cut_for(
-            tokens.lengths[train], batch_tokens // self.parts, self.max_tokens, random_order
-        )
+        self.cuts = cut_for(tokens.lengths[train], batch_tokens, self.max_tokens, random_order)
         held_out = covering_windows(
             tokens.offsets, _affordable(tokens, validation), self.max_tokens
         )
         held_out = held_out.take(np.argsort(held_out.lengths, kind="stable"))
-        runs = cut_by_tokens(held_out.lengths, batch_tokens)
+        runs = cut_by_tokens(held_out.lengths, min(batch_tokens, INFERENCE_TOKENS))
         self.held_out = [held_out.take(np.arange(first, last)) for first, last in runs]
         self._epoch, self._plan = -1, list[Windows]()
 
     def steps_per_epoch(self, world_size: int) -> int:
         """Return the number of steps that visit every batch once."""
-        return max(1, -(-len(self.cuts) // (world_size * self.parts)))
+        return max(1, -(-len(self.cuts) // world_size))
 
     def training(self, step: int, rank: int, world_size: int) -> Sequence[Batch]:
-        """Return this rank's parts of a step; the last step of an epoch wraps around."""
+        """Return the one batch of this rank; the last step of an epoch wraps around."""
         epoch, place = divmod(step, self.steps_per_epoch(world_size))
         if epoch != self._epoch:
             self._epoch, self._plan = epoch, self._plan_epoch(epoch)
-        first = (place * world_size + rank) * self.parts
-        chosen = (self._plan[(first + part) % len(self._plan)] for part in range(self.parts))
-        return [collate(self.tokens, windows, self.target) for windows in chosen]
+        windows = self._plan[(place * world_size + rank) % len(self._plan)]
+        return [collate(self.tokens, windows, self.target)]
 
     def validation_steps(self, world_size: int) -> int:
         """Return the number of validation batches of the first rank."""
@@ -84,15 +79,6 @@ class SeriesBatches:
         rng = np.random.default_rng((self.seed, epoch))
         windows = random_windows(self.tokens.offsets, self.train, self.max_tokens, rng)
         return shuffled(windows, self.cuts, rng, self.random_order)
-
-
-def parts_of(batch_tokens: int, random_order: bool) -> int:
-    """Return how many buckets a step is made of: series of one length alone are a poor sample.
-
-    With one bucket a step the validation loss ended .006 above that of random batches, on
-    each of three seeds; see docs/results/speed.md for what four give.
-    """
-    return 1 if random_order else max(1, min(_PARTS, batch_tokens // _FEWEST_TOKENS))
 
 
 def cut_for(

@@ -24,7 +24,7 @@ from caesura.data.stream import TRAIN, Corpus
 from caesura.data.window import Windows, random_windows
 from caesura.system import return_memory
 from caesura.training.config import TrainingConfig
-from caesura.training.loader import SeriesBatches, cut_for, parts_of, shuffled
+from caesura.training.loader import SeriesBatches, cut_for, shuffled
 from caesura.types import Batch
 
 _BUFFER_ROWS = 2_000_000
@@ -64,7 +64,6 @@ class StreamBatches:
         self.corpus, self.schema, self.config, self.seed = corpus, schema, config, seed
         self.random_order, self.buffer_rows = random_order, buffer_rows
         self.max_tokens = min(config.max_tokens, config.batch_tokens)
-        self.parts = parts_of(config.batch_tokens, random_order)
         validation = corpus.split.validation
         self.held_out = SeriesBatches(
             tokenise_store(corpus.sample, schema),
@@ -79,22 +78,18 @@ class StreamBatches:
 
     def steps_per_epoch(self, world_size: int) -> int:
         """Return the most batches that one rank has; the others begin anew."""
-        return max(-(-self._batches(world_size) // self.parts), 1)
+        return max(self._batches(world_size), 1)
 
     def training(self, step: int, rank: int, world_size: int) -> Sequence[Batch]:
-        """Return this rank's parts of a step."""
+        """Return the one batch of this rank."""
         epoch, place = divmod(step, self.steps_per_epoch(world_size))
-        first = place * self.parts
-        return [self._batch(epoch, first + part, rank, world_size) for part in range(self.parts)]
-
-    def _batch(self, epoch: int, place: int, rank: int, world_size: int) -> Batch:
         buffers = self._buffers(epoch, rank, world_size)
         place %= buffers[-1].first + buffers[-1].batches
         number = int(np.searchsorted([b.first for b in buffers], place, side="right")) - 1
         loaded = self._load((epoch, rank, number), buffers[number])
         windows = loaded.plan[place - buffers[number].first]
         batch = collate(loaded.tokens, windows)
-        return replace(batch, index=torch.from_numpy(loaded.numbers[windows.series]))
+        return [replace(batch, index=torch.from_numpy(loaded.numbers[windows.series]))]
 
     def validation(self, rank: int, world_size: int) -> Iterable[Batch]:
         """Yield this rank's share of the held-out sample."""
@@ -141,10 +136,7 @@ class StreamBatches:
         parts = [slice(index.first[g], index.first[g + 1]) for g in groups]
         lengths = [index.lengths[part][index.roles[part] == TRAIN] for part in parts]
         return cut_for(
-            np.concatenate(lengths),
-            self.config.batch_tokens // self.parts,
-            self.max_tokens,
-            self.random_order,
+            np.concatenate(lengths), self.config.batch_tokens, self.max_tokens, self.random_order
         )
 
     def _load(self, key: tuple[int, int, int], buffer: _Buffer) -> _Loaded:
