@@ -115,7 +115,7 @@ def test_finished_work_is_never_overwritten(place):
     ("arguments", "kind", "message"),
     [
         (["--set", "training.learning_rate=1"], RecipeError,
-         r"unknown key recipe.training.learning_rate; known there: batch_tokens, betas"),
+         r"unknown key recipe.training.learning_rate; known there: batch_tokens, batches"),
         (["--set", "stages.0.objective.ratio=1"], RecipeError, "unknown key objective.ratio"),
         (["--set", "stages.3.objective.mask_ratio=1"], RecipeError, "'3' is not one of 0..0"),
         (["--set", "stages.0.objective.mask_ratio=2"], RecipeError, "less than 1"),
