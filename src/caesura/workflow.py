@@ -122,7 +122,7 @@ def pretrain(
                 k: v for k, v in (("steps", steps), ("epochs", epochs), ("minutes", minutes)) if v
             }
             chosen = compose(recipe, columns=columns, length=length, seed=seed, settings=settings)
-            if folder is not None:
+            if folder is not None and _is_first_rank():
                 check_free(folder)
         chosen, source = _with_source(chosen, data)
         corpus = None
@@ -143,7 +143,7 @@ def pretrain(
         chosen = chosen.model_copy(update={"training": resolved(chosen.training)})
         with torch.device("meta"):  # what cannot be built must fail before a folder is made
             build_objective(chosen.stages[0], build_encoder(chosen, 0), 0)
-        if folder is not None and not resume:
+        if folder is not None and not resume and _is_first_rank():
             begin(folder, chosen, schema)
         trained = pretrain_task(
             Material(store, split, chosen, schema, corpus),
@@ -192,7 +192,7 @@ def finetune(
                 return load(folder)
             recipe = make_recipe(read_recipe(folder / RECIPE))
         else:
-            if folder is not None:
+            if folder is not None and _is_first_rank():
                 check_free(folder)
             tree = finetune_recipe(run.recipe, str(run.folder or ""))
             tree["stages"][0]["objective"]["freeze"] = freeze
@@ -203,7 +203,7 @@ def finetune(
         store = run.open(data)
         known = run.read_labels(labels, store, target, task, label_id, rare)
         recipe = recipe.model_copy(update={"training": resolved(recipe.training)})
-        if folder is not None and not resume:
+        if folder is not None and not resume and _is_first_rank():
             begin(folder, recipe, run.schema)
         tuned = finetune_task(
             run,
@@ -220,9 +220,14 @@ def finetune(
 
 def _writing(folder: Path | None) -> AbstractContextManager[None]:
     """Hold the folder alone; of several ranks the first one does."""
-    if folder is None or os.environ.get("RANK", "0") != "0" or folder.is_file():
+    if folder is None or not _is_first_rank() or folder.is_file():
         return nullcontext()
     return locked(folder)
+
+
+def _is_first_rank() -> bool:
+    """Say whether this process writes; torchrun numbers its processes."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _with_source(recipe: Recipe, data: Any) -> tuple[Recipe, Any]:
@@ -242,6 +247,7 @@ def _written(run: Run, folder: Path | None) -> Run:
     if folder is None:
         return run
     run = replace(run, folder=folder)
-    run.save(folder)
-    finish(folder)
+    if _is_first_rank():
+        run.save(folder)
+        finish(folder)
     return run

@@ -11,6 +11,7 @@ from test_order import random_table
 from caesura.data import cache, door
 from caesura.data.config import Columns, DataConfig
 from caesura.data.door import open_data
+from caesura.errors import DataError
 
 CONFIG = DataConfig(columns=Columns(channel="channel", error="error"), tokens="observation")
 
@@ -101,3 +102,23 @@ def test_small_sources_and_a_switch_keep_nothing(source, monkeypatch):
     monkeypatch.setenv("CAESURA_CACHE", "off")
     open_data(source, CONFIG)
     assert not kept(source)
+
+
+def test_what_was_read_without_a_group_is_not_taken_for_data_with_one(source):
+    config = CONFIG.model_copy(
+        update={"columns": CONFIG.columns.model_copy(update={"group": "field"})}
+    )
+    assert open_data(source, config, lenient=True)[0].groups is None
+    with pytest.raises(DataError, match="column 'field' not in table"):
+        open_data(source, config)
+
+
+def test_files_whose_types_differ_are_joined_by_the_long_way(source, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    table = random_table("whole", "number", "bytes", shuffled=False)
+    pq.write_table(table.slice(0, 2000), folder / "a.parquet")
+    later = table.slice(2000)
+    wider = later.set_column(0, "id", later["id"].cast(pa.int32()))
+    pq.write_table(wider, folder / "b.parquet")
+    assert len(open_data(folder, CONFIG)[0].clock) == 4000

@@ -34,7 +34,8 @@ def open_data(
     else:
         kept = None
         if isinstance(source, str | Path) and Path(source).exists():
-            kept = cached_path(Path(source), config.columns, per_observation)
+            use = "lenient" if lenient else ""
+            kept = cached_path(Path(source), config.columns, per_observation, use)
         found = None if kept is None else load_store(kept)
         if found is None:
             found = _open_table(source, config.columns, per_observation, lenient)

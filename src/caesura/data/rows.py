@@ -17,6 +17,7 @@ class Rows(Protocol):
 
     schema: pa.Schema
     num_rows: int
+    uniform: bool
 
     def whole(self) -> pa.Table:
         """Return all of it."""
@@ -27,6 +28,8 @@ class Rows(Protocol):
 
 class TableRows:
     """A table in memory."""
+
+    uniform = True
 
     def __init__(self, table: pa.Table) -> None:
         self.table, self.schema, self.num_rows = table, table.schema, table.num_rows
@@ -41,7 +44,7 @@ class TableRows:
 
 
 class ParquetRows:
-    """Parquet files of one schema, in the order of their names."""
+    """Parquet files in the order of their names; `uniform` where they have one schema."""
 
     def __init__(self, path: Path) -> None:
         from pyarrow import parquet
@@ -50,9 +53,11 @@ class ParquetRows:
         self.paths = parquet_files(path)
         try:
             footers = [parquet.read_metadata(one) for one in self.paths]
-            self.schema = parquet.read_schema(self.paths[0])
+            schemas = [footer.schema.to_arrow_schema() for footer in footers]
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path} cannot be read: {error}") from error
+        self.schema = schemas[0]
+        self.uniform = all(schema.equals(self.schema) for schema in schemas)
         self.num_rows = sum(footer.num_rows for footer in footers)
         self.groups = [
             (one, group)

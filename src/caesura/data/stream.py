@@ -61,6 +61,10 @@ class Corpus:
     def __init__(self, path: Path, config: DataConfig, seed: int) -> None:
         self.path, self.config, self.seed = path, config, seed
         self.rows = ParquetRows(path)
+        if not self.rows.uniform:
+            raise DataError(
+                f"the files of {path} differ in their columns or types; make them equal"
+            )
         columns = config.columns
         used = [columns.id, columns.time, columns.channel, *columns.value, columns.error]
         self.names = [name for name in (*used, *columns.static) if name]
