@@ -72,7 +72,7 @@ class Ours:
         self.source = SeriesBatches(
             seen(store), everything[64:], everything[:64],
             batch_tokens=int(ROWS * store.lengths.mean()), max_tokens=512, seed=0,
-            random_order=random_order,
+            order="random" if random_order else "buckets",
         )  # fmt: skip
         self.precision, self.step = precision, 0
 
@@ -246,7 +246,7 @@ def useful_tokens(rounds: int) -> tuple[dict[str, float], dict[str, float]]:
     sources = {
         kind: SeriesBatches(
             seen(store), everything[64:], everything[:64], batch_tokens=budget, max_tokens=512,
-            seed=0, random_order=kind == "random",
+            seed=0, order="whole" if kind == "random" else "buckets",
         )
         for kind in ("buckets", "random")
     }  # fmt: skip

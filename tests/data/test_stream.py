@@ -71,9 +71,9 @@ def batches_of(folder, **settings):
     return corpus, StreamBatches(corpus, schema, config, 0, buffer_rows=700, **settings)
 
 
-@pytest.mark.parametrize("random_order", [False, True])
-def test_an_epoch_visits_each_training_series_once(folder, random_order):
-    corpus, source = batches_of(folder, random_order=random_order)
+@pytest.mark.parametrize("order", ["buckets", "random", "whole"])
+def test_an_epoch_visits_each_training_series_once(folder, order):
+    corpus, source = batches_of(folder, order=order)
     steps = source.steps_per_epoch(1)
     for epoch in (0, 1):
         seen = Counter()

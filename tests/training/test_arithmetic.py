@@ -76,7 +76,7 @@ def test_a_failed_compilation_falls_back_and_says_so(monkeypatch, caplog, tmp_pa
         raise FailOnRecompileLimitHit("limit hit")
 
     monkeypatch.setattr("caesura.training.loop.compile_blocks", broken)
-    settings = ["encoder.dropout=0.1"]
+    settings = ["encoder.dropout=0.1", "training.batches=buckets"]
     run = tiny_run(tmp_path / "a", steps=14, settings=[*settings, "training.compile=on"])
     assert "goes on without it" in caplog.text
     plain = tiny_run(tmp_path / "b", steps=14, settings=[*settings, "training.compile=off"])

@@ -20,8 +20,10 @@ from caesura.nn.layout import Angles, mix_heads
 
 _FULL_ENOUGH = 0.85
 """Share of real tokens from which padding costs less than gathering them."""
-_STEP = 48
-"""Rows whose lengths fall into the same multiple of this are attended together."""
+_STEP, _ROUND = 32, 64
+"""Rows are attended together whose lengths fall into the same multiple of the first; the number
+of tokens is a multiple of the second. A product of a new shape costs a CPU's library about a
+millisecond and 200 KiB to prepare, so shapes should come again."""
 
 
 def worth_packing(valid: Bool[Tensor, "rows tokens"]) -> bool:
@@ -40,9 +42,13 @@ class Packed:
         real = valid.numpy()
         lengths = real.sum(1)
         self.shape, self.rows = valid.shape, len(valid)
-        self.places = torch.from_numpy(np.flatnonzero(real.ravel()))
-        self._row = torch.from_numpy(np.repeat(np.arange(len(real)), lengths))
-        gathered, blocks, self._inverse = _group(lengths)
+        self.tokens = int(lengths.sum())
+        # stand-ins for tokens up to a round number: their outputs go nowhere
+        spare = -self.tokens % _ROUND
+        self.places = torch.from_numpy(np.pad(np.flatnonzero(real.ravel()), (0, spare)))
+        self._row = torch.from_numpy(np.pad(np.repeat(np.arange(len(real)), lengths), (0, spare)))
+        gathered, blocks, inverse = _group(lengths)
+        self._inverse = torch.from_numpy(np.pad(inverse, (0, spare)))
         self._index = torch.from_numpy(gathered)
         self._padding = torch.cat([~block.flatten() for block in blocks])
         self._shapes = [tuple(block.shape) for block in blocks]
@@ -65,17 +71,20 @@ class Packed:
             ]
 
     def pack(self, x: Float[Tensor, "rows tokens width"]) -> Float[Tensor, "real width"]:
-        """Return the real tokens of padded rows."""
+        """Return the real tokens of padded rows, and the stand-ins."""
         return x.flatten(0, 1)[self.places]
 
     def unpack(self, x: Float[Tensor, "real width"]) -> Float[Tensor, "rows tokens width"]:
         """Return padded rows, zero on padding."""
-        rows = x.new_zeros(self.shape.numel(), x.shape[1]).index_copy(0, self.places, x)
+        places, real = self.places[: self.tokens], x[: self.tokens]
+        rows = x.new_zeros(self.shape.numel(), x.shape[1]).index_copy(0, places, real)
         return rows.view(*self.shape, -1)
 
     def mix(self, qkv: Tensor, heads: int, dropout: float) -> Tensor:
         """Attend within each row, group by group."""
-        spread: Tensor = _Lay.apply(qkv, self._index, self._inverse)  # type: ignore[no-untyped-call]
+        spread: Tensor = _Lay.apply(  # type: ignore[no-untyped-call]
+            qkv, self._index, self._inverse, self.tokens
+        )
         parts = torch.split(spread, self._sizes)
         mixed = [
             mix_heads(part.view(*shape, -1), heads, angles, mask, dropout).flatten(0, 1)
@@ -93,7 +102,9 @@ class Packed:
         return per_row[self._row][:, None]
 
 
-def _group(lengths: NDArray[Any]) -> tuple[NDArray[np.int64], list[Tensor], Tensor]:
+def _group(
+    lengths: NDArray[Any],
+) -> tuple[NDArray[np.int64], list[Tensor], NDArray[np.int64]]:
     """Lay rows of like length out as blocks.
 
     Returns the packed token behind each place of all blocks (a row's first one where the
@@ -108,28 +119,31 @@ def _group(lengths: NDArray[Any]) -> tuple[NDArray[np.int64], list[Tensor], Tens
     inverse = np.empty(int(lengths.sum()), dtype=np.int64)
     done = 0
     for rows in np.split(order, cuts):
-        place = np.arange(lengths[rows].max())
+        place = np.arange(-(-int(lengths[rows].max()) // _STEP) * _STEP)
         real = place < lengths[rows][:, None]
         token = starts[rows][:, None] + np.where(real, place, 0)
         inverse[token[real]] = done + np.flatnonzero(real)
         tokens.append(token.ravel())
         masks.append(torch.from_numpy(real))
         done += real.size
-    return np.concatenate(tokens), masks, torch.from_numpy(inverse)
+    return np.concatenate(tokens), masks, inverse
 
 
 class _Lay(torch.autograd.Function):
     """Packed tokens to blocks. Places of padding pass no gradient back: none reaches a loss."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, index: Tensor, inverse: Tensor, tokens: int) -> Tensor:
         ctx.save_for_backward(inverse)
+        ctx.tokens = tokens
         return x.index_select(0, index)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         (inverse,) = ctx.saved_tensors
-        return grads[0].index_select(0, inverse), None, None
+        to_tokens = grads[0].index_select(0, inverse)
+        to_tokens[ctx.tokens :] = 0.0  # the stand-ins
+        return to_tokens, None, None, None
 
 
 class _Collect(torch.autograd.Function):

@@ -83,7 +83,7 @@ def finetune(
         max_tokens=settings.max_tokens,
         seed=recipe.seed,
         target=values,
-        random_order=settings.batches == "random",
+        order="random" if settings.batches == "random" else "buckets",
     )
     trainer = Trainer(
         objective, source, settings, recipe.seed, folder=folder, on_progress=on_progress

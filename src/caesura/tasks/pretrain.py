@@ -22,7 +22,7 @@ from caesura.recipes.presets import completed
 from caesura.recipes.schema import Recipe
 from caesura.tasks.calibrate import calibrate
 from caesura.tasks.probe import QuickProbe
-from caesura.training.loader import SeriesBatches
+from caesura.training.loader import Order, SeriesBatches
 from caesura.training.loop import Progress, Trainer
 from caesura.training.stream import StreamBatches
 
@@ -104,7 +104,9 @@ def pretrain(
     encoder = build_encoder(recipe, recipe.seed)
     objective = build_objective(recipe.stages[0], encoder, recipe.seed)
     settings = recipe.training
-    random_order = objective.needs_random_batches or settings.batches == "random"
+    order: Order = "random" if settings.batches == "random" else "buckets"
+    if objective.needs_random_batches:
+        order = "whole"
     source: SeriesBatches | StreamBatches
     if corpus is None:
         source = SeriesBatches(
@@ -114,10 +116,10 @@ def pretrain(
             batch_tokens=settings.batch_tokens,
             max_tokens=settings.max_tokens,
             seed=recipe.seed,
-            random_order=random_order,
+            order=order,
         )
     else:
-        source = StreamBatches(corpus, schema, settings, recipe.seed, random_order=random_order)
+        source = StreamBatches(corpus, schema, settings, recipe.seed, order=order)
     view = Pretrained(recipe, schema, objective.parts())
 
     trainer = Trainer(

@@ -18,7 +18,7 @@ class TrainingConfig(BaseModel):
     precision, products (of fp32), plain_attention (longest row without the fused kernel, -1:
     probed), batches ("auto": random ones on a CPU, where packing makes them cheap, length
     buckets on a GPU): see `training.arithmetic`; a run's recipe holds what was chosen.
-    compile: "auto" compiles a run that has ten minutes or more to go. threads: 0, half of the
+    compile: "auto" compiles a run in buckets that has ten minutes or more to go. threads: 0, half of the
     cores.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,17 +17,24 @@ _VALIDATION_TOKENS = 131_072
 """Observations that validate at most: more would cost time and not change the choice."""
 INFERENCE_TOKENS = 2048
 """Tokens of a batch without gradients: more are not faster on a CPU, and take more memory."""
+_MOST_PADDED = 4
+"""Padded size of a random batch, as a multiple of its tokens, beyond which it is cut in parts:
+packing spares a Transformer its padding, but not what comes before and after it."""
 _JITTER = 0.03
 """Share by which a length is perturbed before sorting, so that neighbours change by epoch."""
+
+
+Order = Literal["buckets", "random", "whole"]
 
 
 class SeriesBatches:
     """Training and validation batches of a token store (a `training.loop.BatchSource`).
 
     An epoch visits each training series once (one random window of a long one). Its order
-    depends on (seed, epoch) alone. random_order: any series in a batch, which a packed layout
-    makes cheap on a CPU, instead of series of like length. A bucket is a biased sample: an
-    objective with batch statistics must not have it, and masked autoencoding ends higher.
+    depends on (seed, epoch) alone.
+    order: "buckets", series of like length in a batch, a biased sample with which masked
+    autoencoding ends higher; "random", any series, which the encoder packs; "whole", the same
+    and never cut in parts, for an objective with batch statistics.
     """
 
     def __init__(
@@ -40,8 +47,10 @@ class SeriesBatches:
         max_tokens: int,
         seed: int,
         target: torch.Tensor | None = None,
-        random_order: bool = False,
+        order: Order = "buckets",
     ) -> None:
+        self.part_tokens = part_budget(batch_tokens, order)
+        random_order = order != "buckets"
         self.tokens, self.train, self.target = tokens, train, target
         self.max_tokens = min(max_tokens, batch_tokens)
         self.seed, self.random_order = seed, random_order
@@ -59,12 +68,13 @@ class SeriesBatches:
         return max(1, -(-len(self.cuts) // world_size))
 
     def training(self, step: int, rank: int, world_size: int) -> Sequence[Batch]:
-        """Return the one batch of this rank; the last step of an epoch wraps around."""
+        """Return this rank's batch, in parts; the last step of an epoch wraps around."""
         epoch, place = divmod(step, self.steps_per_epoch(world_size))
         if epoch != self._epoch:
             self._epoch, self._plan = epoch, self._plan_epoch(epoch)
         windows = self._plan[(place * world_size + rank) % len(self._plan)]
-        return [collate(self.tokens, windows, self.target)]
+        parts = in_parts(windows, self.part_tokens) if world_size == 1 else [windows]
+        return [collate(self.tokens, part, self.target) for part in parts]
 
     def validation_steps(self, world_size: int) -> int:
         """Return the number of validation batches of the first rank."""
@@ -79,6 +89,24 @@ class SeriesBatches:
         rng = np.random.default_rng((self.seed, epoch))
         windows = random_windows(self.tokens.offsets, self.train, self.max_tokens, rng)
         return shuffled(windows, self.cuts, rng, self.random_order)
+
+
+def part_budget(batch_tokens: int, order: Order) -> int:
+    """Return the padded size beyond which a batch is cut in parts; 0 for never."""
+    return _MOST_PADDED * batch_tokens if order == "random" else 0
+
+
+def in_parts(windows: Windows, part_tokens: int) -> list[Windows]:
+    """Cut a random batch with a few long series into parts whose padded sizes keep to a budget.
+
+    The loop weighs parts by their counts, so the gradient is that of the whole batch. 0 leaves
+    it whole. Twice as many parts as needed were slower by a fifth (docs/log.md).
+    """
+    if not part_tokens or len(windows) * int(windows.lengths.max()) <= part_tokens:
+        return [windows]
+    by_length = windows.take(np.argsort(windows.lengths, kind="stable"))
+    cuts = cut_by_tokens(by_length.lengths, part_tokens)
+    return [by_length.take(np.arange(first, last)) for first, last in cuts]
 
 
 def cut_for(

@@ -190,8 +190,8 @@ class Trainer:
         config, state = self.config, self.state
         if config.compile == "off" or config.strategy != "single" or not can_compile():
             return False
-        if self.objective.needs_random_batches:  # packed tokens have no fixed number of groups
-            return False
+        if self.objective.needs_random_batches or config.batches == "random":
+            return False  # packed tokens have no fixed number of groups: it would compile anew
         left = state.seconds * (1 - self._fraction()) / max(self._fraction(), 1e-9)
         return config.compile == "on" or left > REPAYS_AFTER
 
@@ -229,8 +229,8 @@ class Trainer:
         """Return this step's batches, cut to what memory holds where the loss allows it."""
         fabric, state = self.fabric, self.state
         batches = self.source.training(state.step, fabric.global_rank, fabric.world_size)
-        if self.objective.needs_random_batches:
-            return list(batches)
+        if self.objective.needs_random_batches or fabric.world_size > 1:
+            return list(batches)  # ranks must take the same number of parts
         return [part for batch in batches for part in divided(batch, state.micro_tokens)]
 
     def _plain_step(self) -> float:

@@ -24,7 +24,7 @@ from caesura.data.stream import TRAIN, Corpus
 from caesura.data.window import Windows, random_windows
 from caesura.system import return_memory
 from caesura.training.config import TrainingConfig
-from caesura.training.loader import SeriesBatches, cut_for, shuffled
+from caesura.training.loader import Order, SeriesBatches, cut_for, in_parts, part_budget, shuffled
 from caesura.types import Batch
 
 _BUFFER_ROWS = 2_000_000
@@ -58,11 +58,12 @@ class StreamBatches:
         config: TrainingConfig,
         seed: int,
         *,
-        random_order: bool = False,
+        order: Order = "buckets",
         buffer_rows: int = _BUFFER_ROWS,
     ) -> None:
         self.corpus, self.schema, self.config, self.seed = corpus, schema, config, seed
-        self.random_order, self.buffer_rows = random_order, buffer_rows
+        self.random_order, self.buffer_rows = order != "buckets", buffer_rows
+        self.part_tokens = part_budget(config.batch_tokens, order)
         self.max_tokens = min(config.max_tokens, config.batch_tokens)
         validation = corpus.split.validation
         self.held_out = SeriesBatches(
@@ -81,15 +82,19 @@ class StreamBatches:
         return max(self._batches(world_size), 1)
 
     def training(self, step: int, rank: int, world_size: int) -> Sequence[Batch]:
-        """Return the one batch of this rank."""
+        """Return this rank's batch, in parts."""
         epoch, place = divmod(step, self.steps_per_epoch(world_size))
         buffers = self._buffers(epoch, rank, world_size)
         place %= buffers[-1].first + buffers[-1].batches
         number = int(np.searchsorted([b.first for b in buffers], place, side="right")) - 1
         loaded = self._load((epoch, rank, number), buffers[number])
         windows = loaded.plan[place - buffers[number].first]
-        batch = collate(loaded.tokens, windows)
-        return [replace(batch, index=torch.from_numpy(loaded.numbers[windows.series]))]
+        parts = in_parts(windows, self.part_tokens) if world_size == 1 else [windows]
+        batches = [(part, collate(loaded.tokens, part)) for part in parts]
+        return [
+            replace(batch, index=torch.from_numpy(loaded.numbers[part.series]))
+            for part, batch in batches
+        ]
 
     def validation(self, rank: int, world_size: int) -> Iterable[Batch]:
         """Yield this rank's share of the held-out sample."""
