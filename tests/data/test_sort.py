@@ -7,6 +7,7 @@ import pytest
 from test_stream import COLUMNS, corpus_table
 
 from caesura.data.config import DataConfig
+from caesura.data.door import open_data
 from caesura.data.sort import sort_table
 from caesura.data.stream import Corpus
 from caesura.errors import DataError
@@ -41,3 +42,15 @@ def test_nothing_is_overwritten_and_a_wrong_name_is_told(tmp_path):
     with pytest.raises(DataError, match="'mjd' not in table"):
         sort_table(tmp_path / "t.parquet", tmp_path / "new", ("id", "mjd"))
     assert not (tmp_path / "new").exists()
+
+
+def test_a_sorted_table_is_not_called_unsorted(tmp_path):
+    """Channels of one moment may come in any order."""
+    table = pa.table({"id": ["a", "a", "b"], "time": [1.0, 1.0, 0.0], "channel": ["v", "u", "u"],
+                      "value": [1.0, 2.0, 3.0]})  # fmt: skip
+    pq.write_table(table, tmp_path / "t.parquet")
+    sort_table(tmp_path / "t.parquet", tmp_path / "out", ("id", "time"))
+    config = DataConfig(columns=COLUMNS, tokens="observation")
+    store, report = open_data(tmp_path / "out", config)
+    assert report.notices == ["1 series have a single observation"]
+    assert store.values[:, 0].tolist() == [2.0, 1.0, 3.0]

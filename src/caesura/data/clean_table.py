@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from caesura.data.config import Columns
-from caesura.data.order import is_strict, sorting_index
+from caesura.data.order import is_rising, is_strict, sorting_index
 from caesura.data.rows import Rows
 from caesura.data.store import DoorReport, RaggedStore, TimeKind
 
@@ -44,13 +44,15 @@ def clean_store(rows: Rows, columns: Columns, report: DoorReport) -> RaggedStore
     starts = np.concatenate(copy.starts)
     grouped = len(distinct) == len(firsts)
     if not (grouped and (copy.rising or is_strict(starts, copy.clock, channel))):
+        in_order = grouped and is_rising(starts, copy.clock)  # but for channels of one time
         codes = _codes(rows, columns.id, distinct)
         order, starts, copy.clock = sorting_index(codes, copy.clock, channel)
         channel = channel[order]
         if not is_strict(starts, copy.clock, channel):
             return None
         copy.reorder(order)
-        report.add("rows were not sorted by id and time; sorted (sorted input loads faster)")
+        if not in_order:
+            report.add("rows were not sorted by id and time; sorted (sorted input loads faster)")
     report.series = len(distinct)
     return RaggedStore(
         values=copy.values,

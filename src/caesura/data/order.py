@@ -75,6 +75,13 @@ def _sort_within(
         order[rows] = np.take_along_axis(own, place, axis=1)
 
 
+def is_rising(starts: Rows, clock: NDArray[Any]) -> bool:
+    """Say whether the clock never falls from row to row within a series."""
+    later = clock[1:] >= clock[:-1]
+    later[starts[1:] - 1] = True
+    return bool(later.all())
+
+
 def is_strict(starts: Rows, clock: NDArray[Any], channel: NDArray[np.integer[Any]]) -> bool:
     """Say whether (clock, channel) rises from row to row within each series."""
     later = clock[1:] > clock[:-1]

@@ -18,8 +18,8 @@ class TrainingConfig(BaseModel):
     precision, products (of fp32), plain_attention (longest row without the fused kernel, -1:
     probed), batches ("auto": random ones on a CPU, where packing makes them cheap, length
     buckets on a GPU): see `training.arithmetic`; a run's recipe holds what was chosen.
-    compile: "auto" compiles a run in buckets that has ten minutes or more to go. threads: 0, half of the
-    cores.
+    compile: "auto" compiles a run in buckets that has ten minutes or more to go.
+    threads: 0, half of the cores.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
