@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -94,24 +95,16 @@ class Ours:
         return sum(int(batch.inputs.valid.sum()) for batch in parts)
 
 
-class arithmetic:  # noqa: N801  # a context manager, used as a verb
-    """The routes that a training on this machine would take."""
-
-    def __init__(self, precision: str) -> None:
-        found = measured()
-        self.parts: list[Any] = [
-            fast_float32("onednn" if found["onednn"] else "default"),
-            plain_attention_up_to(found[f"plain_{precision}"]),
-            torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
-        ]
-
-    def __enter__(self) -> None:
-        for part in self.parts:
-            part.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        for part in reversed(self.parts):
-            part.__exit__(*error)
+@contextmanager
+def arithmetic(precision: str) -> Iterator[None]:
+    """Compute by the routes that a training on this machine would take."""
+    found = measured()
+    with (
+        fast_float32("onednn" if found["onednn"] else "default"),
+        plain_attention_up_to(found[f"plain_{precision}"]),
+        torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        yield
 
 
 class Theirs:

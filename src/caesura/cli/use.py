@@ -46,17 +46,16 @@ def embed(
     import pyarrow as pa
 
     from caesura.data.write import check_writable, write_table
-    from caesura.errors import RecipeError
+    from caesura.nn.heads import checked_pooling
     from caesura.run import load
     from caesura.tasks.embed import embed as embed_store
 
     check_writable(output)
-    if pooling not in ("cls", "mean", "cls+mean"):
-        raise RecipeError(f"unknown pooling {pooling!r}; known: cls, mean, cls+mean")
+    read_out = checked_pooling(pooling)
     trained = load(run)
     store = trained.open(data)
     with console.counting_bar("embedding") as show:
-        vectors = embed_store(trained, store, pooling, show)  # type: ignore[arg-type]
+        vectors = embed_store(trained, store, read_out, show)
     columns = {trained.schema.columns.id: store.ids}
     columns |= {f"f{i}": pa.array(vectors[:, i]) for i in range(vectors.shape[1])}
     if neighbours:

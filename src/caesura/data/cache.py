@@ -72,8 +72,9 @@ def save_store(path: Path, store: RaggedStore, report: DoorReport) -> None:
     except StorageError as error:
         log.warning("the data is not kept for the next time: %s", error)
         return
-    for old in path.parent.glob(f"{path.name.split('-')[0]}-*.arrow"):
-        if old != path:
+    place, content = path.stem.split("-")
+    for old in path.parent.glob(f"{place}-*"):  # an index lies beside its sample
+        if not old.name.startswith(f"{place}-{content}"):
             old.unlink(missing_ok=True)
 
 

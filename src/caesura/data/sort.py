@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from caesura.data.keys import keys_of
 from caesura.data.read import is_parquet, read_table
 from caesura.data.rows import ParquetRows, Rows, TableRows
 from caesura.errors import DataError
@@ -96,18 +97,8 @@ def _part(ids: pa.Array, parts: int) -> NDArray[np.int64]:
     if ids.null_count:
         raise DataError(f"the id column has {ids.null_count} empty cells; fill or drop them")
     encoded = ids.dictionary_encode()
-    keys = [hash_of(value) for value in encoded.dictionary.to_pylist()]
-    place = (np.array(keys, dtype=np.uint64) * _GOLDEN >> np.uint64(40)) % np.uint64(parts)
+    place = (keys_of(encoded.dictionary) * _GOLDEN >> np.uint64(40)) % np.uint64(parts)
     return np.asarray(place.astype(np.int64)[encoded.indices.to_numpy()])
-
-
-def hash_of(value: Any) -> int:
-    """Return 64 bits of a value, the same in every process."""
-    if isinstance(value, int):
-        return value % 2**64
-    import hashlib
-
-    return int.from_bytes(hashlib.blake2b(str(value).encode(), digest_size=8).digest(), "little")
 
 
 def _sort_parts(dealt: list[Path], folder: Path, by: tuple[str, str]) -> list[Path]:

@@ -10,7 +10,6 @@ order in time does not matter. `caesura data sort` writes a table so.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,11 +26,12 @@ from caesura.data.cache import cached_path, load_store, save_store
 from caesura.data.config import DataConfig
 from caesura.data.door import open_rows
 from caesura.data.join import joined
+from caesura.data.keys import keys_of
 from caesura.data.read import is_parquet
 from caesura.data.rows import ParquetRows, TableRows
 from caesura.data.split import Split
 from caesura.data.store import DoorReport, RaggedStore
-from caesura.errors import DataError
+from caesura.errors import DataError, StorageError
 from caesura.files import write_atomically
 from caesura.system import available_bytes
 
@@ -130,7 +130,10 @@ class Corpus:
         if kept is not None and index_file is not None:
             save_store(kept, store, report)
             arrays = {name: getattr(index, name) for name in Index.__dataclass_fields__}
-            write_atomically(index_file, lambda path: np.savez(path, **arrays))
+            try:
+                write_atomically(index_file, lambda path: np.savez(path, **arrays))
+            except StorageError as error:
+                log.warning("the index is not kept for the next time: %s", error)
         return index, store
 
     def _scan(self) -> tuple[Index, RaggedStore, DoorReport]:
@@ -144,7 +147,7 @@ class Corpus:
             store = self._group(number, heads)
             count = 0 if store is None else len(store)
             if store is not None:
-                seen.append(_hashes(store.ids))
+                seen.append(keys_of(store.ids))
                 own = self._roles(number, store, first[-1])
                 lengths.append(store.lengths.astype(np.int32))
                 roles.append(own)
@@ -177,7 +180,7 @@ class Corpus:
         """Draw a role for each series, the same for all of a group, from the seed alone."""
         name = self.config.columns.group
         if name:
-            keys = _hashes(self._groups_of(number, store, name))
+            keys = keys_of(self._groups_of(number, store, name))
         else:
             keys = np.arange(first, first + len(store), dtype=np.uint64)
         drawn = _uniform(keys, self.seed)
@@ -218,16 +221,6 @@ def _share(
         if len(chosen):
             part = store.take(chosen)
             yield replace(part, groups=np.full(len(part), role, dtype=np.int64))
-
-
-def _hashes(values: pa.Array) -> NDArray[np.uint64]:
-    """Return 64 bits a value, the same in every process."""
-    if pa.types.is_integer(values.type):
-        return np.asarray(values.to_numpy(zero_copy_only=False)).astype(np.int64).view(np.uint64)
-    digests = b"".join(
-        hashlib.blake2b(str(value).encode(), digest_size=8).digest() for value in values.to_pylist()
-    )
-    return np.frombuffer(digests, dtype=np.uint64)
 
 
 def _uniform(keys: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:

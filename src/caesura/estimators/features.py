@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from caesura.nn.heads import checked_pooling
 from caesura.run import Run
 from caesura.workflow import pretrain
 
@@ -35,7 +36,8 @@ class PretrainedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> PretrainedFeatures:
-        """Pre-train on X."""
+        """Pre-train on X; an unknown pooling is a RecipeError before it begins."""
+        checked_pooling(self.pooling)
         self.run_: Run = pretrain(
             _panel(X),
             self.recipe,
@@ -48,7 +50,7 @@ class PretrainedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Return one vector a series, (cases, dim)."""
         check_is_fitted(self, "run_")
-        return self.run_.embed(_panel(X), pooling=self.pooling)  # type: ignore[arg-type]
+        return self.run_.embed(_panel(X), pooling=checked_pooling(self.pooling))
 
 
 def _panel(X: Any) -> Any:

@@ -8,10 +8,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from caesura.errors import RecipeError
 from caesura.nn.norm import RMSNorm
 from caesura.types import Encoder, Features
 
 Pooling = Literal["cls", "mean", "cls+mean"]
+POOLINGS: tuple[Pooling, ...] = ("cls", "mean", "cls+mean")
+
+
+def checked_pooling(text: str) -> Pooling:
+    """Return the read-out of this name, or raise a RecipeError that lists the known ones."""
+    for known in POOLINGS:
+        if text == known:
+            return known
+    raise RecipeError(f"unknown pooling {text!r}; known: {', '.join(POOLINGS)}")
 
 
 class LinearHead(nn.Module):
