@@ -78,3 +78,9 @@ def test_four_axes_do_not_fit_a_head_of_60_and_the_error_names_a_width():
     with pytest.raises(RecipeError, match="divisible by 8: choose 64"):
         AxialRope(60, 4)
     AxialRope(64, 4)
+
+
+def test_the_gradient_is_that_of_the_formula():
+    cos, sin = (part.double() for part in AxialRope(12, 2)(5 * torch.rand(1, 3, 2)))
+    x = torch.randn(1, 2, 3, 12, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: rotate(x, cos, sin), x)
