@@ -1,0 +1,103 @@
+"""The verb reproduce."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from caesura.cli import console
+from caesura.errors import CaesuraError, StoppedError
+
+if TYPE_CHECKING:
+    from caesura.reproduce.experiment import Experiment, Scale
+    from caesura.reproduce.queue import Queue
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(reproduce)
+
+
+def reproduce(
+    name: Annotated[str, typer.Argument(help="An experiment, or `list`.")],
+    scale: Annotated[
+        Literal["quick", "medium", "full"],
+        typer.Option(help="quick: minutes, figures mean little; full: the paper's protocol."),
+    ] = "quick",
+    seeds: Annotated[int, typer.Option(min=0, help="How many; 0: the experiment's own.")] = 0,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the data that the experiment names.")
+    ] = None,
+    cells: Annotated[str, typer.Option(help="Only these cells, separated by ';'.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder of all results.")] = Path("reproduced"),
+    resume: Annotated[bool, typer.Option(help="Go on with what is in --out.")] = False,
+) -> None:
+    """Repeat an experiment of a paper and print its figures beside ours.
+
+    Results are kept cell by cell: after an interrupt, --resume goes on, and several processes
+    may share one queue. Writes results.jsonl, table.md and a figure.
+
+    Example: `caesura reproduce romae-synthetic --scale medium`
+    """
+    from caesura.reproduce.catalogue import find
+    from caesura.reproduce.queue import Queue
+
+    if name == "list":
+        _list()
+        return
+    experiment = find(name)
+    queue = Queue(
+        experiment,
+        scale,
+        out,
+        seeds=seeds,
+        cells=[cell.strip() for cell in cells.split(";") if cell.strip()],
+        data=data,
+        resume=resume,
+    )
+    console.say(f"{experiment.title} ({scale}: {experiment.cost[scale]})")
+    try:
+        done = queue.run(console.training_bar)
+    except StoppedError as error:
+        raise StoppedError("stopped; finished cells are kept, continue with --resume") from error
+    _show(experiment, scale, queue)
+    if not done:
+        raise CaesuraError(f"{len(queue.pending())} cells are being run by another process")
+
+
+def _show(experiment: Experiment, scale: Scale, queue: Queue) -> None:
+    from caesura.files import write_text
+    from caesura.reproduce.table import comparison_rows, json_rows, markdown, table_rows
+
+    results = queue.results()
+    command = f"caesura reproduce {experiment.name} --scale {scale}"
+    if experiment.data:
+        command += " --data FOLDER"
+    rows, differences = table_rows(experiment, results), comparison_rows(experiment, results)
+    console.table(rows)
+    console.table(differences)
+    for note in experiment.notes:
+        console.say(f"- {note}")
+    found = json_rows(experiment, results, command)
+    write_text(queue.folder / "results.jsonl", "".join(json.dumps(row) + "\n" for row in found))
+    write_text(
+        queue.folder / "table.md", "\n".join([markdown(rows), markdown(differences)]).strip() + "\n"
+    )
+    if experiment.draw is not None and results:
+        write_text(queue.folder / "figure.svg", experiment.draw(results))
+    console.result(f"\n{queue.folder}")
+
+
+def _list() -> None:
+    from caesura.reproduce.catalogue import find, names
+
+    rows = []
+    for name in names():
+        one = find(name)
+        row = {"experiment": name, "what": one.title}
+        row |= {scale: one.cost.get(scale, "") for scale in ("quick", "medium", "full")}
+        rows.append(row | {"data": one.data})
+    console.table(rows)

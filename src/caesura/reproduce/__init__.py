@@ -1,0 +1,1 @@
+"""Published experiments, repeated: the paper's figures beside ours."""

@@ -1,0 +1,27 @@
+"""Experiments by name; each is imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from caesura.errors import RecipeError
+from caesura.reproduce.experiment import Experiment
+
+_PLACES = {
+    "romae-positions": "romae.positions:POSITIONS",
+    "romae-ranges": "romae.positions:RANGES",
+}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all experiments, in the order of their papers."""
+    return tuple(_PLACES)
+
+
+def find(name: str) -> Experiment:
+    """Return an experiment, or a RecipeError that lists the known ones."""
+    if name not in _PLACES:
+        raise RecipeError(f"unknown experiment {name!r}; known: list, {', '.join(_PLACES)}")
+    module, _, attribute = _PLACES[name].partition(":")
+    found: Experiment = getattr(import_module(f"caesura.reproduce.{module}"), attribute)
+    return found
