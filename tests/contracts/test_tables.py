@@ -32,6 +32,8 @@ def make_objective(name, **settings):
     make, config = OBJECTIVES[name]
     if name == "supervised":
         return make(make_encoder(), config(outputs=3, **settings), torch.ones(3))
+    if name == "token_regression":
+        return make(make_encoder(cls=False), config(outputs=2, **settings))
     return make(make_encoder(), make_decoder(), config(**settings))
 
 
@@ -39,6 +41,10 @@ def make_inputs(name, lengths=(9, 6, 4), **settings):
     batch = make_batch(lengths, **settings)
     if name == "supervised":
         batch = dataclasses.replace(batch, target=torch.arange(len(lengths)) % 3)
+    if name == "token_regression":
+        own = torch.randn(len(lengths), max(lengths), 2, generator=generator(9))
+        pad = batch.inputs.valid.shape[1] - max(lengths)
+        batch = dataclasses.replace(batch, target=torch.nn.functional.pad(own, (0, 0, 0, pad)))
     return batch
 
 

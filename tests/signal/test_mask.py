@@ -9,7 +9,7 @@ from builders import generator, make_tokens
 from caesura.signal.mask import draw_mask, hidden_counts, keep_indices
 from caesura.signal.noise import keyed_uniform
 
-KINDS = ["uniform", "block", "channel"]
+KINDS = ["uniform", "block", "channel", "moment", "end"]
 
 
 @given(
@@ -73,6 +73,31 @@ def test_channel_masking_hides_whole_channels_but_one():
     channel = tokens.positions[0, :, 1].long()
     partly = [c for c in range(3) if 0 < hidden[channel == c].float().mean() < 1]
     assert len(partly) <= 1
+
+
+def test_the_end_is_what_comes_last():
+    tokens = make_tokens((20, 9), axes=1)
+    hidden = draw_mask(tokens, torch.tensor([1, 2]), generator(0), 0.4, "end")
+    for row, length in enumerate((20, 9)):
+        time = tokens.positions[row, :length, 0]
+        assert time[hidden[row, :length]].min() > time[~hidden[row, :length]].max()
+
+
+def test_all_tokens_of_a_moment_are_hidden_together():
+    tokens = make_tokens((40,), axes=2)
+    tokens.positions[..., 0] = tokens.positions[..., 0].floor()  # ten moments of several tokens
+    hidden = draw_mask(tokens, torch.tensor([1]), generator(0), 0.5, "moment")[0]
+    time = tokens.positions[0, :, 0]
+    partly = [t for t in time.unique() if 0 < hidden[time == t].float().mean() < 1]
+    assert len(partly) <= 1
+    assert len(time[hidden].unique()) > 2
+
+
+def test_each_row_may_have_a_ratio_of_its_own():
+    tokens = make_tokens((50, 50, 50))
+    ratios = torch.tensor([0.2, 0.5, 0.9])
+    hidden = draw_mask(tokens, torch.arange(3), generator(0), ratios, "uniform")
+    assert hidden.sum(1).tolist() == [10, 25, 45]
 
 
 def test_kept_indices_keep_the_order():

@@ -21,7 +21,10 @@ from caesura.types import Features, Tokens
 
 
 class PointDecoderConfig(TransformerConfig):
-    """Sizes of the decoder; `encoder_width` is the width of the features it reads."""
+    """Sizes of the decoder; `encoder_width` is the width of the features it reads.
+
+    predicts: "normal" gives means, then as many raw deviations (`nn.likelihood`).
+    """
 
     type: Literal["point_transformer"] = "point_transformer"
     depth: int = Field(default=2, ge=0)
@@ -30,6 +33,7 @@ class PointDecoderConfig(TransformerConfig):
     values_per_token: int = Field(default=1, gt=0, le=2**20)
     channels: int = Field(default=0, ge=0, le=10**7)
     queries: Literal["independent", "joint"] = "independent"
+    predicts: Literal["value", "normal"] = "value"
 
 
 class PointDecoder(nn.Module):
@@ -44,7 +48,8 @@ class PointDecoder(nn.Module):
             nn.Embedding(config.channels, config.width) if config.channels else None
         )
         self.transformer = Transformer(config, config.position_axes)
-        self.head = LinearHead(config.width, config.values_per_token)
+        outputs = config.values_per_token * (2 if config.predicts == "normal" else 1)
+        self.head = LinearHead(config.width, outputs)
         truncated_normal_(self)
 
     def forward(self, features: Features, query: Tokens) -> Float[Tensor, "batch tokens size"]:

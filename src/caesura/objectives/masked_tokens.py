@@ -14,7 +14,9 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from caesura.signal.mask import MaskKind, draw_mask, keep_indices
+from caesura.nn.likelihood import LIKELIHOODS, Likelihood
+from caesura.signal.mask import MaskKind, Ratio, draw_mask, keep_indices
+from caesura.signal.noise import keyed_uniform
 from caesura.types import Batch, Decoder, Encoder, Loss, Tokens
 
 
@@ -23,13 +25,19 @@ class MaskedTokensConfig(BaseModel):
 
     normalise_targets: predict each patch less its mean, over its deviation (for patches;
     RoMAE uses it for images and audio).
+    mask_ratio_to: above 0, each row's ratio is uniform between `mask_ratio` and this.
+    likelihood: "squared" (the paper); "gaussian" and "crps" train a mean and a deviation, by
+    the normal's log-likelihood or its continuous ranked probability score. The decoder must
+    predict both (`predicts = "normal"`; a recipe sees to it).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["masked_tokens"] = "masked_tokens"
     mask_ratio: float = Field(default=0.75, gt=0, lt=1)
+    mask_ratio_to: float = Field(default=0.0, ge=0, lt=1)
     mask: MaskKind = "uniform"
+    likelihood: Likelihood = "squared"
     normalise_targets: bool = False
 
 
@@ -52,7 +60,7 @@ class MaskedTokens(nn.Module):
         """Return the loss of one batch under masks drawn from `rng`, keyed by series."""
         tokens = self.encoder.tokenise(batch.inputs)
         config = self.config
-        hidden = draw_mask(tokens, batch.index, rng, config.mask_ratio, config.mask)
+        hidden = draw_mask(tokens, batch.index, rng, self._ratio(batch, rng), config.mask)
         seen = tokens.select(*keep_indices(tokens.valid & ~hidden))
         asked = tokens.select(*keep_indices(hidden))
         predicted = self.decoder(self.encoder(seen), asked.without_values())
@@ -61,10 +69,22 @@ class MaskedTokens(nn.Module):
         if asked.weight is not None:
             weight = weight * asked.weight
         # float32: a mean over thousands of elements in bf16 would lose digits
-        error = (predicted.float() - goal.float()).square() * weight
-        count = weight.sum()
-        total = error.sum() / count.clamp(min=1e-9)
-        return Loss(total, count, parts={"mse": total.detach()})
+        predicted, goal, count = predicted.float(), goal.float(), weight.sum()
+        size = goal.shape[-1]
+        squares = (predicted[..., :size] - goal).square() * weight
+        mse = squares.sum() / count.clamp(min=1e-9)
+        if config.likelihood == "squared":
+            return Loss(mse, count, parts={"mse": mse.detach()})
+        loss = LIKELIHOODS[config.likelihood](predicted[..., :size], predicted[..., size:], goal)
+        total = (loss * weight).sum() / count.clamp(min=1e-9)
+        return Loss(total, count, parts={"mse": mse.detach()})
+
+    def _ratio(self, batch: Batch, rng: torch.Generator) -> Ratio:
+        """Return the mask ratio, of each row where it varies."""
+        low, high = self.config.mask_ratio, self.config.mask_ratio_to
+        if high <= low:
+            return low
+        return low + (high - low) * keyed_uniform(rng, batch.index, 1)[:, 0]
 
     def after_step(self, carry: Mapping[str, Tensor], progress: float) -> None:
         """Nothing to update."""

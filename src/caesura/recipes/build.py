@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from caesura.errors import RecipeError
 from caesura.objectives.supervised import Supervised, SupervisedConfig
+from caesura.objectives.token_regression import TokenRegressionConfig
 from caesura.recipes.schema import Recipe, Stage
 from caesura.recipes.tables import DECODERS, ENCODERS, OBJECTIVES, lookup
 
@@ -49,6 +50,11 @@ def build_objective(stage: Stage, encoder: nn.Module, seed: int) -> Any:
     make, _ = lookup(OBJECTIVES, "objective", config.type)
     if isinstance(config, SupervisedConfig):
         raise RecipeError("a supervised stage needs labels; use `caesura finetune`")
+    if isinstance(config, TokenRegressionConfig):
+        raise RecipeError(
+            "token_regression needs a target for each token; give batches with targets to "
+            "caesura.training (docs/verbs.md)"
+        )
     return make(encoder, build_decoder(stage, seed), config)
 
 

@@ -58,7 +58,10 @@ def completed(recipe: Recipe, schema: Schema) -> Recipe:
     for stage in recipe.stages:
         decoder = stage.decoder
         if decoder is not None:
-            decoder = _filled(decoder, reads | {"encoder_width": encoder.width})  # type: ignore[attr-defined]
+            likelihood = getattr(stage.objective, "likelihood", "squared")
+            shapes = {"predicts": "value" if likelihood == "squared" else "normal"}
+            shapes |= {"encoder_width": encoder.width}  # type: ignore[attr-defined]
+            decoder = _filled(decoder, reads | shapes)
         stages.append(stage.model_copy(update={"decoder": decoder}))
     data = recipe.data.model_copy(
         update={

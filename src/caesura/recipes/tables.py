@@ -6,21 +6,25 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from caesura.decoders.cross_attention import CrossDecoder, CrossDecoderConfig
 from caesura.decoders.point_transformer import PointDecoder, PointDecoderConfig
 from caesura.encoders.point_transformer import PointTransformer, PointTransformerConfig
 from caesura.errors import RecipeError
 from caesura.objectives.masked_tokens import MaskedTokens, MaskedTokensConfig
 from caesura.objectives.supervised import Supervised, SupervisedConfig
+from caesura.objectives.token_regression import TokenRegression, TokenRegressionConfig
 
 ENCODERS: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "point_transformer": (PointTransformer, PointTransformerConfig),
 }
 DECODERS: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "point_transformer": (PointDecoder, PointDecoderConfig),
+    "cross_attention": (CrossDecoder, CrossDecoderConfig),
 }
 OBJECTIVES: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "masked_tokens": (MaskedTokens, MaskedTokensConfig),
     "supervised": (Supervised, SupervisedConfig),
+    "token_regression": (TokenRegression, TokenRegressionConfig),
 }
 
 

@@ -13,13 +13,14 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from caesura.signal.noise import keyed_uniform
+from caesura.signal.noise import keyed_by, keyed_uniform
 from caesura.types import Tokens
 
-MaskKind = Literal["uniform", "block", "channel"]
+MaskKind = Literal["uniform", "block", "channel", "moment", "end"]
+Ratio = float | Float[Tensor, " batch"]
 
 
-def hidden_counts(valid: Bool[Tensor, "batch tokens"], ratio: float) -> Int64[Tensor, " batch"]:
+def hidden_counts(valid: Bool[Tensor, "batch tokens"], ratio: Ratio) -> Int64[Tensor, " batch"]:
     """Return how many tokens of each row to hide: ceil(ratio x real), one left at least."""
     real = valid.sum(1)
     # the small term keeps ceil(0.6 * 75) at 45 where floating point gives 45.000001
@@ -28,7 +29,7 @@ def hidden_counts(valid: Bool[Tensor, "batch tokens"], ratio: float) -> Int64[Te
 
 
 def hide_smallest(
-    score: Float[Tensor, "batch tokens"], valid: Bool[Tensor, "batch tokens"], ratio: float
+    score: Float[Tensor, "batch tokens"], valid: Bool[Tensor, "batch tokens"], ratio: Ratio
 ) -> Bool[Tensor, "batch tokens"]:
     """Hide the real tokens with the smallest scores, the exact count of each row.
 
@@ -54,14 +55,24 @@ def draw_mask(
     tokens: Tokens,
     index: Int64[Tensor, " batch"],
     rng: torch.Generator,
-    ratio: float,
+    ratio: Ratio,
     kind: MaskKind,
 ) -> Bool[Tensor, "batch tokens"]:
     """Return True on the tokens to hide, keyed by series (`signal.noise`).
 
     "uniform": any tokens. "block": those nearest in time to a random moment of the row, a
     gap. "channel": whole channels (the last position axis), the last one hidden in part.
+    "moment": all tokens of random times, the last one in part, as where several channels are
+    measured at once. "end": those latest in time, a forecast.
     """
+    if kind == "moment":
+        # one name a time: the bits of its float32, 0 and -0 made one
+        times = (tokens.positions[..., 0] + 0.0).contiguous().view(torch.int32).long()
+        return hide_smallest(keyed_by(rng, index, times), tokens.valid, ratio)
+    if kind == "end":
+        time = tokens.positions[..., 0]
+        last = time.masked_fill(~tokens.valid, -torch.inf).amax(1, keepdim=True)
+        return hide_smallest((last - time).clamp(min=0), tokens.valid, ratio)
     noise = keyed_uniform(rng, index, tokens.valid.shape[1]).to(tokens.values.device)
     if kind == "uniform":
         return hide_smallest(noise, tokens.valid, ratio)

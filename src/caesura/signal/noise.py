@@ -42,8 +42,18 @@ def keyed_uniform(
     Element j of a row depends on the generator's state, the series and j alone: a longer
     row begins with the shorter one. Advances `rng` by one draw.
     """
+    elements = torch.arange(1, count + 1, device=index.device, dtype=torch.int64)
+    return keyed_by(rng, index, elements[None, :])
+
+
+def keyed_by(
+    rng: torch.Generator, index: Int64[Tensor, " batch"], names: Int64[Tensor, "#batch count"]
+) -> Float[Tensor, "batch count"]:
+    """Return a uniform number for each name: elements of a row with one name share theirs.
+
+    Advances `rng` by one draw.
+    """
     key = torch.randint(-(2**63), 2**63 - 1, (1,), generator=rng, dtype=torch.int64)
     rows = _mix(key.to(index.device) + (index + 1) * _GOLDEN)
-    elements = torch.arange(1, count + 1, device=index.device, dtype=torch.int64) * _GOLDEN
-    bits = _mix(rows[:, None] + elements[None, :])
+    bits = _mix(rows[:, None] + names * _GOLDEN)
     return _shift(bits, 40).to(torch.float32) * 2.0**-24  # 24 bits: all that float32 holds

@@ -1,0 +1,1 @@
+"""Generators of series whose truth is known."""

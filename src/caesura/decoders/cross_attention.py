@@ -1,0 +1,122 @@
+"""A decoder that computes the queried places only: they read the context and leave it as it is.
+
+RoMAE's decoder (`decoders.point_transformer`) sends all observations through its layers again,
+though only the mask tokens' outputs are used. Here a layer is cross-attention and an MLP on
+the queries alone. Ours; the paper has none.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from caesura.errors import RecipeError
+from caesura.nn.attend import attend, padding_mask
+from caesura.nn.heads import LinearHead
+from caesura.nn.norm import RMSNorm
+from caesura.nn.rope import AxialRope, rotate
+from caesura.nn.summary import CLS_GAP, with_summary
+from caesura.nn.transformer import TransformerConfig, truncated_normal_
+from caesura.types import Features, Tokens
+
+
+class CrossDecoderConfig(TransformerConfig):
+    """Sizes of the decoder; fields as in `decoders.point_transformer`."""
+
+    type: Literal["cross_attention"] = "cross_attention"
+    depth: int = Field(default=2, ge=1)
+    encoder_width: int = Field(default=180, gt=0, le=65_536)
+    position_axes: int = Field(default=1, gt=0, le=64)
+    values_per_token: int = Field(default=1, gt=0, le=2**20)
+    channels: int = Field(default=0, ge=0, le=10**7)
+    predicts: Literal["value", "normal"] = "value"
+
+
+class _CrossBlock(nn.Module):
+    """x + attention(norm(x), context), then x + MLP(norm(x))."""
+
+    def __init__(self, config: CrossDecoderConfig) -> None:
+        super().__init__()
+        width, hidden = config.width, config.hidden or 4 * config.width
+        self.heads = config.heads
+        self.norm_attention, self.norm_mlp = RMSNorm(width), RMSNorm(width)
+        self.ask = nn.Linear(width, width, bias=False)
+        self.answer = nn.Linear(width, 2 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.rise = nn.Linear(width, hidden, bias=False)
+        self.fall = nn.Linear(hidden, width, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor,
+        mask: Tensor,
+        angles: tuple[Tensor, Tensor],
+        context_angles: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        q = rotate(self._split(self.ask(self.norm_attention(x))), *angles)
+        k, v = (self._split(part) for part in self.answer(context).chunk(2, dim=-1))
+        mixed = attend(q, rotate(k, *context_angles), v, mask)
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        moved: Tensor = x + self.fall(F.silu(self.rise(self.norm_mlp(x))))
+        return moved
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()
+
+
+class CrossDecoder(nn.Module):
+    """Predicts the values at a query's positions from the last level and the summary.
+
+    Queries never see one another.
+    """
+
+    def __init__(self, config: CrossDecoderConfig) -> None:
+        super().__init__()
+        if config.width % config.heads:
+            raise RecipeError(
+                f"width {config.width} does not split into {config.heads} heads; choose others"
+            )
+        self.config = config
+        self.enter = nn.Linear(config.encoder_width, config.width)
+        self.norm = RMSNorm(config.width)
+        self.mask_token = nn.Parameter(torch.zeros(config.width))
+        self.channel_embedding = (
+            nn.Embedding(config.channels, config.width) if config.channels else None
+        )
+        self.rope = AxialRope(
+            config.width // config.heads,
+            config.position_axes,
+            config.rope_fraction,
+            config.rope_base,
+        )
+        self.blocks = nn.ModuleList([_CrossBlock(config) for _ in range(config.depth)])
+        outputs = config.values_per_token * (2 if config.predicts == "normal" else 1)
+        self.head = LinearHead(config.width, outputs)
+        truncated_normal_(self)
+        # all queries are equal before they attend, and a norm of zeros has no gradient
+        nn.init.trunc_normal_(self.mask_token, std=0.02, a=-0.04, b=0.04)
+
+    def forward(self, features: Features, query: Tokens) -> Float[Tensor, "batch tokens size"]:
+        """Predict (batch, queries, values per token); the query's values are never read."""
+        level = features.levels[-1]
+        context = self.enter(level.features)
+        places, valid, asked_at = level.positions, level.valid, query.positions
+        if features.summary is not None:
+            summary = self.enter(features.summary)
+            context, places, valid = with_summary(summary, context, places, valid)
+            asked_at = asked_at + CLS_GAP
+        x = self.mask_token.expand(*query.valid.shape, -1)
+        if self.channel_embedding is not None:
+            x = x + self.channel_embedding(query.positions[..., -1].round().long())
+        context, mask = self.norm(context), padding_mask(valid)
+        angles, own = self.rope(asked_at), self.rope(places)
+        for block in self.blocks:
+            x = block(x, context, mask, angles, own)
+        predicted: Tensor = self.head(x)
+        return predicted
