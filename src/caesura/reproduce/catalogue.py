@@ -10,6 +10,10 @@ from caesura.reproduce.experiment import Experiment
 _PLACES = {
     "romae-positions": "romae.positions:POSITIONS",
     "romae-ranges": "romae.positions:RANGES",
+    "romae-pendulum": "romae.pendulum:PENDULUM",
+    "romae-spirals": "romae.spirals:SPIRALS",
+    "romae-synthetic": "romae.synthetic:SYNTHETIC",
+    "romae-physionet": "romae.physionet:PHYSIONET",
 }
 
 
