@@ -10,7 +10,9 @@ from caesura.reproduce.experiment import Experiment
 _PLACES = {
     "romae-positions": "romae.positions:POSITIONS",
     "romae-ranges": "romae.positions:RANGES",
+    "romae-lightcurves": "romae.light_curves:LIGHT_CURVES",
     "romae-pendulum": "romae.pendulum:PENDULUM",
+    "romae-uea": "romae.uea:UEA",
     "romae-spirals": "romae.spirals:SPIRALS",
     "romae-synthetic": "romae.synthetic:SYNTHETIC",
     "romae-physionet": "romae.physionet:PHYSIONET",
