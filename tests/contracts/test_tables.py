@@ -80,6 +80,21 @@ def test_encoder_rows_are_independent_and_padding_invariant(name, cls, relative)
             torch.testing.assert_close(found.summary[0], whole.summary[row], atol=1e-5, rtol=1e-4)
 
 
+def test_absolute_positions_work_without_rotation_and_packed_rows_are_equal():
+    settings = {"absolute_positions": True, "rope_fraction": 0.0}
+    encoder = make_encoder(**settings).eval()
+    tokens = make_tokens((7, 1, 1, 1))  # mostly padding: packed on a CPU
+    alone = tokens.select(torch.arange(7)[None].expand(4, -1), tokens.valid)
+    whole = encoder(tokens).levels[0].features[0]
+    one = encoder(type(tokens)(alone.values[:1], alone.observed[:1], alone.positions[:1],
+                               alone.valid[:1]))  # fmt: skip
+    torch.testing.assert_close(one.levels[0].features[0], whole, atol=1e-5, rtol=1e-4)
+    later = dataclasses.replace(tokens, positions=tokens.positions + torch.tensor([3.0, 0.0]))
+    assert (encoder(later).levels[0].features[0] - whole).abs().max() > 1e-3
+    decoder = make_decoder(**settings).eval()
+    assert decoder(encoder(tokens), make_tokens((2, 2, 2, 2)).without_values()).isfinite().all()
+
+
 @encoders
 def test_encoder_is_equivariant_to_the_order_of_observations(name):
     encoder = make_encoder(name).eval()

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from caesura.nn.heads import LinearHead
+from caesura.nn.sincos import sin_cos
 from caesura.nn.summary import with_summary
 from caesura.nn.transformer import Transformer, TransformerConfig, truncated_normal_
 from caesura.types import Features, Tokens
@@ -34,6 +35,7 @@ class PointDecoderConfig(TransformerConfig):
     channels: int = Field(default=0, ge=0, le=10**7)
     queries: Literal["independent", "joint"] = "independent"
     predicts: Literal["value", "normal"] = "value"
+    absolute_positions: bool = False
 
 
 class PointDecoder(nn.Module):
@@ -59,6 +61,9 @@ class PointDecoder(nn.Module):
         asked = self.mask_token.expand(x.shape[0], query.valid.shape[1], -1)
         if self.channel_embedding is not None:
             asked = asked + self.channel_embedding(query.positions[..., -1].round().long())
+        if self.config.absolute_positions:
+            x = x + sin_cos(level.positions, self.config.width)
+            asked = asked + sin_cos(query.positions, self.config.width)
         context = x.shape[1]
         x = torch.cat([x.to(asked.dtype), asked], dim=1)
         positions = torch.cat([level.positions, query.positions], dim=1)

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from caesura.nn.sincos import sin_cos
 from caesura.nn.summary import with_summary
 from caesura.nn.transformer import Transformer, TransformerConfig, truncated_normal_
 from caesura.signal.center import less_own_mean
@@ -27,6 +28,8 @@ class PointTransformerConfig(TransformerConfig):
     relative_scale: also feed each value less its channel's mean in the series, times this;
     0: off. For series that differ far more between than within, like stars of all
     magnitudes. The mean is over what the encoder sees: hidden values do not reach it.
+    absolute_positions: add sines and cosines of the positions; with rope_fraction 0 they are
+    the only ones (the paper's comparison).
     """
 
     type: Literal["point_transformer"] = "point_transformer"
@@ -36,6 +39,7 @@ class PointTransformerConfig(TransformerConfig):
     channels: int = Field(default=0, ge=0, le=10**7)
     missing_flags: bool = False
     relative_scale: float = Field(default=0.0, ge=0)
+    absolute_positions: bool = False
 
 
 class PointTransformer(nn.Module):
@@ -104,5 +108,7 @@ class PointTransformer(nn.Module):
             x = x + self.flags((~inputs.observed).to(x.dtype))
         if self.channel_embedding is not None:
             x = x + self.channel_embedding(inputs.positions[..., -1].round().long())
+        if self.config.absolute_positions:
+            x = x + sin_cos(inputs.positions, self.config.width)
         # the stream that all layers add to stays in float32 under bf16 autocast
         return x.to(self.projection.weight.dtype)

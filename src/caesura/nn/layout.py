@@ -16,8 +16,8 @@ from torch import Tensor
 from caesura.nn.attend import attend
 from caesura.nn.rope import rotate
 
-Angles = tuple[Tensor, Tensor]
-"""What turns each token, from `nn.rope`: (rows, 1, tokens, width of a head) each."""
+Angles = tuple[Tensor, ...]
+"""What turns each token, from `nn.rope`: two of (rows, 1, tokens, width of a head), or none."""
 
 
 @runtime_checkable
@@ -59,5 +59,7 @@ def mix_heads(
     """Rotate queries and keys in one go, attend, and join the heads."""
     split = qkv.reshape(*qkv.shape[:2], 3 * heads, -1).transpose(1, 2)
     turned, v = torch.split(split, [2 * heads, heads], dim=1)
-    q, k = rotate(turned, *angles).chunk(2, dim=1)
+    if angles:
+        turned = rotate(turned, *angles)
+    q, k = turned.chunk(2, dim=1)
     return attend(q, k, v, mask, dropout).transpose(1, 2).flatten(2)

@@ -22,6 +22,8 @@ from caesura.nn.rope import AxialRope
 class TransformerConfig(BaseModel):
     """Size and regularisation of a Transformer; `hidden` 0 means 4 x width.
 
+    `rope_fraction` 0 rotates nothing: order must then come with the embedding (`nn.sincos`).
+
     `stochastic_depth` is the drop rate of the last layer, rising linearly from 0, each branch
     and series by itself.
     """
@@ -95,8 +97,10 @@ class Transformer(nn.Module):
                 f"width {config.width} does not split into {config.heads} heads; "
                 f"choose width {config.width - config.width % config.heads + config.heads}"
             )
-        self.rope = AxialRope(
-            config.width // config.heads, axes, config.rope_fraction, config.rope_base
+        self.rope = (
+            AxialRope(config.width // config.heads, axes, config.rope_fraction, config.rope_base)
+            if config.rope_fraction
+            else None
         )
         last = max(config.depth - 1, 1)
         self.blocks = nn.ModuleList(
@@ -119,8 +123,7 @@ class Transformer(nn.Module):
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         # computed in float64, cast after: once here and not in each block
-        cos, sin = (part.to(dtype) for part in self.rope(positions))
-        angles = (cos, sin)
+        angles = () if self.rope is None else tuple(p.to(dtype) for p in self.rope(positions))
         packed = Packed(valid, angles, context) if worth_packing(valid) else None
         if packed is None:
             mask = padding_mask(valid) if context is None else query_mask(valid, context)

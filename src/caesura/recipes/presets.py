@@ -53,7 +53,7 @@ def completed(recipe: Recipe, schema: Schema) -> Recipe:
         "relative_scale": float(f"{1 / schema.within_deviation:.3g}") if level else 0.0,
     }
     encoder = _filled(recipe.encoder, shape | views)
-    reads = {name: getattr(encoder, name) for name in shape}
+    reads = {name: getattr(encoder, name) for name in (*shape, "absolute_positions")}
     stages = []
     for stage in recipe.stages:
         decoder = stage.decoder

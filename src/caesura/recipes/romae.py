@@ -72,6 +72,8 @@ def objective(
         position_axes=own.position_axes,
         values_per_token=own.values_per_token,
         channels=own.channels,
+        absolute_positions=own.absolute_positions,
+        rope_fraction=own.rope_fraction,
         **_size(decoder),
     )
     config = MaskedTokensConfig(mask_ratio=mask_ratio, **settings)
