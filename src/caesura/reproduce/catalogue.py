@@ -16,6 +16,9 @@ _PLACES = {
     "romae-spirals": "romae.spirals:SPIRALS",
     "romae-synthetic": "romae.synthetic:SYNTHETIC",
     "romae-physionet": "romae.physionet:PHYSIONET",
+    "romae-speed": "romae.speed:SPEED",
+    "romae-frequencies": "romae.frequencies:FREQUENCIES",
+    "romae-invariance": "romae.invariance:INVARIANCE",
 }
 
 
