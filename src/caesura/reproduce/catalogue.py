@@ -10,6 +10,8 @@ from caesura.reproduce.experiment import Experiment
 _PLACES = {
     "romae-positions": "romae.positions:POSITIONS",
     "romae-ranges": "romae.positions:RANGES",
+    "romae-images": "romae.images:IMAGES",
+    "romae-audio": "romae.audio:AUDIO",
     "romae-lightcurves": "romae.light_curves:LIGHT_CURVES",
     "romae-pendulum": "romae.pendulum:PENDULUM",
     "romae-uea": "romae.uea:UEA",
