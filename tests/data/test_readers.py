@@ -1,4 +1,4 @@
-"""Readers of archive files, image folders and sound folders, and their bad inputs."""
+"""Readers of archive files, images, sounds and light curves, and their bad inputs."""
 
 import csv
 import wave
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from caesura.data.astronomy import read_elasticc, read_plasticc
 from caesura.data.image_folder import read_image, read_image_folder
 from caesura.data.sound_files import read_esc50, read_sound, read_speech_commands
 from caesura.data.ts_file import read_ts
@@ -122,3 +123,36 @@ def test_esc50_and_speech_commands_are_read_with_their_splits(tmp_path):
         read_esc50(words)
     with pytest.raises(DataError, match="no sounds"):
         read_speech_commands(esc / "meta")
+
+
+def test_plasticc_is_read_with_its_classes(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "object_id,mjd,passband,flux,flux_err,detected\n1,59000.5,2,10.0,0.5,1\n2,59001.5,0,-1.0,0.7,0\n"
+    )
+    (tmp_path / "m.csv").write_text("object_id,target\n1,90\n2,42\n")
+    table, classes = read_plasticc(tmp_path / "t.csv", tmp_path / "m.csv")
+    assert table.column_names == ["object", "time", "band", "flux", "error"]
+    assert classes == {1: "90", 2: "42"}
+    with pytest.raises(DataError, match="no column 'mjd'"):
+        read_plasticc(tmp_path / "m.csv", tmp_path / "m.csv")
+
+
+def test_elasticc_gives_the_observed_elements_in_order_of_time(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    mask = np.zeros((2, 3, 2), dtype=bool)
+    mask[0, 1, 0] = mask[0, 0, 1] = mask[1, 2, 1] = True
+    time = np.arange(12.0).reshape(2, 3, 2)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["data"], file["data-var"] = 10 * time, np.full(time.shape, 4.0)
+        file["time"], file["mask"], file["labels"] = time, mask, np.array([3, 5])
+        file["test"] = np.array([1])
+    table, classes, test = read_elasticc(tmp_path / "x.h5")
+    assert table["object"].to_pylist() == [0, 0, 1]
+    assert table["time"].to_pylist() == [1.0, 2.0, 11.0]
+    assert table["band"].to_pylist() == [1, 0, 1]
+    assert table["flux"].to_pylist() == [10.0, 20.0, 110.0]
+    assert table["error"].to_pylist() == [2.0, 2.0, 2.0]
+    assert classes == {0: "3", 1: "5"}
+    assert test.tolist() == [1]
+    with pytest.raises(DataError, match="it holds data"):
+        read_elasticc(tmp_path / "x.h5", flux="fluxes")

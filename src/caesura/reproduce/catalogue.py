@@ -20,6 +20,8 @@ _PLACES = {
     "romae-physionet": "romae.physionet:PHYSIONET",
     "romae-speed": "romae.speed:SPEED",
     "romae-frequencies": "romae.frequencies:FREQUENCIES",
+    "romae-extrapolation": "romae.horizon:HORIZON",
+    "romae-options": "romae.options:OPTIONS",
     "romae-invariance": "romae.invariance:INVARIANCE",
 }
 

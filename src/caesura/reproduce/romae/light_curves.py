@@ -2,7 +2,7 @@
 
 arXiv 2505.20535, sec. 5.4, D.6. One token an observation, positions (time, band), values (flux,
 flux error), class weights. The paper's ELAsTiCC and PLAsTiCC are read from a user's folder
-(`data.astronomy`); here are two sets that anybody can fetch.
+(`data.astronomy`); the two sets here anybody can fetch.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from caesura.data.astronomy import COLUMNS, read_elasticc, read_plasticc
 from caesura.errors import DataError
 from caesura.reproduce.experiment import (
     Comparison,
@@ -195,12 +197,30 @@ def _stars(context: Context, objects: int) -> Curves:
     return _split(table, labels, columns, objects)
 
 
+def _plasticc(context: Context, objects: int) -> Curves:
+    folder = context.file("plasticc")
+    table, labels = read_plasticc(
+        folder / "training_set.csv", folder / "training_set_metadata.csv"
+    )
+    return _split(table, labels, COLUMNS, objects)
+
+
+def _elasticc(context: Context, objects: int) -> Curves:
+    """The first HDF5 file of the folder, by its own test rows."""
+    found = sorted(context.file("elasticc").glob("*.h5"))
+    if not found:
+        raise DataError(f"no .h5 file in {context.file('elasticc')}")
+    table, labels, test = read_elasticc(found[0])
+    if not len(test):
+        return _split(table, labels, COLUMNS, objects)
+    held = pc.is_in(table["object"], pa.array(test))
+    return Curves(table.filter(pc.invert(held)), table.filter(held), labels, COLUMNS)
+
+
 def _split(
     table: pa.Table, labels: Mapping[Any, str], columns: Mapping[str, Any], objects: int
 ) -> Curves:
     """Set a fifth of the labelled objects aside, 2,000 at most, the same for every seed."""
-    import pyarrow.compute as pc
-
     order = np.random.default_rng(7).permutation(np.array(sorted(labels)))
     if objects and objects > len(order):
         raise DataError(f"{objects} objects of {len(order)}; ask for fewer")
@@ -211,7 +231,7 @@ def _split(
     return Curves(pool, test, labels, columns)
 
 
-_READERS = {"SNPCC": _supernovae, "ASAS": _stars}
+_READERS = {"SNPCC": _supernovae, "ASAS": _stars, "PLAsTiCC": _plasticc, "ELAsTiCC": _elasticc}
 _CELLS = ("SNPCC", f"SNPCC, {FOREST}", f"SNPCC, {STRONG}", "ASAS", f"ASAS, {FOREST}",
           f"ASAS, {STRONG}")
 LIGHT_CURVES = Experiment(
@@ -225,7 +245,8 @@ LIGHT_CURVES = Experiment(
                                    tuning_steps=10_000),
     },
     seeds={"quick": 1, "medium": 3, "full": 3},
-    cells={"quick": _CELLS[:2], "medium": _CELLS, "full": _CELLS},
+    cells={"quick": _CELLS[:2], "medium": _CELLS,
+           "full": (*_CELLS, "PLAsTiCC", f"PLAsTiCC, {STRONG}", "ELAsTiCC", f"ELAsTiCC, {STRONG}")},
     cost={"quick": "20 s", "medium": "15 min a seed", "full": "days on a CPU"},
     run=_run,
     published={("ELAsTiCC, RoMAE", "macro F1"): Published(0.8029)},
@@ -235,7 +256,8 @@ LIGHT_CURVES = Experiment(
         for other in (CONTROL, FOREST, STRONG)
     ),
     goal="SNPCC: 0.08 above the forest, and above from scratch",
-    data="irregular/snpcc/{lightcurves,meta}.parquet, irregular/asas/{lightcurves,classes}.parquet",
+    data="irregular/snpcc/{lightcurves,meta}.parquet, irregular/asas/{lightcurves,classes}.parquet; "
+    "full: plasticc/training_set{,_metadata}.csv, elasticc/*.h5",
     notes=(
         "The paper's 0.8029 is of ELAsTiCC (36 classes, 1.8 million curves): another set.",
         "2,000 SNPCC objects are set aside, the same for every seed; a fifth of the others' "

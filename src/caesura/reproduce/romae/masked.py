@@ -35,6 +35,7 @@ class MaskedSettings(Settings):
     decoder: Literal["point_transformer", "cross_attention"] = "point_transformer"
     queries: Literal["independent", "joint"] = "independent"
     cls: bool = False
+    absolute_positions: bool = False
     likelihood: Likelihood = "squared"
     mask: MaskKind = "uniform"
     mask_ratio: float = 0.5
@@ -74,7 +75,12 @@ def build(settings: MaskedSettings, size: int, seed: int, axes: int = 1) -> Mask
     """Return a new model for tokens of `size` values."""
     sizes = {"position_axes": axes, "values_per_token": size}
     encoder_config = PointTransformerConfig(
-        width=settings.width, heads=settings.heads, depth=settings.depth, cls=settings.cls, **sizes
+        width=settings.width,
+        heads=settings.heads,
+        depth=settings.depth,
+        cls=settings.cls,
+        absolute_positions=settings.absolute_positions,
+        **sizes,
     )
     reads = {
         "width": settings.decoder_width,
@@ -95,7 +101,10 @@ def build(settings: MaskedSettings, size: int, seed: int, axes: int = 1) -> Mask
         if settings.decoder == "cross_attention":
             return MaskedTokens(encoder, CrossDecoder(CrossDecoderConfig.model_validate(reads)),
                                 config)  # fmt: skip
-        whole = reads | {"queries": settings.queries}
+        whole = reads | {
+            "queries": settings.queries,
+            "absolute_positions": settings.absolute_positions,
+        }
         decoder = PointDecoder(PointDecoderConfig.model_validate(whole))
     return MaskedTokens(encoder, decoder, config)
 
