@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def reproduce(
-    name: Annotated[str, typer.Argument(help="An experiment, or `list`.")],
+    name: Annotated[str, typer.Argument(help="An experiment, `list`, or `all`.")],
     scale: Annotated[
         Literal["quick", "medium", "full"],
         typer.Option(help="quick: minutes, figures mean little; full: the paper's protocol."),
@@ -42,39 +42,41 @@ def reproduce(
 
     Example: `caesura reproduce romae-synthetic --scale medium`
     """
-    from caesura.reproduce.catalogue import find
+    from caesura.reproduce.catalogue import find, names
     from caesura.reproduce.queue import Queue
 
     if name == "list":
         _list()
         return
-    experiment = find(name)
-    queue = Queue(
-        experiment,
-        scale,
-        out,
-        seeds=seeds,
-        cells=[cell.strip() for cell in cells.split(";") if cell.strip()],
-        data=data,
-        resume=resume,
-    )
-    console.say(f"{experiment.title} ({scale}: {experiment.cost[scale]})")
-    try:
-        done = queue.run(console.training_bar)
-    except StoppedError as error:
-        raise StoppedError("stopped; finished cells are kept, continue with --resume") from error
-    _show(experiment, scale, queue)
-    if not done:
-        raise CaesuraError(f"{len(queue.pending())} cells are being run by another process")
+    chosen = [cell.strip() for cell in cells.split(";") if cell.strip()]
+    left = 0
+    for one in names() if name == "all" else (name,):
+        experiment = find(one)
+        if name == "all" and data is None and experiment.reads_data(scale):
+            console.say(f"{one} is left out: it reads {experiment.data}; pass --data FOLDER")
+            continue
+        queue = Queue(experiment, scale, out, seeds=seeds, cells=chosen, data=data, resume=resume)
+        console.say(f"{one}: {experiment.title} ({scale}: {experiment.cost[scale]})")
+        try:
+            queue.run(console.training_bar)
+        except StoppedError as error:
+            raise StoppedError(
+                "stopped; finished cells are kept, continue with --resume"
+            ) from error
+        _show(experiment, scale, queue)
+        left += len(queue.pending())
+    if left:
+        raise CaesuraError(f"{left} cells are being run by another process")
 
 
 def _show(experiment: Experiment, scale: Scale, queue: Queue) -> None:
     from caesura.files import write_text
+    from caesura.reproduce.figure import draw
     from caesura.reproduce.table import comparison_rows, json_rows, markdown, table_rows
 
     results = queue.results()
     command = f"caesura reproduce {experiment.name} --scale {scale}"
-    if experiment.data:
+    if experiment.reads_data(scale):
         command += " --data FOLDER"
     rows, differences = table_rows(experiment, results), comparison_rows(experiment, results)
     console.table(rows)
@@ -86,8 +88,8 @@ def _show(experiment: Experiment, scale: Scale, queue: Queue) -> None:
     write_text(
         queue.folder / "table.md", "\n".join([markdown(rows), markdown(differences)]).strip() + "\n"
     )
-    if experiment.draw is not None and results:
-        write_text(queue.folder / "figure.svg", experiment.draw(results))
+    if results:
+        write_text(queue.folder / "figure.svg", draw(experiment, results))
     console.result(f"\n{queue.folder}")
 
 

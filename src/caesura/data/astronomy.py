@@ -66,9 +66,11 @@ def read_elasticc(
             test = np.asarray(file[split]) if split else np.zeros(0, np.int64)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from None
-    return _long(arrays[flux], arrays[variance], arrays[time], arrays[mask], path), {
-        row: str(kind) for row, kind in enumerate(arrays[label].ravel().tolist())
-    }, test.ravel().astype(np.int64)
+    return (
+        _long(arrays[flux], arrays[variance], arrays[time], arrays[mask], path),
+        {row: str(kind) for row, kind in enumerate(arrays[label].ravel().tolist())},
+        test.ravel().astype(np.int64),
+    )
 
 
 def _long(flux: Any, variance: Any, time: Any, mask: Any, path: Path) -> pa.Table:

@@ -30,11 +30,13 @@ class Labels:
 
     series: their numbers in the store. values: int64 class numbers (labelled,), 0/1 float
     (labelled, targets) for multi-label, or float64 (labelled, targets) for regression.
+    split: rows of these that train and that validate, where that is given.
     """
 
     series: NDArray[np.int64]
     values: NDArray[Any]
     target: Target
+    split: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
 
 def read_labels(

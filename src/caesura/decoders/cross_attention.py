@@ -67,7 +67,8 @@ class _CrossBlock(nn.Module):
         return moved
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()
+        parts = x.view(*x.shape[:2], self.heads, -1)
+        return parts.transpose(1, 2).contiguous()
 
 
 class CrossDecoder(nn.Module):

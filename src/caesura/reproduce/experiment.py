@@ -96,8 +96,8 @@ class Experiment:
 
     settings, seeds, cells, cost: by scale; a cell is one unit of at most half an hour, run
     for each seed. published: the paper's figures by (row, metric). goal: what we aim at, in
-    words. data: what the data folder must hold, empty where nothing is read; a quick run may
-    do without. notes: what a reader must know to compare.
+    words. data: what the data folder must hold, empty where nothing is read. free: scales that
+    do without it. notes: what a reader must know to compare.
     """
 
     name: str
@@ -111,5 +111,9 @@ class Experiment:
     comparisons: tuple[Comparison, ...] = ()
     goal: str = ""
     data: str = ""
+    free: tuple[Scale, ...] = ()
     notes: tuple[str, ...] = ()
-    draw: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
+
+    def reads_data(self, scale: Scale) -> bool:
+        """Say whether a run at this scale needs a data folder."""
+        return bool(self.data) and scale not in self.free

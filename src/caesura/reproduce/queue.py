@@ -55,7 +55,7 @@ class Queue:
         self.folder = folder / experiment.name / scale
         self.names = tuple(cells) or known
         self.seeds = seeds or experiment.seeds[scale]
-        if not resume and self.results():
+        if self.results() and not resume:
             raise RecipeError(
                 f"{self.folder} holds results; pass --resume to go on, or choose another --out"
             )

@@ -60,7 +60,9 @@ def comparison_rows(
     return rows
 
 
-def table_rows(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def table_rows(
+    experiment: Experiment, results: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """Return a printed row for each (row, metric): the paper's figure, ours, the seeds."""
     rows = []
     for (row, metric), by_seed in summarise(results).items():

@@ -41,12 +41,11 @@ def log_mel(
     shape = torch.hamming_window(window, periodic=False, dtype=waves.dtype, device=waves.device)
     power = torch.fft.rfft(frames * shape, n=size).abs().square()
     triangles = mel_filters(bands, size, rate_hz).to(power)
-    return (power @ triangles.T + _FLOOR).log()
+    loud: Tensor = power @ triangles.T + _FLOOR
+    return loud.log()
 
 
-def mel_filters(
-    bands: int, size: int, rate_hz: float
-) -> Float[Tensor, "bands frequencies"]:
+def mel_filters(bands: int, size: int, rate_hz: float) -> Float[Tensor, "bands frequencies"]:
     """Return triangles of height 1, equally wide on the mel scale, on the bins of a transform."""
     highest = 2595 * math.log10(1 + rate_hz / 2 / 700)
     mels = torch.linspace(0, highest, bands + 2, dtype=torch.float64)

@@ -1,39 +1,16 @@
-"""Figures as SVG text, for pages that must stand alone."""
+"""Figures of the reports, as SVG text."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
-INK, ACCENT, SOFT = "#22303c", "#b5482f", "#5b8a9a"
-
-
-def _new(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    pyplot.rcParams.update(
-        {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
-         "svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "caesura"}
-    )  # fmt: skip
-    return pyplot.subplots(1, columns, figsize=(width, height), squeeze=False)
-
-
-def _svg(figure: Any) -> str:
-    from matplotlib import pyplot
-
-    text = io.StringIO()
-    figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
-    pyplot.close(figure)
-    return text.getvalue()[text.getvalue().index("<svg") :]
+from caesura.drawing import ACCENT, INK, SOFT, as_svg, new_figure
 
 
 def loss_curves(histories: Sequence[Sequence[dict[str, float]]]) -> str:
     """Draw training and validation loss by step, a line a seed."""
-    figure, axes = _new(6.0, 2.6)
+    figure, axes = new_figure(6.0, 2.6)
     for number, rows in enumerate(histories):
         steps = [row["step"] for row in rows]
         first = number == 0
@@ -43,12 +20,12 @@ def loss_curves(histories: Sequence[Sequence[dict[str, float]]]) -> str:
                         ms=3, label="validation" if first else None)  # fmt: skip
     axes[0, 0].set(xlabel="step", ylabel="squared error, scaled units")
     axes[0, 0].legend(frameon=False)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def interpolated_series(panels: Sequence[dict[str, Any]], time_label: str) -> str:
     """Draw one series: a panel a variable, with band, curve, observed and hidden points."""
-    figure, axes = _new(3.1 * len(panels), 2.4, len(panels))
+    figure, axes = new_figure(3.1 * len(panels), 2.4, len(panels))
     for place, panel in enumerate(panels):
         axis = axes[0, place]
         axis.fill_between(panel["hours"], panel["lower"], panel["upper"], color=SOFT, alpha=0.25,
@@ -65,16 +42,16 @@ def interpolated_series(panels: Sequence[dict[str, Any]], time_label: str) -> st
     figure.legend(
         handles, labels, loc="lower center", ncol=4, frameon=False, bbox_to_anchor=(0.5, -0.24)
     )
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def bars(values: dict[str, float], label: str) -> str:
     """Draw one bar a method, the first one accented."""
-    figure, axes = _new(6.0, 0.32 * len(values) + 0.7)
+    figure, axes = new_figure(6.0, 0.32 * len(values) + 0.7)
     names = list(values)[::-1]
     colours = [ACCENT if name == next(iter(values)) else SOFT for name in names]
     axes[0, 0].barh(names, [values[name] for name in names], color=colours, height=0.65)
     for place, name in enumerate(names):
         axes[0, 0].text(values[name], place, f" {values[name]:.3f}", va="center")
     axes[0, 0].set(xlabel=label)
-    return _svg(figure)
+    return as_svg(figure)

@@ -51,17 +51,16 @@ def finetune(
     folder: Path | None = None,
     resume: bool = False,
     from_scratch: bool = False,
-    cut: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Finetuned:
     """Train a head, and the encoder unless frozen, on the labelled series of a store.
 
-    A fifth of the labelled groups validates: it chooses the weights and stops the training.
-    cut: rows of `labels` that train and that validate, where they are given from outside.
+    A fifth of the labelled groups validates, unless the labels come with a split: it chooses
+    the weights and stops the training.
     `from_scratch` starts from the same architecture untrained, the control.
     """
     labelled = store.take(labels.series)
-    train, validation = cut or folds(labels, labelled.group_codes, 5, recipe.seed)[0]
+    train, validation = labels.split or folds(labels, labelled.group_codes, 5, recipe.seed)[0]
     target = _fitted_target(labels, train)
     config = _settings(recipe, target, run.schema)
     encoder = copy.deepcopy(need(run, "encoder")).requires_grad_(True)

@@ -77,7 +77,7 @@ def _drawn(angle: Array) -> Array:
     across, down = np.sin(angle)[..., None, None], np.cos(angle)[..., None, None]
     along = np.clip(x * across + y * down, 0, _LENGTH)
     distance = np.hypot(x - along * across, y - along * down)
-    return np.clip(1 + _HALF_WIDTH - distance, 0, 1)
+    return np.asarray(np.clip(1 + _HALF_WIDTH - distance, 0, 1))
 
 
 def oracles(data: PendulumFrames, noise: float = 0.03) -> tuple[Array, Array]:

@@ -49,9 +49,13 @@ class SmoothCurves:
 
 def hetvae_curves() -> SmoothCurves:
     """HeTVAE's own grid: 51 times and 10 references over [0, 1], ends included."""
-    return SmoothCurves(np.linspace(0, 1, 51), np.linspace(0, 1, 10))
+    return SmoothCurves(_grid(0, 1, 51), _grid(0, 1, 10))
 
 
 def romae_curves() -> SmoothCurves:
     """The grid of RoMAE's code: 50 times 0.02 i, references 0.1 k, from i = k = 1 on."""
-    return SmoothCurves(0.02 * np.arange(1, 51), 0.1 * np.arange(1, 11))
+    return SmoothCurves(_grid(0.02, 1, 50), _grid(0.1, 1, 10))
+
+
+def _grid(first: float, last: float, count: int) -> Array:
+    return np.asarray(np.linspace(first, last, count), dtype=np.float64)

@@ -36,9 +36,7 @@ SHAPES: Mapping[str, Callable[[Array], Array]] = {
 }
 
 
-def waves(
-    frequencies: Array, times: Array, rng: np.random.Generator, shape: str = "sine"
-) -> Array:
+def waves(frequencies: Array, times: Array, rng: np.random.Generator, shape: str = "sine") -> Array:
     """Return clean sums of waves, (series, times).
 
     frequencies: (series, modes), NaN where a series has fewer modes. Amplitudes U(0.5, 1),

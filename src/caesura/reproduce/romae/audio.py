@@ -65,9 +65,7 @@ def _scores(data: Patched, guess: NDArray[np.int64]) -> dict[str, float]:
             "balanced accuracy": float(balanced_accuracy_score(truth, guess))}  # fmt: skip
 
 
-def _prepared(
-    sounds: Sounds, own: AudioSettings, seed: int
-) -> tuple[Patched, NDArray[np.int64]]:
+def _prepared(sounds: Sounds, own: AudioSettings, seed: int) -> tuple[Patched, NDArray[np.int64]]:
     """Return spectrograms with roles, and the labelled training rows in the seed's order.
 
     Groups (speakers, recordings) are never cut. Unlabelled sounds pre-train.
@@ -185,6 +183,7 @@ AUDIO = Experiment(
     ),
     goal="pre-trained against from scratch, split by speaker or recording",
     data="audio/fsdd.npz, heart_sounds/pascal_setB.npz; full: ESC-50/, speech_commands/",
+    free=("quick",),
     notes=(
         "The paper pre-trains on AudioSet-20k (0.847) or LibriSpeech (0.832); here each set "
         "pre-trains on its own training part. Patches do not overlap, as RoMAE's text has it for "

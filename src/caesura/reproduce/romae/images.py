@@ -148,7 +148,8 @@ IMAGES = Experiment(
         )
     ),
     goal="differences with intervals; \"undecided\" is a result",
-    data="quick, medium: none (digits); full: tiny-imagenet-200/{train,val}",
+    data="full: tiny-imagenet-200/{train,val}",
+    free=("quick", "medium"),
     notes=(
         "The paper's figures are of Tiny ImageNet; those of the digits are another task. "
         "Ours moves and mirrors images in fine-tuning where the paper has RandAugment.",

@@ -107,9 +107,7 @@ def pretrained_encoder(context: Context, data: Patched, own: PatchedSettings) ->
             PointTransformerConfig(depth=own.depth, cls=own.cls, **widths, **shared)
         )
         decoder = PointDecoder(
-            PointDecoderConfig(
-                depth=own.decoder_depth, encoder_width=own.width, **widths, **shared
-            )
+            PointDecoderConfig(depth=own.decoder_depth, encoder_width=own.width, **widths, **shared)
         )
     config = MaskedTokensConfig(mask_ratio=own.mask_ratio, normalise_targets=True)
     objective = MaskedTokens(encoder, decoder, config)
@@ -177,9 +175,7 @@ def class_numbers(labels: Sequence[str] | NDArray[np.str_]) -> NDArray[np.int64]
     return np.unique(np.asarray(labels), return_inverse=True)[1].astype(np.int64)
 
 
-def moments(
-    arrays: NDArray[Any], rows: NDArray[np.int64]
-) -> tuple[Array, Array]:
+def moments(arrays: NDArray[Any], rows: NDArray[np.int64]) -> tuple[Array, Array]:
     """Return mean and deviation by channel of some arrays."""
     seen = arrays[rows].astype(np.float32)
     return seen.mean((0, 1, 2)), seen.std((0, 1, 2)) + 1e-6

@@ -81,8 +81,8 @@ def _run(cell: str, context: Context) -> Outcome:
         squares[noise].mean()), "MSE, readable frames": float(squares[~noise].mean())}}  # fmt: skip
     if kind.cls or kind.change:
         for name, found in zip(("filter oracle", "smoother oracle"), oracles(test), strict=True):
-            error = np.square(found - test.targets)
-            rows[f"{name} (knows the physics)"] = {"MSE": float(error.mean())}
+            error = float(np.square(found - test.targets).mean())
+            rows[f"{name} (knows the physics)"] = {"MSE": error}
         rows["the targets' variance"] = {"MSE": float(test.targets.var((0, 1)).mean())}
     return Outcome(rows)
 
@@ -112,15 +112,14 @@ def _gather(
     targets = data.targets[rows]
     keep = np.ones(frames.shape[:2], dtype=np.bool_)
     if rng is not None and kind.drop:
-        share = rng.uniform(0, 0.5, (len(rows), 1))
-        keep = rng.random(keep.shape) >= share
+        keep = rng.random(keep.shape) >= rng.uniform(0, 0.5, (len(rows), 1))
         keep[:, 0] |= ~keep.any(1)
     if rng is not None and kind.change:
         mirrored = rng.random(len(rows)) < 0.5
         frames[mirrored] = frames[mirrored, :, :, ::-1]
         targets[mirrored, :, 0] *= -1  # the sine changes its sign with left and right
-        share = np.where(rng.random(keep.shape) < 0.3, rng.random(keep.shape), 1.0)
-        share = share.astype(np.float32)[..., None, None]
+        clear = np.where(rng.random(keep.shape) < 0.3, rng.random(keep.shape), 1.0)
+        share = clear.astype(np.float32)[..., None, None]
         frames = share * frames + (1 - share) * rng.random(frames.shape, dtype=np.float32)
     steps = torch.from_numpy(data.steps[rows].astype(np.float32))
     images = torch.from_numpy((frames - _CENTER) / _SCALE)[..., None]

@@ -46,6 +46,11 @@ def _sequences(count: int, tokens: int, low: float, high: float, seed: int) -> B
     return Batch(inputs, torch.arange(count), target=where)
 
 
+def _where(batch: Batch) -> torch.Tensor:
+    assert batch.target is not None
+    return batch.target
+
+
 def _rows(batch: Batch, rows: NDArray[np.int64]) -> Batch:
     chosen = torch.from_numpy(rows)
     fields = {
@@ -65,7 +70,7 @@ def _errors(
     # train and test never share a seed; a twentieth of the training validates
     train = _sequences(settings.train, tokens, low, high, 1_000 + context.seed)
     test = _sequences(settings.test, tokens, low, high, 9_000 + context.seed)
-    scaled = dataclasses.replace(train, target=(train.inputs.positions - center) / scale)
+    scaled = dataclasses.replace(train, target=(_where(train) - center) / scale)
     with seeded(context.seed):
         encoder = romae.encoder(size, position_axes=1, values_per_token=1, cls=cls)
         objective = TokenRegression(encoder, TokenRegressionConfig(outputs=1))
@@ -91,7 +96,7 @@ def _errors(
     with inference(objective):
         for rows in np.array_split(np.arange(settings.test), max(1, settings.test // 200)):
             guesses.append(objective.predict(_rows(test, rows)) * scale + center)
-    return (torch.cat(guesses) - test.inputs.positions).square()[..., 0], test.inputs.positions
+    return (torch.cat(guesses) - _where(test)).square()[..., 0], _where(test)
 
 
 def _run_table(cell: str, context: Context) -> Outcome:

@@ -8,6 +8,7 @@ partly a frequency buffer that its code differentiates; here angles carry no gra
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,16 +63,18 @@ class TabledRope(nn.Module):
 def _models(own: SpeedSettings, seed: int) -> dict[str, MaskedTokens]:
     models = {}
     for name in (ABSOLUTE, INTEGER, CONTINUOUS):
-        settings = {"absolute_positions": True, "rope_fraction": 0.0} if name == ABSOLUTE else {}
+        settings: dict[str, Any] = {}
+        if name == ABSOLUTE:
+            settings = {"absolute_positions": True, "rope_fraction": 0.0}
         with seeded(seed):
             encoder = romae.encoder(
                 own.size, position_axes=2, values_per_token=_PATCH, cls=False, **settings
             )
             model = romae.objective(encoder, mask_ratio=0.75)
         if name == INTEGER:
-            for part in (model.encoder, model.decoder):
-                stack = part.transformer  # type: ignore[attr-defined]
-                stack.rope = TabledRope(stack.rope, _SIDE + 1, 2)
+            parts: tuple[Any, ...] = (model.encoder, model.decoder)
+            for part in parts:
+                part.transformer.rope = TabledRope(part.transformer.rope, _SIDE + 1, 2)
         models[name] = model.train()
     return models
 

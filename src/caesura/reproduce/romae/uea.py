@@ -7,6 +7,7 @@ loader pads with zero rows, which count as data).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,8 +104,9 @@ def _tuned(
     recipe = recipe.model_copy(update={"training": resolved(recipe.training)})
     store = run.open(train)
     table = pa.table({"id": np.arange(len(labels)), "label": labels})
-    known = read_labels(table, store, "id", task="classification")
     everything = np.arange(len(labels))
+    known = read_labels(table, store, "id", task="classification")
+    known = replace(known, split=(everything, everything))
     folder = context.folder / ("scratch" if scratch else "tuning")
     folder.mkdir(exist_ok=True)
     done = finetune(
@@ -115,11 +117,10 @@ def _tuned(
         folder=folder,
         resume=(folder / CHECKPOINT).is_file(),
         from_scratch=scratch,
-        cut=(everything, everything),
         on_progress=context.watch,
     )
     shares = predict(done, run.open(test))
-    return np.array(known.target.classes)[shares.argmax(1)]
+    return np.asarray(np.array(known.target.classes)[shares.argmax(1)])
 
 
 def drop_steps(panel: Panel, rng: np.random.Generator) -> Panel:
@@ -134,9 +135,7 @@ def drop_steps(panel: Panel, rng: np.random.Generator) -> Panel:
     return result
 
 
-def read_archive(
-    context: Context, name: str
-) -> tuple[Panel, list[str], Panel, list[str]]:
+def read_archive(context: Context, name: str) -> tuple[Panel, list[str], Panel, list[str]]:
     """Return the official training and test parts, from .ts files or an .npz archive."""
     folder = context.file(_FOLDER)
     stem = folder / name / f"{name}_TRAIN.ts"
@@ -178,7 +177,9 @@ def _rocket(train: Panel, labels: list[str], test: Panel, seed: int) -> NDArray[
     features = MiniRocket(random_state=seed, n_jobs=1)
     filled = _filled(train, length)
     seen = features.fit_transform(filled)
-    model = make_pipeline(StandardScaler(with_mean=False), RidgeClassifierCV(np.logspace(-3, 3, 10)))
+    model = make_pipeline(
+        StandardScaler(with_mean=False), RidgeClassifierCV(np.logspace(-3, 3, 10))
+    )
     model.fit(seen, labels)
     return np.asarray(model.predict(features.transform(_filled(test, length))))
 
@@ -211,7 +212,7 @@ UEA = Experiment(
     seeds={"quick": 1, "medium": 5, "full": 5},
     cells={"quick": ("BasicMotions",), "medium": (*_SETS, *_ROCKETS),
            "full": (*_SETS, *_ROCKETS)},
-    cost={"quick": "10 s", "medium": "2 to 4 min a cell and seed", "full": "an hour a cell and seed"},
+    cost={"quick": "10 s", "medium": "2 to 4 min a cell and seed", "full": "an hour a cell, seed"},
     run=_run,
     published={(f"{name}, {TUNED}", "accuracy"): Published(v) for name, v in _PAPER.items()},
     comparisons=tuple(
