@@ -96,10 +96,12 @@ def _show(experiment: Experiment, scale: Scale, queue: Queue) -> None:
 def _list() -> None:
     from caesura.reproduce.catalogue import find, names
 
-    rows = []
     for name in names():
         one = find(name)
-        row = {"experiment": name, "what": one.title}
-        row |= {scale: one.cost.get(scale, "") for scale in ("quick", "medium", "full")}
-        rows.append(row | {"data": one.data})
-    console.table(rows)
+        console.result(f"{name}: {one.title}")
+        for scale, cost in one.cost.items():
+            cells, seeds = one.cells[scale], one.seeds[scale]
+            count = f"{len(cells)} cell{'s' if cells[1:] else ''}, {seeds} seed"
+            console.result(f"    {scale:7s} {count}{'s' if seeds > 1 else ''}; {cost}")
+        if one.data:
+            console.result(f"    data    {one.data}")

@@ -20,6 +20,7 @@ from caesura.nn.attend import attend, padding_mask
 from caesura.nn.heads import LinearHead
 from caesura.nn.norm import RMSNorm
 from caesura.nn.rope import AxialRope, rotate
+from caesura.nn.sincos import sin_cos
 from caesura.nn.summary import CLS_GAP, with_summary
 from caesura.nn.transformer import TransformerConfig, truncated_normal_
 from caesura.types import Features, Tokens
@@ -35,6 +36,7 @@ class CrossDecoderConfig(TransformerConfig):
     values_per_token: int = Field(default=1, gt=0, le=2**20)
     channels: int = Field(default=0, ge=0, le=10**7)
     predicts: Literal["value", "normal"] = "value"
+    absolute_positions: bool = False
 
 
 class _CrossBlock(nn.Module):
@@ -107,12 +109,15 @@ class CrossDecoder(nn.Module):
         """Predict (batch, queries, values per token); the query's values are never read."""
         level = features.levels[-1]
         context = self.enter(level.features)
+        x = self.mask_token.expand(*query.valid.shape, -1)
+        if self.config.absolute_positions:
+            context = context + sin_cos(level.positions, self.config.width)
+            x = x + sin_cos(query.positions, self.config.width)
         places, valid, asked_at = level.positions, level.valid, query.positions
         if features.summary is not None:
             summary = self.enter(features.summary)
             context, places, valid = with_summary(summary, context, places, valid)
             asked_at = asked_at + CLS_GAP
-        x = self.mask_token.expand(*query.valid.shape, -1)
         if self.channel_embedding is not None:
             x = x + self.channel_embedding(query.positions[..., -1].round().long())
         context, mask = self.norm(context), padding_mask(valid)

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from caesura.errors import RecipeError
 from caesura.nn.likelihood import LIKELIHOODS, Likelihood
 from caesura.signal.mask import MaskKind, Ratio, draw_mask, keep_indices
 from caesura.signal.noise import keyed_uniform
@@ -71,6 +72,7 @@ class MaskedTokens(nn.Module):
         # float32: a mean over thousands of elements in bf16 would lose digits
         predicted, goal, count = predicted.float(), goal.float(), weight.sum()
         size = goal.shape[-1]
+        _check_outputs(predicted.shape[-1], size, config.likelihood)
         squares = (predicted[..., :size] - goal).square() * weight
         mse = squares.sum() / count.clamp(min=1e-9)
         if config.likelihood == "squared":
@@ -92,6 +94,16 @@ class MaskedTokens(nn.Module):
     def parts(self) -> Mapping[str, nn.Module]:
         """The encoder and the decoder survive."""
         return {"encoder": self.encoder, "decoder": self.decoder}  # type: ignore[dict-item]
+
+
+def _check_outputs(found: int, size: int, likelihood: Likelihood) -> None:
+    wanted = size if likelihood == "squared" else 2 * size
+    if found != wanted:
+        kind = "value" if likelihood == "squared" else "normal"
+        raise RecipeError(
+            f"the decoder gives {found} numbers for a token of {size} values; likelihood "
+            f"{likelihood!r} needs {wanted}: set stages.0.decoder.predicts={kind}"
+        )
 
 
 def normalised(tokens: Tokens, eps: float = 1e-6) -> Float[Tensor, "batch tokens size"]:

@@ -39,7 +39,7 @@ class PendulumSettings(Settings):
     test: int = 1_000
     batch: int = 16
     paper_epochs: float = 50
-    epochs: float = 100
+    epochs: float = 60
     paper_lr: float = 3e-4
     lr: float = 1e-3
 

@@ -1,0 +1,40 @@
+"""Options of a recipe that go past the paper, through pre-training and interpolation."""
+
+import numpy as np
+import pytest
+
+import caesura
+from builders import long_table, tiny_run
+from caesura.errors import RecipeError
+
+OPTIONS = [
+    "stages.0.objective.likelihood=crps",
+    "stages.0.objective.likelihood=gaussian",
+    "stages.0.objective.mask=moment",
+    "stages.0.objective.mask=end",
+    "stages.0.objective.mask_ratio_to=0.9",
+    "stages.0.decoder.type=cross_attention",
+    "encoder.absolute_positions=true",
+]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_a_run_with_an_option_trains_interpolates_and_loads_again(option, tmp_path):
+    run = tiny_run(tmp_path / "run", steps=4, settings=[option])
+    assert np.isfinite(run.metrics["validation_loss"])
+    table = run.interpolate(long_table(), "2.0,5.5")
+    values = table["value"].to_numpy()
+    assert np.isfinite(values).all()
+    again = caesura.load(tmp_path / "run").interpolate(long_table(), "2.0,5.5")
+    np.testing.assert_allclose(again["value"].to_numpy(), values, rtol=1e-4, atol=1e-5)
+
+
+def test_a_decoder_that_fits_its_likelihood_is_made_by_the_recipe():
+    run = tiny_run(steps=2, settings=["stages.0.objective.likelihood=crps"])
+    assert run.recipe.stages[0].decoder.predicts == "normal"
+
+
+def test_a_decoder_of_single_values_refuses_a_likelihood():
+    settings = ["stages.0.objective.likelihood=crps", "stages.0.decoder.predicts=value"]
+    with pytest.raises(RecipeError, match="predicts"):
+        tiny_run(steps=2, settings=settings)
