@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: install demo test check format bench clean
+.PHONY: install demo test check format bench quick clean
 
 install: .venv/installed
 
@@ -23,6 +23,10 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# every published experiment in its quick form; DATA: the folder that `caesura reproduce list` names
+quick: install
+	OMP_NUM_THREADS=1 $(BIN)/caesura reproduce all $(if $(DATA),--data $(DATA)) --out $(or $(OUT),reproduced)
 
 bench: install
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable ".[bench]"

@@ -22,6 +22,7 @@ _PLACES = {
     "romae-frequencies": "romae.frequencies:FREQUENCIES",
     "romae-extrapolation": "romae.horizon:HORIZON",
     "romae-options": "romae.options:OPTIONS",
+    "romae-chunks": "romae.chunks:CHUNKS",
     "romae-invariance": "romae.invariance:INVARIANCE",
 }
 
