@@ -46,8 +46,8 @@ class UeaSettings(Settings):
     """Lengths of the trainings and the size of the model."""
 
     width: int = 96
-    depth: int = 4
-    pretraining_steps: int = 1_000
+    depth: int = 3
+    pretraining_steps: int = 600
     tuning_steps: int = 600
     lr: float = 1e-3
     dropout: float = 0.1
@@ -173,7 +173,7 @@ def _rocket(train: Panel, labels: list[str], test: Panel, seed: int) -> NDArray[
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    length = max(series.shape[1] for series in train)
+    length = max(9, *(series.shape[1] for series in train))  # MiniRocket takes no less
     features = MiniRocket(random_state=seed, n_jobs=1)
     filled = _filled(train, length)
     seen = features.fit_transform(filled)
