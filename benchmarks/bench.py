@@ -28,6 +28,10 @@ from speed.timing import machine_limits
 GOALS = {
     "P1": (12.0, ">=", "pre-training, bf16, over a padded rival (to 250)"),
     "P2": (6.0, ">=", "the same in fp32"),
+    "P3": (0.60, ">=", "encoder step, tiny, bf16, over the best bf16 product"),
+    "P4": (0.72, ">=", "the same, small"),
+    "P3_compiled": (0.60, ">=", "P3, compiled"),
+    "P4_compiled": (0.72, ">=", "P4, compiled"),
     "P5": (1.7, ">=", "encoder step, fp32, over nn.TransformerEncoder"),
     "P6": (0.95, ">=", "useful tokens/s in length buckets over dense rows"),
     "P6_random": (0.85, ">=", "the same, random batches, packed"),
@@ -76,6 +80,10 @@ def main() -> None:
         found = model.pretraining(rounds)
         take(found if fair else ({}, found[1]))
         take(data.batches(rounds, details["bf16_us_per_observation"]))
+    if due("P3", "P4"):
+        take(model.share_of_ceiling(rounds, details["bf16_gflops"], compiled=False))
+    if due("P3_compiled", "P4_compiled"):
+        take(model.share_of_ceiling(rounds, details["bf16_gflops"], compiled=True))
     if due("P6", "P6_random"):
         take(model.useful_tokens(rounds))
     if due("D1", "D2", "D3"):

@@ -21,6 +21,7 @@ from caesura.data.store import RaggedStore
 from caesura.nn.attend import plain_attention_up_to
 from caesura.recipes import romae
 from caesura.training.arithmetic import measured
+from caesura.training.compilation import compile_blocks
 from caesura.training.loader import SeriesBatches
 from caesura.training.optim import adamw
 from caesura.training.precision import fast_float32
@@ -214,6 +215,39 @@ def encoder_step(rounds: int) -> tuple[dict[str, float], dict[str, float]]:
         if details[f"error_{precision}"] > _ERROR[precision]:
             raise SystemExit(f"{precision} differs from float64: {details[f'error_{precision}']}")
     return {"P5": ratio(times["usual"], times["fp32"])}, details
+
+
+def share_of_ceiling(
+    rounds: int, best_gflops: float, compiled: bool
+) -> tuple[dict[str, float], dict[str, float]]:
+    """P3 and P4: useful rate of an encoder step in bf16, over the best bf16 product here.
+
+    Useful: 24 d^2 + 4 L d operations a token and layer, three times for forward and backward.
+    """
+    goals, details = {}, {}
+    for goal, size, rows in (("P3", "tiny", 16), ("P4", "small", 8)):
+        tokens = dense(rows, 128)
+        torch.manual_seed(0)
+        encoder = romae.encoder(size)
+        if compiled:
+            compile_blocks(encoder)
+        optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-5, fused=True)
+
+        def step(encoder: nn.Module = encoder, tokens: Tokens = tokens,
+                 optimizer: torch.optim.Optimizer = optimizer) -> None:  # fmt: skip
+            with arithmetic("bf16"):
+                encoder(tokens).levels[-1].features.square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        seconds = sorted(interleaved({"step": step}, 2 * rounds + 1)["step"])
+        width, depth = romae.SIZES[size]["width"], romae.SIZES[size]["depth"]
+        flop = 3 * depth * (24 * width**2 + 4 * 128 * width) * rows * 128
+        rate = flop / seconds[len(seconds) // 2] / 1e9
+        name = f"{goal}_compiled" if compiled else goal
+        goals[name] = rate / best_gflops
+        details[f"step_{size}_{'compiled' if compiled else 'eager'}_gflops"] = rate
+    return goals, details
 
 
 def error_against_float64(precision: str) -> float:
