@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from caesura.cli.main import app
-from caesura.errors import CheckpointError, RecipeError
+from caesura.errors import CheckpointError, DataError, RecipeError
 from caesura.files import locked
 from caesura.reproduce import catalogue
 from caesura.reproduce.experiment import (
@@ -93,6 +93,14 @@ def test_results_of_other_settings_and_unknown_cells_are_refused(tmp_path):
         Queue(changed, "quick", tmp_path, resume=True)
     with pytest.raises(RecipeError, match="unknown cell 'c'"):
         Queue(toy(), "quick", tmp_path, cells=("c",), resume=True)
+
+
+def test_data_that_lack_are_named_before_anything_is_written(tmp_path):
+    reader = toy(data="stars.parquet", free=("quick",))
+    Queue(reader, "quick", tmp_path)
+    with pytest.raises(DataError, match=r"toy reads stars\.parquet; pass --data"):
+        Queue(reader, "medium", tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_tables_hold_the_paper_beside_ours_and_paired_differences(tmp_path):

@@ -61,12 +61,12 @@ class Context:
 
     def file(self, path: str) -> Path:
         """Return a path below the data folder; a DataError says what is missing."""
-        if self.data is None:
-            raise DataError("this experiment reads data; pass --data FOLDER")
-        found = self.data / path
-        if not found.exists():
-            raise DataError(f"{path} is not in {self.data}; `caesura reproduce list` says what is")
-        return found
+        if self.data is None or not (self.data / path).exists():
+            raise DataError(
+                f"{path} is not in the data folder ({self.data}); `caesura reproduce list` says "
+                "what it must hold"
+            )
+        return self.data / path
 
     def train(
         self, objective: Objective, source: BatchSource, training: Mapping[str, Any], name: str

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caesura.errors import CheckpointError, RecipeError, StorageError
+from caesura.errors import CheckpointError, DataError, RecipeError, StorageError
 from caesura.files import locked, read_limited, write_json
 from caesura.reproduce.experiment import Context, Experiment, Scale
 
@@ -29,7 +29,8 @@ class Queue:
     """The cells of one experiment at one scale, in a folder of their own.
 
     A folder with results is a RecipeError unless `resume`; results of other settings are a
-    CheckpointError. `cells` chooses some by name (RecipeError where unknown).
+    CheckpointError. `cells` chooses some by name (RecipeError where unknown). An experiment
+    that reads data and is given none is a DataError.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Queue:
         if unknown:
             raise RecipeError(
                 f"unknown cell {unknown[0]!r} of {experiment.name} at scale {scale}; "
-                f"known: {', '.join(known)}"
+                f"known: {'; '.join(known)}"
             )
+        if data is None and experiment.reads_data(scale):
+            raise DataError(f"{experiment.name} reads {experiment.data}; pass --data FOLDER")
         self.experiment, self.scale, self.data = experiment, scale, data
         self.settings = experiment.settings[scale]
         self.folder = folder / experiment.name / scale
