@@ -5,7 +5,9 @@ import pytest
 
 import caesura
 from builders import long_table, tiny_run
+from caesura.data.queries import lay_out_queries
 from caesura.errors import RecipeError
+from caesura.tasks.interpolate import distances
 
 OPTIONS = [
     "stages.0.objective.likelihood=crps",
@@ -27,6 +29,23 @@ def test_a_run_with_an_option_trains_interpolates_and_loads_again(option, tmp_pa
     assert np.isfinite(values).all()
     again = caesura.load(tmp_path / "run").interpolate(long_table(), "2.0,5.5")
     np.testing.assert_allclose(again["value"].to_numpy(), values, rtol=1e-4, atol=1e-5)
+
+
+def test_intervals_follow_the_predicted_deviations():
+    run = tiny_run(steps=30, settings=["stages.0.objective.likelihood=crps"])
+    plain = tiny_run(steps=30)
+    shapes = []
+    for one in (run, plain):
+        table = one.interpolate(long_table(), "1.0,2.0,3.0")
+        half = (table["upper"].to_numpy() - table["lower"].to_numpy()) / 2
+        store = one.open(long_table())
+        queries, _ = lay_out_queries("1.0,2.0,3.0", store, one.schema)
+        distance = distances(one, store, queries)
+        rough = one.calibration.half_width(queries.variable, distance, 0.9)
+        scale = np.array([row[0].scale for row in one.schema.scales])[queries.variable]
+        shapes.append(half / (rough * scale))
+    assert np.ptp(shapes[0]) > 0.01  # the deviations that the model gives each query
+    np.testing.assert_allclose(shapes[1], 1.0, rtol=1e-4)
 
 
 def test_a_decoder_that_fits_its_likelihood_is_made_by_the_recipe():

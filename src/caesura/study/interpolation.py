@@ -14,7 +14,7 @@ from caesura.metrics.bootstrap import Interval, bootstrap
 from caesura.run import Run
 from caesura.tasks.calibrate import hidden_queries, hide_observations
 from caesura.tasks.filling import neighbours, ridge_predictions
-from caesura.tasks.interpolate import distances, predict_scaled
+from caesura.tasks.interpolate import distances, predict_normal
 
 HIDDEN = 0.5
 MODEL = "RoMAE (ours)"
@@ -69,7 +69,8 @@ def interpolate_hidden(
     hidden values of the pool.
     """
     seen, queries, truth = hidden_half(run, test, 1000, never)  # the same for every seed
-    predictions = {MODEL: predict_scaled(run, seen, queries)}
+    mean, spread = predict_normal(run, seen, queries)
+    predictions = {MODEL: mean}
     near = neighbours(seen, queries, run.schema)
     predictions["mean"] = np.zeros(len(truth))  # scaled by the training rows
     predictions["last value"] = near.last_value()
@@ -88,7 +89,7 @@ def interpolate_hidden(
         )
     assert run.calibration is not None  # pre-training has a decoder
     distance = distances(run, seen, queries)
-    half = run.calibration.half_width(queries.variable, distance, 0.9)
+    half = spread * run.calibration.half_width(queries.variable, distance, 0.9)
     covered = np.abs(predictions[MODEL] - truth) <= half
     return Interpolation(
         errors={name: np.square(p - truth) for name, p in predictions.items()},

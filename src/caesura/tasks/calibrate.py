@@ -12,7 +12,7 @@ from caesura.data.queries import Queries
 from caesura.data.scaling import ScaleTable
 from caesura.data.store import RaggedStore
 from caesura.metrics.conformal import Conformal, Normaliser
-from caesura.tasks.interpolate import distances, predict_scaled
+from caesura.tasks.interpolate import distances, predict_normal
 from caesura.tasks.needs import Trained
 
 RATIOS = (0.1, 0.3, 0.5)
@@ -22,7 +22,10 @@ _MOST_SERIES = 300
 
 @dataclass(frozen=True)
 class Residuals:
-    """Absolute scaled residuals of hidden observations, where they were and of which series."""
+    """Absolute scaled residuals of hidden observations, where they were and of which series.
+
+    Over the predicted deviations, where the decoder gives them.
+    """
 
     absolute: NDArray[np.float64]
     variable: NDArray[np.int64]
@@ -92,7 +95,8 @@ def residuals(run: Trained, store: RaggedStore, seed: int) -> Residuals:
         queries, truth = hidden_queries(run, store, rows)
         if not len(queries):
             continue
-        absolute = np.abs(predict_scaled(run, seen, queries) - truth)
+        mean, spread = predict_normal(run, seen, queries)
+        absolute = np.abs(mean - truth) / spread
         distance = distances(run, seen, queries)
         found.append(Residuals(absolute, queries.variable, distance, queries.series))
     if not found:

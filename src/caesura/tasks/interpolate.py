@@ -22,6 +22,7 @@ from caesura.data.store import RaggedStore
 from caesura.data.window import Windows, covering_windows, cut_by_tokens
 from caesura.errors import DataError
 from caesura.metrics.conformal import Conformal
+from caesura.nn.likelihood import deviation
 from caesura.tasks.needs import Trained, inference, need
 from caesura.training.loader import INFERENCE_TOKENS
 from caesura.types import Tokens
@@ -51,13 +52,14 @@ def interpolate(
     """Predict each query from all observations of its series, in the table's units.
 
     The answer to a query does not depend on the other queries, where the recipe's decoder
-    has `queries="independent"`. Where a channel is logged, intervals are asymmetric.
+    has `queries="independent"`. Where a channel is logged, intervals are asymmetric; where the
+    decoder predicts deviations, they follow these.
     """
     if not 0.5 <= level < 1:
         raise DataError(f"level {level} is not in [0.5, 1); 0.9 gives intervals for 9 of 10")
-    scaled = predict_scaled(run, store, queries, on_progress)
+    scaled, spread = predict_normal(run, store, queries, on_progress)
     distance = distances(run, store, queries)
-    half = calibration.half_width(queries.variable, distance, level)
+    half = spread * calibration.half_width(queries.variable, distance, level)
     size = len(run.schema.value_names)
     channel, element = np.divmod(queries.variable, size)
     table = ScaleTable(run.schema.scales)
@@ -78,22 +80,35 @@ def predict_scaled(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> NDArray[np.float64]:
     """Return the scaled prediction of each query."""
+    return predict_normal(run, store, queries, on_progress)[0]
+
+
+def predict_normal(
+    run: Trained,
+    store: RaggedStore,
+    queries: Queries,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the scaled mean of each query and its deviation, 1 where the decoder gives none."""
     encoder, decoder = need(run, "encoder"), need(run, "decoder")
     tokens = tokenise_store(store, run.schema)
     size = len(run.schema.value_names)
-    answer = np.zeros(len(queries))
+    answer, spread = np.zeros(len(queries)), np.ones(len(queries))
     device = next(encoder.parameters()).device
     done = 0
     with inference(encoder, decoder):
         for windows, members in _jobs(run, tokens, queries):
             batch = collate(tokens, windows).to(device)
             asked, place = _ask(run, tokens, windows, queries, members)
-            predicted = decoder(encoder(batch.inputs), asked.to(device)).float().cpu().numpy()
+            predicted = decoder(encoder(batch.inputs), asked.to(device)).float().cpu()
             row, column, query = place
-            answer[query] = predicted[row, column, queries.variable[query] % size]
+            element = queries.variable[query] % size
+            answer[query] = predicted.numpy()[row, column, element]
+            if predicted.shape[-1] > size:  # means, then raw deviations
+                spread[query] = deviation(predicted).numpy()[row, column, size + element]
             done += len(query)
             on_progress(done, len(queries))
-    return answer
+    return answer, spread
 
 
 def _jobs(

@@ -212,7 +212,11 @@ OPTIONS = Experiment(
     },
     seeds={"quick": 1, "medium": 3, "full": 5},
     cells={"quick": tuple(_SETS)[:1], "medium": tuple(_SETS), "full": tuple(_SETS)},
-    cost={"quick": "15 s", "medium": "3 to 6 min a cell and seed", "full": "an hour a cell and seed"},
+    cost={
+        "quick": "15 s",
+        "medium": "3 to 6 min a cell and seed",
+        "full": "an hour a cell and seed",
+    },
     run=_run,
     goal="a ratio below 1 that all seeds share, or its absence said",
     notes=(
