@@ -72,9 +72,12 @@ def _pool_moments(run: Run, pool: Any) -> tuple[NDArray[np.float64], NDArray[np.
     """Return mean and deviation of each variable over all records that do not test."""
     store = run.open(pool)
     code = run.schema.channel_codes(store)
-    values = [store.values[code == one, 0] for one in range(len(run.schema.channels))]
-    return (np.array([one.mean(dtype=np.float64) for one in values]),
-            np.array([one.std(dtype=np.float64) for one in values]))  # fmt: skip
+    values = [
+        store.values[code == one, 0].astype(np.float64) for one in range(len(run.schema.channels))
+    ]
+    spread = np.array([one.std() if len(one) else 1.0 for one in values])
+    center = np.array([one.mean() if len(one) else 0.0 for one in values])
+    return center, np.where(spread > 0, spread, 1.0)  # one variable is constant
 
 
 def _recipe(own: PhysioNetSettings) -> tuple[str, ...]:
