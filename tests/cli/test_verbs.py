@@ -15,7 +15,7 @@ from caesura.cli.main import app
 from caesura.errors import CheckpointError, DataError, RecipeError
 
 VERBS = ["demo", "pretrain", "finetune", "embed", "predict", "interpolate", "probe", "doctor",
-         "runs", "recipe list", "recipe show", "data validate"]  # fmt: skip
+         "runs", "recipe list", "recipe show", "data validate", "reproduce"]  # fmt: skip
 
 
 def call(*arguments):
