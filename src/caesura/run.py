@@ -41,7 +41,7 @@ from caesura.training.checkpoint import (
     with_prefix,
     without_prefix,
 )
-from caesura.types import PART_NAMES
+from caesura.types import PART_NAMES, as_encoder
 
 Report = Callable[[int, int], None]
 
@@ -261,7 +261,7 @@ def _parts(recipe: Recipe, names: list[str]) -> dict[str, nn.Module]:
             parts[name] = build_decoder(stage, recipe.seed)
         elif name == "head" and isinstance(stage.objective, SupervisedConfig):
             config, encoder = stage.objective, build_encoder(recipe, recipe.seed)
-            width = pooled_width(encoder, config.pooling)  # type: ignore[arg-type]
+            width = pooled_width(as_encoder(encoder), config.pooling)
             parts[name] = LinearHead(width + config.conditions, config.outputs, config.head_dropout)
         else:
             raise CheckpointError(f"weights hold a part {name!r} that the recipe does not describe")

@@ -162,6 +162,23 @@ class Encoder(Protocol):
         """Encode. With `every_layer` the levels are the layers, first to last."""
 
 
+def as_module(part: object) -> torch.nn.Module:
+    """Return an encoder, decoder or objective as the module it is; a TypeError if it is none.
+
+    The protocols say what methods need and cannot say so.
+    """
+    if not isinstance(part, torch.nn.Module):
+        raise TypeError(f"{type(part).__name__} is no torch.nn.Module, which trains and is saved")
+    return part
+
+
+def as_encoder(module: object) -> Encoder:
+    """Return a module as the encoder it is; a TypeError if it lacks what encoders declare."""
+    if not isinstance(module, Encoder):
+        raise TypeError(f"{type(module).__name__} is no encoder: see caesura.types.Encoder")
+    return module
+
+
 @runtime_checkable
 class Decoder(Protocol):
     """A module that predicts values at queried places from features."""

@@ -53,6 +53,11 @@ def test_a_decoder_that_fits_its_likelihood_is_made_by_the_recipe():
     assert run.recipe.stages[0].decoder.predicts == "normal"
 
 
+def test_mask_ratios_out_of_order_are_refused():
+    with pytest.raises(RecipeError, match=r"mask_ratio_to 0\.3 is not above mask_ratio 0\.5"):
+        tiny_run(steps=2, settings=["stages.0.objective.mask_ratio_to=0.3"])
+
+
 def test_a_decoder_of_single_values_refuses_a_likelihood():
     settings = ["stages.0.objective.likelihood=crps", "stages.0.decoder.predicts=value"]
     with pytest.raises(RecipeError, match="predicts"):

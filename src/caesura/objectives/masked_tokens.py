@@ -11,14 +11,14 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from caesura.errors import RecipeError
 from caesura.nn.likelihood import LIKELIHOODS, Likelihood
 from caesura.signal.mask import MaskKind, Ratio, draw_mask, keep_indices
 from caesura.signal.noise import keyed_uniform
-from caesura.types import Batch, Decoder, Encoder, Loss, Tokens
+from caesura.types import Batch, Decoder, Encoder, Loss, Tokens, as_module
 
 
 class MaskedTokensConfig(BaseModel):
@@ -40,6 +40,15 @@ class MaskedTokensConfig(BaseModel):
     mask: MaskKind = "uniform"
     likelihood: Likelihood = "squared"
     normalise_targets: bool = False
+
+    @model_validator(mode="after")
+    def _ratios_in_order(self) -> MaskedTokensConfig:
+        if self.mask_ratio_to and self.mask_ratio_to <= self.mask_ratio:
+            raise ValueError(
+                f"mask_ratio_to {self.mask_ratio_to:g} is not above mask_ratio "
+                f"{self.mask_ratio:g}; choose a larger one, or 0 for a fixed ratio"
+            )
+        return self
 
 
 class MaskedTokens(nn.Module):
@@ -93,7 +102,7 @@ class MaskedTokens(nn.Module):
 
     def parts(self) -> Mapping[str, nn.Module]:
         """The encoder and the decoder survive."""
-        return {"encoder": self.encoder, "decoder": self.decoder}  # type: ignore[dict-item]
+        return {"encoder": as_module(self.encoder), "decoder": as_module(self.decoder)}
 
 
 def _check_outputs(found: int, size: int, likelihood: Likelihood) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caesura.nn.heads import LinearHead, Pooling, pooled, pooled_width
-from caesura.types import Batch, Encoder, Loss
+from caesura.types import Batch, Encoder, Loss, as_module
 
 
 class SupervisedConfig(BaseModel):
@@ -58,7 +58,7 @@ class Supervised(nn.Module):
         self.head = LinearHead(inputs, config.outputs, config.head_dropout)
         self.register_buffer("balance", balance, persistent=False)
         if config.freeze:
-            encoder.requires_grad_(False)  # type: ignore[attr-defined]
+            as_module(encoder).requires_grad_(False)
 
     def predict(self, batch: Batch) -> Float[Tensor, "batch outputs"]:
         """Return logits, or standardised values of a regression."""
@@ -93,7 +93,7 @@ class Supervised(nn.Module):
         """Keep a frozen encoder in eval mode: frozen means no dropout and no statistics."""
         super().train(mode)
         if self.config.freeze:
-            self.encoder.train(False)  # type: ignore[attr-defined]
+            as_module(self.encoder).train(False)
         return self
 
     def after_step(self, carry: Mapping[str, Tensor], progress: float) -> None:
@@ -101,4 +101,4 @@ class Supervised(nn.Module):
 
     def parts(self) -> Mapping[str, nn.Module]:
         """The encoder and the head survive."""
-        return {"encoder": self.encoder, "head": self.head}  # type: ignore[dict-item]
+        return {"encoder": as_module(self.encoder), "head": self.head}

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from caesura.nn.heads import LinearHead
-from caesura.types import Batch, Encoder, Loss
+from caesura.types import Batch, Encoder, Loss, as_module
 
 
 class TokenRegressionConfig(BaseModel):
@@ -31,7 +31,7 @@ class TokenRegression(nn.Module):
     """Mean squared error over real tokens; `target` of the batch is (batch, tokens, outputs).
 
     Targets should be standardised on training rows: raw ones far from zero take most of a
-    training to reach their mean (docs/log.md).
+    training to reach their mean (docs/departures.md).
     """
 
     needs_random_batches = False
@@ -66,4 +66,4 @@ class TokenRegression(nn.Module):
 
     def parts(self) -> Mapping[str, nn.Module]:
         """The encoder and the head survive."""
-        return {"encoder": self.encoder, "head": self.head}  # type: ignore[dict-item]
+        return {"encoder": as_module(self.encoder), "head": self.head}

@@ -14,6 +14,7 @@ from caesura.objectives.supervised import Supervised, SupervisedConfig
 from caesura.objectives.token_regression import TokenRegressionConfig
 from caesura.recipes.schema import Recipe, Stage
 from caesura.recipes.tables import DECODERS, ENCODERS, OBJECTIVES, lookup
+from caesura.types import as_encoder
 
 
 @contextmanager
@@ -52,8 +53,8 @@ def build_objective(stage: Stage, encoder: nn.Module, seed: int) -> Any:
         raise RecipeError("a supervised stage needs labels; use `caesura finetune`")
     if isinstance(config, TokenRegressionConfig):
         raise RecipeError(
-            "token_regression needs a target for each token; give batches with targets to "
-            "caesura.training (docs/verbs.md)"
+            "token_regression needs a target for each token, which no table has; build it in "
+            "Python, with batches of `caesura.training.indexed`"
         )
     return make(encoder, build_decoder(stage, seed), config)
 
@@ -62,6 +63,5 @@ def build_supervised(
     config: SupervisedConfig, encoder: nn.Module, balance: Tensor, seed: int
 ) -> Supervised:
     """Return a fine-tuning objective with a new head around an encoder."""
-    encoder_as_such: Any = encoder
     with seeded(seed + 2):
-        return Supervised(encoder_as_such, config, balance)
+        return Supervised(as_encoder(encoder), config, balance)

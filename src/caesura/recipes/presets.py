@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import BaseModel
 
 from caesura.data.schema import Schema
 from caesura.errors import RecipeError
 from caesura.recipes import romae
+from caesura.recipes.build import build_encoder
 from caesura.recipes.schema import Recipe, read_recipe
+from caesura.types import as_encoder
 
 PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
     "romae": romae.recipe,
@@ -54,14 +57,16 @@ def completed(recipe: Recipe, schema: Schema) -> Recipe:
     }
     encoder = _filled(recipe.encoder, shape | views)
     reads = {name: getattr(encoder, name) for name in (*shape, "absolute_positions")}
+    with torch.device("meta"):  # what the encoder itself declares, without taking memory
+        built = build_encoder(recipe.model_copy(update={"encoder": encoder}), 0)
+    width = as_encoder(built).widths[-1]
     stages = []
     for stage in recipe.stages:
         decoder = stage.decoder
         if decoder is not None:
             likelihood = getattr(stage.objective, "likelihood", "squared")
             shapes = {"predicts": "value" if likelihood == "squared" else "normal"}
-            shapes |= {"encoder_width": encoder.width}  # type: ignore[attr-defined]
-            decoder = _filled(decoder, reads | shapes)
+            decoder = _filled(decoder, reads | shapes | {"encoder_width": width})
         stages.append(stage.model_copy(update={"decoder": decoder}))
     data = recipe.data.model_copy(
         update={

@@ -148,7 +148,7 @@ def assign(tree: Mapping[str, Any], assignment: str) -> dict[str, Any]:
         value = json.loads(text)
     except ValueError:
         value = text
-    root = json.loads(json.dumps(tree))
+    root: dict[str, Any] = json.loads(json.dumps(tree))
     place: Any = root
     keys = path.split(".")
     for depth, key in enumerate(keys):
@@ -167,4 +167,4 @@ def assign(tree: Mapping[str, Any], assignment: str) -> dict[str, Any]:
             place = place[index]
             if not isinstance(place, dict | list):
                 raise RecipeError(f"--set {path}: {key!r} holds a value, not a table")
-    return root  # type: ignore[no-any-return]
+    return root

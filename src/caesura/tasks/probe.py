@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def probe(
         "channel statistics": lambda: channel_statistics(labelled, run.schema),
     }
     for depth, layer in enumerate(embed_layers(run, labelled)):
-        sources[f"layer {depth + 1}"] = lambda layer=layer: layer  # type: ignore[misc]
+        sources[f"layer {depth + 1}"] = partial(np.asarray, layer)
     rows: list[dict[str, Any]] = []
     predicted: dict[str, NDArray[np.float64]] = {}
     for source, make in sources.items():

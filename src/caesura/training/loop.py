@@ -31,7 +31,7 @@ from caesura.training.joined import Joined
 from caesura.training.memory import affordable_tokens, divided, is_out_of_memory
 from caesura.training.optim import adamw, learning_rate_factor, set_learning_rate
 from caesura.training.precision import fast_float32, threads
-from caesura.types import Batch, Loss, Objective
+from caesura.types import Batch, Loss, Objective, as_module
 
 log = logging.getLogger("caesura")
 _FEWEST_TOKENS = 64
@@ -133,7 +133,7 @@ class Trainer:
         if not (config.steps or config.epochs or config.minutes):
             raise RecipeError("no length of training; set one of steps, epochs, minutes")
         self.fabric = launch(config)
-        self.model: Any = self.fabric.setup_module(_Wrapped(objective))  # type: ignore[arg-type]
+        self.model: Any = self.fabric.setup_module(_Wrapped(as_module(objective)))
         fused = config.strategy != "fsdp"  # sharded tensors have no fused kernel on a CPU
         optimizer = adamw(self.model, config.lr, config.weight_decay, config.betas, fused)
         self.optimizer: Any = self.fabric.setup_optimizers(optimizer)

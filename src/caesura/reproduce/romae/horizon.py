@@ -1,9 +1,9 @@
-"""Appendix B.3: forecasting by hiding the end, how far it can be trusted, long series in chunks.
+"""Appendix B.3: forecasting by hiding the end, and how far it can be trusted.
 
 arXiv 2505.20535, B.3. The paper finds its model weak beyond the observed times, since in training
 every hidden place had neighbours on both sides. Here the same model is trained with uniform
 masks and with masks at the end, and asked for the last 30 of 100 steps of waves. The trust
-region is the horizon up to which its error is below the variance of the series.
+region is the horizon up to which its error is below half of the variance of the series.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ by that of the plain model of the same seed. Negative results stay in the table.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -58,14 +58,18 @@ class OptionSettings(Settings):
 
 @dataclass(frozen=True)
 class Set:
-    """Series of one kind: values (series, steps, size), truth of the test part, what is seen."""
+    """Series of one kind: values (series, steps, size), truth of the test part, what is seen.
+
+    noise: deviation of the noise, in the unit of the values.
+    """
 
     values: Array
     times: Array
     test: Array
     clean: Array
     seen: NDArray[np.int64]
-    ratio: tuple[float, float] = field(default=(0.5, 0.0))
+    ratio: tuple[float, float] = (0.5, 0.0)
+    noise: float = 0.1
 
 
 def _smooth(own: MaskedSettings, seed: int) -> Set:
@@ -81,9 +85,9 @@ def _smooth(own: MaskedSettings, seed: int) -> Set:
 def _spirals(own: MaskedSettings, seed: int) -> Set:
     train = spirals(own.train + own.validation, 100 + seed)
     test = spirals(own.test, 90_100 + seed)
-    scale = train.noisy.std()
+    scale = float(train.noisy.std())
     return Set(train.noisy / scale, train.times, test.noisy / scale, test.clean / scale,
-               np.full(own.test, 30), (0.6, 0.0))  # fmt: skip
+               np.full(own.test, 30), (0.6, 0.0), 0.1 / scale)  # fmt: skip
 
 
 def _waves(own: MaskedSettings, seed: int) -> Set:
@@ -175,14 +179,14 @@ def _with_errors(
 
     def spoiled(values: Array) -> tuple[Array, Array]:
         bad = rng.random(values.shape[:2]) < 1 / 3
-        error = np.where(bad, 1.0, 0.1)[..., None] * np.ones(values.shape[-1])
-        return values + np.where(bad[..., None], 1.0, 0.0) * rng.standard_normal(
-            values.shape
-        ), error
+        error = data.noise * np.where(bad, 10.0, 1.0)[..., None] * np.ones(values.shape[-1])
+        more = np.sqrt(np.square(error) - data.noise**2)  # beside the noise that is there
+        return values + more * rng.standard_normal(values.shape), error
 
     values, error = spoiled(data.values)
     test, _ = spoiled(data.test)
-    weight = 0.01 / (0.01 + np.square(error)) if weighted else None
+    floor = data.noise**2
+    weight = floor / (floor + np.square(error)) if weighted else None
     model = train_masked(context, values, data.times, weight, own, name)
     return model, predict(model, test, data.times, hidden, own.unit)
 

@@ -22,7 +22,7 @@ from caesura.reproduce.experiment import Context, Settings
 from caesura.signal.patch import patchify
 from caesura.tasks.needs import inference
 from caesura.training.indexed import IndexedBatches
-from caesura.types import Batch, Encoder, Tokens
+from caesura.types import Batch, Tokens, as_encoder
 
 Array = NDArray[np.float32]
 Augment = Callable[[Array, np.random.Generator], Array]
@@ -146,8 +146,7 @@ def classified(
         label_smoothing=own.label_smoothing,
     )
     with seeded(context.seed + 2):
-        chosen: Any = copy.deepcopy(encoder)
-        objective = Supervised(_as_encoder(chosen), config, torch.ones(outputs))
+        objective = Supervised(as_encoder(copy.deepcopy(encoder)), config, torch.ones(outputs))
     source = _source(data, own, labelled, context.seed, augment=True)
     training = {
         "steps": own.tuning_steps,
@@ -163,11 +162,6 @@ def classified(
             guess = objective.predict(_gather(data, own, rows, None))
             guesses.append(guess.argmax(1).numpy())
     return np.concatenate(guesses)
-
-
-def _as_encoder(module: Any) -> Encoder:
-    encoder: Encoder = module
-    return encoder
 
 
 def class_numbers(labels: Sequence[str] | NDArray[np.str_]) -> NDArray[np.int64]:

@@ -2,8 +2,8 @@
 
 arXiv 2505.20535, sec. 5.4, D.4. One token a frame, patch (1, 24, 24). The paper reads all 100
 numbers from one [CLS]; a head a frame is ours. Errors are means over elements: the paper's
-3.32e-3 is very probably a hundredth of that, since its public script prints the summed error
-of the test set x 1e-3, which is 100 times the mean (docs/results/romae.md).
+3.32e-3 is very probably a tenth of that: its public script prints the summed error of the test
+set x 1e-3, which is 100 times the mean, and the table takes the print for thousandths.
 """
 
 from __future__ import annotations
