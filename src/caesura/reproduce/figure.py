@@ -33,8 +33,10 @@ def _lines(results: Sequence[Mapping[str, Any]]) -> str:
             axis.fill_between(place, values.min(0), values.max(0), color=colour, alpha=0.2, lw=0)
             axis.plot(place, values.mean(0), color=colour, lw=1.4, label=name)
         axis.set_title(cell, loc="left", fontsize=9)
+        axis.set_xlabel(next(iter(own[0])).rpartition(" by ")[2])
         axis.set_yscale("log")
-        axis.legend(frameon=False, fontsize=7)
+        _plain_ticks(axis.yaxis)
+        axis.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.22))
     return as_svg(figure)
 
 
@@ -56,5 +58,15 @@ def _dots(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> str:
     shown = [v for values in rows.values() for v in values.values() if v > 0]
     if shown and max(shown) > 30 * min(shown):
         axis.set_xscale("log")
+        _plain_ticks(axis.xaxis)
     axis.set_xlabel(f"{metric}   (dot: a seed, line: mean, diamond: the paper)")
     return as_svg(figure)
+
+
+def _plain_ticks(axis: Any) -> None:
+    """Label a logarithmic axis at 1, 2 and 5, in plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
