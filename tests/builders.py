@@ -7,7 +7,7 @@ import pyarrow as pa
 import torch
 
 import caesura
-from caesura.types import Batch, Tokens
+from caesura.types import Batch, Grid, Tokens
 
 TINY = (
     "encoder.width=16", "encoder.heads=2", "encoder.depth=2", "stages.0.decoder.width=16",
@@ -30,6 +30,19 @@ def make_tokens(lengths=(7, 4, 1), axes=2, size=1, extra=0, seed=0):
     valid = torch.arange(longest + extra) < torch.tensor(lengths)[:, None]
     observed = valid[..., None].expand(-1, -1, size).clone()
     return Tokens(values * valid[..., None], observed, positions, valid)
+
+
+def make_grid(lengths=(40, 21), channels=2, extra=0, seed=0, rate=100.0):
+    """Make a Grid of windows of given lengths, padded to the longest plus `extra`, with a gap."""
+    rng = torch.Generator().manual_seed(seed)
+    longest = max(lengths)
+    values = torch.randn(len(lengths), channels, longest, generator=rng).cumsum(-1)
+    observed = torch.rand(values.shape, generator=rng) > 0.1
+    observed[..., 3:6] = False
+    valid = torch.arange(longest + extra) < torch.tensor(lengths)[:, None]
+    values, observed = (torch.nn.functional.pad(x, (0, extra)) for x in (values, observed))
+    observed = observed & valid[:, None]
+    return Grid(values * observed, observed, rate_hz=rate, valid=None if valid.all() else valid)
 
 
 def make_batch(lengths=(7, 4, 1), **settings):

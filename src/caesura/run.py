@@ -68,8 +68,10 @@ class Run:
 
     @property
     def probe_sources(self) -> int:
-        """Number of feature sets that a probe scores: its layers and three more."""
-        return int(getattr(self.recipe.encoder, "depth", 0)) + 3
+        """Number of feature sets that a probe scores: its levels or layers and three more."""
+        config = self.recipe.encoder
+        levels = len(getattr(config, "widths", ())) or int(getattr(config, "depth", 0))
+        return levels + 3
 
     def open(self, data: Any = None) -> RaggedStore:
         """Read data as this run's schema wants it."""
@@ -77,11 +79,13 @@ class Run:
         if isinstance(source, str) and not source:
             raise DataError("this run was trained on data in memory; pass the data (--data PATH)")
         tokens = "observation" if self.schema.per_observation else "step"
-        config = DataConfig(columns=self.schema.columns, tokens=tokens)
+        sampling = self.schema.sampling
+        rate = 0.0 if sampling is None else sampling.rate_hz
+        config = DataConfig(columns=self.schema.columns, tokens=tokens, rate=rate)
         return open_data(source, config, lenient=True)[0]
 
     def embed(
-        self, data: Any = None, *, pooling: Pooling = "cls+mean", on_progress: Report = _quiet
+        self, data: Any = None, *, pooling: Pooling = "auto", on_progress: Report = _quiet
     ) -> NDArray[np.float32]:
         """Return one vector a series, (series, dim), in the order of the data."""
         return embed(self, self.open(data), pooling, on_progress)
@@ -137,6 +141,11 @@ class Run:
         on_progress: Report = _quiet,
     ) -> pa.Table:
         """Add the answers to a table of queries."""
+        if self.schema.sampling is not None:
+            raise CheckpointError(
+                "this run reads a regular grid and cannot be asked at any time; pre-train `romae` "
+                "for interpolation"
+            )
         if self.calibration is None:
             raise CheckpointError("this run has no calibration; pre-train it with a decoder")
         found = interpolate(self, store, queries, self.calibration, level, on_progress)

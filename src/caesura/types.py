@@ -39,13 +39,44 @@ class _OnDevice:
 
 
 @dataclass(frozen=True)
+class Scale(_OnDevice):
+    """What values were normalised by: (value - center) / spread, for each row and channel."""
+
+    center: Float[Tensor, "#batch channels 1"]
+    spread: Float[Tensor, "#batch channels 1"]
+
+    def normalised(self, values: Float[Tensor, "batch channels time"]) -> Tensor:
+        """Return the values on the normalised scale."""
+        return (values - self.center) / self.spread
+
+    def restored(self, values: Float[Tensor, "batch channels time"]) -> Tensor:
+        """Return normalised values in their own unit."""
+        return values * self.spread + self.center
+
+
+@dataclass(frozen=True)
 class Grid(_OnDevice):
-    """Regularly sampled series: channels in rows, one rate in hertz (None: unknown)."""
+    """Regularly sampled series: channels in rows, one rate in hertz (None: unknown).
+
+    `valid` is False on padding (None: there is none); a sample that was not measured is valid
+    and not observed. `scale` is what an encoder must normalise by; None: what it sees.
+    """
 
     values: Float[Tensor, "batch channels time"]
     observed: Bool[Tensor, "batch channels time"]
     weight: Float[Tensor, "batch channels time"] | None = None
     rate_hz: float | None = None
+    valid: Bool[Tensor, "batch time"] | None = None
+    scale: Scale | None = None
+
+    def without_values(self) -> Grid:
+        """Return the query form: the samples to ask for, no value and none observed."""
+        return replace(
+            self,
+            values=torch.zeros_like(self.values),
+            observed=torch.zeros_like(self.observed),
+            weight=None,
+        )
 
 
 @dataclass(frozen=True)
@@ -91,7 +122,11 @@ class Tokens(_OnDevice):
 
 @dataclass(frozen=True)
 class Batch(_OnDevice):
-    """What an objective receives. `index` is the number of each series in its store."""
+    """What an objective receives.
+
+    `index` keys what is drawn for each row: the number of its series in the store, or of its
+    window's first sample on a grid.
+    """
 
     inputs: Grid | Tokens
     index: Int64[Tensor, " batch"]
@@ -115,10 +150,15 @@ class Level(_OnDevice):
 
 @dataclass(frozen=True)
 class Features:
-    """An encoder's answer: levels from fine to coarse, and [CLS], never among the levels."""
+    """An encoder's answer: levels from fine to coarse, and [CLS], never among the levels.
+
+    `scale` is what the encoder normalised its input by, for whoever predicts values from the
+    features: a decoder answers on the normalised scale.
+    """
 
     levels: tuple[Level, ...]
     summary: Float[Tensor, "batch dim"] | None = None
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
@@ -183,8 +223,11 @@ def as_encoder(module: object) -> Encoder:
 class Decoder(Protocol):
     """A module that predicts values at queried places from features."""
 
-    def __call__(self, features: Features, query: Tokens) -> Float[Tensor, "batch tokens size"]:
-        """Predict at `query`, whose values are absent and are never read."""
+    def __call__(self, features: Features, query: Any) -> Tensor:
+        """Predict at `query`, Tokens or a Grid, whose values are absent and are never read.
+
+        The answer has the shape of the query's values, on the scale of `features.scale`.
+        """
 
 
 @runtime_checkable
@@ -195,7 +238,10 @@ class Objective(Protocol):
     "sum", or "mean" weighted by `Loss.count`.
     """
 
-    needs_random_batches: bool
+    @property
+    def needs_random_batches(self) -> bool:
+        """Whether the loss has statistics of the batch, which must be a fair sample then."""
+
     target: Literal["none", "required"]
     carry_rules: Mapping[str, Literal["sum", "mean"]]
 

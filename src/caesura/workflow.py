@@ -29,7 +29,7 @@ from caesura.folder import (
     require_begun,
 )
 from caesura.recipes.build import build_encoder, build_objective
-from caesura.recipes.presets import find_recipe, finetune_recipe
+from caesura.recipes.presets import find_recipe, finetune_recipe, reads_grids
 from caesura.recipes.schema import Recipe, assign, make_recipe, merged, read_recipe
 from caesura.run import Run, load
 from caesura.tasks.finetune import finetune as finetune_task
@@ -126,7 +126,7 @@ def pretrain(
                 check_free(folder)
         chosen, source = _with_source(chosen, data)
         corpus = None
-        if should_stream(source, chosen.data):
+        if not reads_grids(chosen) and should_stream(source, chosen.data):
             corpus = Corpus(Path(source), chosen.data, chosen.seed)
             split, store = corpus.split, replace(corpus.sample, groups=None)
         else:

@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
-from test_tables import make_encoder
+from test_tables import GRID, make_encoder
 
-from builders import make_tokens
-from caesura.types import Tokens
+from builders import make_grid, make_tokens
+from caesura.types import Grid, Tokens
 
 
-class Plain(torch.nn.Module):
+class PlainTokens(torch.nn.Module):
     """Plain tensors in, a tuple out: the form in which an encoder is exported."""
 
     def __init__(self, encoder):
@@ -26,14 +26,37 @@ class Plain(torch.nn.Module):
         return level.features * level.valid[..., None], features.summary
 
 
-def plain(*lengths):
+class PlainGrid(torch.nn.Module):
+    """The same for a grid: all levels out."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, values, observed):
+        return tuple(level.features for level in self.encoder(Grid(values, observed)).levels)
+
+
+def tokens(*lengths):
     """Return the four tensors of tokens, none a view of another."""
     t = make_tokens(lengths)
     return t.values.clone(), t.observed.clone(), t.positions.clone(), t.valid.clone()
 
 
-model = Plain(make_encoder(sys.argv[1])).eval()
-sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=500)}
-exported = torch.export.export(model, plain(9, 5), dynamic_shapes=(sizes,) * 4).module()
-for ours, theirs in zip(model(*plain(6, 3, 2)), exported(*plain(6, 3, 2)), strict=True):
+def grid(count, length):
+    """Return the two tensors of a grid without padding."""
+    g = make_grid((length,) * count)
+    return g.values.clone(), g.observed.clone()
+
+
+name = sys.argv[1]
+batch = torch.export.Dim("batch")
+if name in GRID:
+    model, example, other = PlainGrid(make_encoder(name)).eval(), grid(2, 64), grid(3, 64)
+    shapes = ({0: batch},) * 2
+else:
+    model, example, other = PlainTokens(make_encoder(name)).eval(), tokens(9, 5), tokens(6, 3, 2)
+    shapes = ({0: batch, 1: torch.export.Dim("tokens", max=500)},) * 4
+exported = torch.export.export(model, example, dynamic_shapes=shapes).module()
+for ours, theirs in zip(model(*other), exported(*other), strict=True):
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)

@@ -8,24 +8,30 @@ from pathlib import Path
 import pytest
 import torch
 
-from builders import generator, make_batch, make_tokens
+from builders import generator, make_batch, make_grid, make_tokens
 from caesura.errors import RecipeError
 from caesura.recipes.tables import DECODERS, ENCODERS, OBJECTIVES
-from caesura.types import PART_NAMES, Decoder, Encoder, Objective
+from caesura.types import PART_NAMES, Batch, Decoder, Encoder, Objective
 
+GRID = {"conv_pyramid", "masked_grid"}
+"""What reads a regular grid; tests/encoders/test_conv_pyramid.py has its own properties."""
 SMALL = {"width": 16, "heads": 2, "depth": 2, "position_axes": 2, "channels": 3}
+
+
+PYRAMID = {"widths": (16, 32), "channels": 2}
 
 
 def make_encoder(name="point_transformer", **settings):
     make, config = ENCODERS[name]
     torch.manual_seed(0)
-    return make(config(**(SMALL | settings)))
+    return make(config(**((PYRAMID if name in GRID else SMALL) | settings)))
 
 
 def make_decoder(name="point_transformer", **settings):
     make, config = DECODERS[name]
     torch.manual_seed(1)
-    return make(config(**(SMALL | {"encoder_width": 16} | settings)))
+    shape = PYRAMID if name in GRID else SMALL | {"encoder_width": 16}
+    return make(config(**(shape | settings)))
 
 
 def make_objective(name, **settings):
@@ -34,10 +40,15 @@ def make_objective(name, **settings):
         return make(make_encoder(), config(outputs=3, **settings), torch.ones(3))
     if name == "token_regression":
         return make(make_encoder(cls=False), config(outputs=2, **settings))
+    if name in GRID:
+        return make(make_encoder("conv_pyramid"), make_decoder("conv_pyramid"), config(**settings))
     return make(make_encoder(), make_decoder(), config(**settings))
 
 
 def make_inputs(name, lengths=(9, 6, 4), **settings):
+    if name in GRID:
+        grid = make_grid([16 * n for n in lengths], **settings)
+        return Batch(grid, torch.arange(5, 5 + len(lengths)))
     batch = make_batch(lengths, **settings)
     if name == "supervised":
         batch = dataclasses.replace(batch, target=torch.arange(len(lengths)) % 3)
@@ -49,7 +60,8 @@ def make_inputs(name, lengths=(9, 6, 4), **settings):
 
 
 encoders = pytest.mark.parametrize("name", ENCODERS)
-decoders = pytest.mark.parametrize("name", DECODERS)
+token_encoders = pytest.mark.parametrize("name", [n for n in ENCODERS if n not in GRID])
+token_decoders = pytest.mark.parametrize("name", [n for n in DECODERS if n not in GRID])
 objectives = pytest.mark.parametrize("name", OBJECTIVES)
 
 
@@ -57,13 +69,16 @@ objectives = pytest.mark.parametrize("name", OBJECTIVES)
 def test_encoder_keeps_its_protocol_and_declared_widths(name):
     encoder = make_encoder(name).eval()
     assert isinstance(encoder, Encoder)
-    features = encoder(make_tokens())
+    inputs = make_tokens() if name not in GRID else make_grid((40, 21))
+    assert isinstance(inputs, encoder.consumes)
+    features = encoder(inputs)
     assert tuple(level.features.shape[-1] for level in features.levels) == encoder.widths
-    assert features.summary.shape[-1] == encoder.summary_width
-    assert len(encoder(make_tokens(), every_layer=True).levels) == 2
+    if encoder.summary_width:
+        assert features.summary.shape[-1] == encoder.summary_width
+    assert len(encoder(inputs, every_layer=True).levels) == 2
 
 
-@encoders
+@token_encoders
 @pytest.mark.parametrize("cls", [True, False])
 @pytest.mark.parametrize("relative", [0.0, 3.0])
 def test_encoder_rows_are_independent_and_padding_invariant(name, cls, relative):
@@ -95,7 +110,7 @@ def test_absolute_positions_work_without_rotation_and_packed_rows_are_equal():
     assert decoder(encoder(tokens), make_tokens((2, 2, 2, 2)).without_values()).isfinite().all()
 
 
-@encoders
+@token_encoders
 def test_encoder_is_equivariant_to_the_order_of_observations(name):
     encoder = make_encoder(name).eval()
     tokens = make_tokens((8,))
@@ -108,7 +123,7 @@ def test_encoder_is_equivariant_to_the_order_of_observations(name):
     torch.testing.assert_close(one.summary, two.summary, atol=1e-5, rtol=1e-4)
 
 
-@encoders
+@token_encoders
 def test_a_shift_in_time_changes_nothing_without_cls_and_something_with_it(name):
     tokens = make_tokens((8,))
     later = dataclasses.replace(tokens, positions=tokens.positions + torch.tensor([64.0, 0.0]))
@@ -130,7 +145,7 @@ def test_encoder_exports(name):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-@decoders
+@token_decoders
 def test_decoder_answers_each_query_by_itself(name):
     decoder = make_decoder(name).eval()
     assert isinstance(decoder, Decoder)
@@ -141,7 +156,7 @@ def test_decoder_answers_each_query_by_itself(name):
     torch.testing.assert_close(together[:, 2:3], alone, atol=1e-5, rtol=1e-4)
 
 
-@decoders
+@token_decoders
 def test_decoder_never_reads_the_values_of_a_query(name):
     decoder = make_decoder(name).eval()
     features = make_encoder().eval()(make_tokens((7, 4)))
@@ -196,11 +211,11 @@ def test_same_rng_same_loss_and_the_global_rng_is_untouched(name):
 def test_the_input_is_not_modified(name):
     objective = make_objective(name).train()
     batch = make_inputs(name)
-    copy = [getattr(batch.inputs, f.name) for f in dataclasses.fields(batch.inputs)]
-    copy = [x.clone() if x is not None else None for x in copy]
+    fields = {f.name: getattr(batch.inputs, f.name) for f in dataclasses.fields(batch.inputs)}
+    copy = {name: x.clone() for name, x in fields.items() if isinstance(x, torch.Tensor)}
     objective(batch, generator(0))
-    for field, old in zip(dataclasses.fields(batch.inputs), copy, strict=True):
-        assert old is None or torch.equal(getattr(batch.inputs, field.name), old)
+    for name, old in copy.items():
+        assert torch.equal(getattr(batch.inputs, name), old)
 
 
 @objectives
@@ -214,7 +229,7 @@ def test_extra_padding_changes_neither_loss_nor_gradient(name):
         gradients.append([p.grad for p in objective.parameters() if p.grad is not None])
     torch.testing.assert_close(losses[0], losses[1], atol=1e-6, rtol=1e-5)
     for one, two in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(one, two, atol=5e-6, rtol=1e-4)
 
 
 @objectives
@@ -240,5 +255,7 @@ def test_an_unknown_setting_raises(name):
 def test_an_unknown_name_lists_the_known_ones():
     from caesura.recipes.tables import lookup
 
-    with pytest.raises(RecipeError, match="unknown objective 'byol'; known: masked_tokens"):
+    with pytest.raises(
+        RecipeError, match="unknown objective 'byol'; known: masked_grid, masked_tokens"
+    ):
         lookup(OBJECTIVES, "objective", "byol")

@@ -103,6 +103,18 @@ def bar(name: str) -> Iterator[Progress]:
             raise
 
 
+def stepping(progress: Progress, total: int) -> Callable[[str], None]:
+    """Return what advances a bar by one of `total` steps and names it; "" ends it."""
+    task, done = progress.task_ids[0], 0
+
+    def show(name: str) -> None:
+        nonlocal done
+        progress.update(task, completed=min(done / total, 1.0) if name else 1.0, note=name)
+        done += 1
+
+    return show
+
+
 @contextmanager
 def training_bar(name: str) -> Iterator[Callable[[Step], None]]:
     """Show a bar with losses; yields what the loop calls after each step."""

@@ -51,6 +51,12 @@ def pretrain(
         str, typer.Option(help="Column whose groups splits must not cut (subject, field).")
     ] = "",
     static: Annotated[str, typer.Option(help="Columns that are constant in a series: A,B.")] = "",
+    rate: Annotated[
+        float, typer.Option(help="Samples a second, for recipes of regular series (himae).")
+    ] = 0.0,
+    window: Annotated[
+        float, typer.Option(help="Seconds of a window, for recipes of regular series.")
+    ] = 0.0,
     missing: Annotated[str, typer.Option(help="Values that mean 'not measured', e.g. -1.")] = "",
     duplicates: Annotated[
         str, typer.Option(help="Rows of the same id, time and channel: mean, last or error.")
@@ -78,6 +84,8 @@ def pretrain(
         id=id, time=time, channel=channel, value=value, error=error, group=group,
         static=static, missing=missing, duplicates=duplicates,
     )  # fmt: skip
+    given = {"data.rate": rate, "data.window": window}
+    settings = [f"{path}={value:g}" for path, value in given.items() if value] + (set_ or [])
     with console.training_bar("pre-training") as show:
         run = workflow.pretrain(
             data,
@@ -88,7 +96,7 @@ def pretrain(
             epochs=epochs,
             minutes=minutes,
             seed=seed,
-            settings=set_ or (),
+            settings=settings,
             labels=labels,
             target=split_names(target),
             label_id=label_id,
@@ -98,10 +106,10 @@ def pretrain(
     _report(run)
     if run.coverage:
         console.table(run.coverage, "Coverage of 90 % intervals on held-out series")
-    console.result(
-        f"\nrun: {out}\nnext: caesura probe {out} --labels FILE, or "
-        f"caesura interpolate {out} --at every:{run.schema.time_unit * 4:g} -o FILE"
-    )
+    other = f"caesura interpolate {out} --at every:{run.schema.time_unit * 4:g} -o FILE"
+    if run.schema.sampling is not None:
+        other = f"caesura embed {out} -o FILE"
+    console.result(f"\nrun: {out}\nnext: caesura probe {out} --labels FILE, or {other}")
 
 
 def finetune(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,7 +34,7 @@ def embed(
     run: RunFolder,
     output: Output,
     data: Data = None,
-    pooling: Annotated[str, typer.Option(help="cls, mean or cls+mean.")] = "cls+mean",
+    pooling: Annotated[str, typer.Option(help="auto, cls, mean, cls+mean or levels.")] = "auto",
     neighbours: Annotated[
         int, typer.Option(help="Also give the ids of each series' K nearest others.")
     ] = 0,
@@ -133,39 +133,70 @@ def probe(
     rare: Rare = "keep",
     folds: Annotated[int, typer.Option(help="Grouped folds.")] = 5,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Also write the table as JSON.")
+        Path | None, typer.Option("--output", "-o", help="Also write the tables as JSON.")
     ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Also draw score by level, an .svg; several targets: a map.")
+    ] = None,
+    head: Annotated[
+        Path | None, typer.Option(help="Keep the linear model, for `caesura export --head`.")
+    ] = None,
+    head_on: Annotated[
+        str, typer.Option(help='What it reads: chosen, "all levels", "level 4", ...')
+    ] = "chosen",
 ) -> None:
-    """Ask which layer of a frozen encoder knows a label, beside a random encoder.
+    """Ask which level or layer of a frozen encoder knows a label, beside its random twin.
 
-    Example: `caesura probe run --labels labels.csv --target type`
+    Several targets (A,B) are probed one by one.
+
+    Example: `caesura probe run --labels labels.csv --target type --figure probe.svg`
     """
-    from caesura.files import write_json
+    from caesura.errors import RecipeError
+    from caesura.files import write_json, write_text
     from caesura.run import load
-    from caesura.tasks.probe import probe as probe_task
+    from caesura.study.resolution import probe_figure
+    from caesura.tasks.probe import CHOSEN, probe_label, probe_sources
+    from caesura.tasks.probe_head import fit_head, save_head
 
     trained = load(run)
     store = trained.open(data)
-    known = trained.read_labels(
-        labels, store, split_names(target), id_column=label_id, rare=checked_rare(rare)
-    )
-    with console.bar("probing") as progress:
-        task, done = progress.task_ids[0], 0
-
-        def show(name: str) -> None:
-            nonlocal done
-            progress.update(task, completed=done / (trained.probe_sources + 1), note=name)
-            done += 1
-
-        found = probe_task(trained, store, known, num_folds=folds, on_progress=show)
-        progress.update(task, completed=1.0, note="")
-    console.table(found.tables["probe"], f"{len(known.series)} labelled series, {folds} folds")
-    console.result("")
-    console.table(found.tables["differences"], "Paired differences, 95 % intervals over groups")
-    for row in found.tables["differences"]:
-        console.result(found_in_words(row))
+    targets = split_names(target) or ("",)
+    if head is not None and len(targets) > 1:
+        raise RecipeError("--head keeps the probe of one label; give one --target")
+    tables: dict[str, Any] = {}
+    found: dict[str, Any] = {}
+    for one in targets:
+        known = trained.read_labels(
+            labels, store, (one,) if one else (), id_column=label_id, rare=checked_rare(rare)
+        )
+        labelled = store.take(known.series)
+        with console.bar("probing") as progress:
+            show = console.stepping(progress, 2 * trained.probe_sources)
+            sources = probe_sources(trained, labelled, on_progress=show)
+            groups = labelled.group_codes
+            result = probe_label(sources, known, groups, num_folds=folds, watch=show)
+            show("")
+        name = known.target.names[0]
+        tables[name], found[name] = result.tables["probe"], result.tables
+        several = f"{name}: " if len(targets) > 1 else ""
+        title = f"{several}{len(known.series)} labelled series, {folds} folds"
+        console.table(result.tables["probe"], title)
+        console.result("")
+        console.table(
+            result.tables["differences"], "Paired differences, 95 % intervals over groups"
+        )
+        for row in result.tables["differences"]:
+            console.result(found_in_words(row))
+        console.result(f"{several}the label is carried by {result.names[CHOSEN]}\n")
+        if head is not None:
+            chosen = result.names[CHOSEN] if head_on == "chosen" else head_on
+            save_head(fit_head(sources, known, groups, chosen), head)
+            console.result(f"probe on {chosen}, fitted to all labelled series: {head}")
     if output is not None:
-        write_json(output, {name: _plain(rows) for name, rows in found.tables.items()})
+        write_json(output, {n: {k: _plain(r) for k, r in t.items()} for n, t in found.items()})
+    if figure is not None:
+        write_text(figure, probe_figure(tables))
+        console.result(f"figure: {figure}")
 
 
 def found_in_words(row: dict[str, object]) -> str:
@@ -175,7 +206,7 @@ def found_in_words(row: dict[str, object]) -> str:
     (name, gap) = next((k, v) for k, v in row.items() if isinstance(v, Interval))
     verdict = "undecided: the interval holds 0"
     if gap.excludes_zero:
-        verdict = "the first is better" if gap.value > 0 else "the control is better"
+        verdict = "the first is better" if gap.value > 0 else "the second is better"
     return f"{row['comparison']} ({name}): {verdict}"
 
 

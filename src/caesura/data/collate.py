@@ -66,11 +66,12 @@ def tokenise_store(store: RaggedStore, schema: Schema) -> TokenStore:
         numbers=schema.channel_numbers(store),
         ticks_per_unit=schema.time_unit * store.ticks,
         several=schema.position_axes > 1,
-        condition=_condition(store, schema),
+        condition=conditions(store, schema),
     )
 
 
-def _condition(store: RaggedStore, schema: Schema) -> NDArray[np.float32] | None:
+def conditions(store: RaggedStore, schema: Schema) -> NDArray[np.float32] | None:
+    """Return the scaled static columns that a model reads, (series, columns); None if none."""
     if not schema.static_names or store.static is None:
         return None
     order = [store.static_names.index(name) for name in schema.static_names]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Columns(BaseModel):
@@ -32,6 +32,12 @@ class DataConfig(BaseModel):
     lets the data decide (`data.schema.choose_time_unit`).
     `stream`: read Parquet by row group during training; "auto": if it would fill half of the
     memory.
+    `rate`: samples a second of the grid that a model of regular series reads, 0 for irregular
+    ones; channels of other rates are resampled. Times count seconds then, and the steps of an
+    array are 1 / rate apart. `window`: its seconds; 0: whole series of one length, else 10 s.
+    `overlap`: share by which training windows overlap. `band`: (low, high) hertz of a
+    band-pass, here and wherever the model is used. `quality`: least template match of a
+    training window (`data.quality`), for pulse-like signals.
     `scaling`: "standard" (per channel, training rows); "auto" bends heavy-tailed channels
     first (`data.scaling`); "off" leaves the values.
     """
@@ -44,5 +50,17 @@ class DataConfig(BaseModel):
     time_unit: float = Field(default=0.0, ge=0)
     stream: Literal["auto", "on", "off"] = "auto"
     scaling: Literal["auto", "standard", "off"] = "auto"
+    rate: float = Field(default=0.0, ge=0, le=1e9)
+    window: float = Field(default=0.0, ge=0)
+    overlap: float = Field(default=0.0, ge=0, lt=1)
+    band: tuple[float, ...] = ()
+    quality: float = Field(default=0.0, ge=0, lt=1)
     validation: float = Field(default=0.1, gt=0, lt=0.5)
     calibration: float = Field(default=0.1, gt=0, lt=0.5)
+
+    @field_validator("band")
+    @classmethod
+    def _two(cls, band: tuple[float, ...]) -> tuple[float, ...]:
+        if band and (len(band) != 2 or not 0 < band[0] < band[1]):
+            raise ValueError("give band as [low, high] hertz, low above 0")
+        return band

@@ -13,10 +13,13 @@ from caesura.data.store import DoorReport, RaggedStore
 from caesura.errors import DataError
 
 
-def panel_to_store(panel: Any, per_observation: bool) -> tuple[RaggedStore, DoorReport]:
+def panel_to_store(
+    panel: Any, per_observation: bool, rate: float = 0.0
+) -> tuple[RaggedStore, DoorReport]:
     """Turn (series, channels, time), (series, time) or a list of (channels, time_i) into a store.
 
-    NaN means not observed. Times are the steps 0, 1, ...; ids are the row numbers.
+    NaN means not observed. Times are the steps 0, 1, ..., or seconds where there is a rate;
+    ids are the row numbers.
     """
     blocks = _blocks(panel)
     size = blocks[0].shape[0]
@@ -42,7 +45,7 @@ def panel_to_store(panel: Any, per_observation: bool) -> tuple[RaggedStore, Door
             "drop it, so that rows of the result match rows of the input"
         )
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    times = steps[kept].astype(np.float64)
+    times = steps[kept] / (rate or 1.0)
     origins = times[offsets[:-1]]
     names = tuple(f"v{i}" for i in range(size))
     melted = per_observation and size > 1

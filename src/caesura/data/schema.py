@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from caesura.data.config import Columns, DataConfig
 from caesura.data.scaling import ScaleTable, ValueScale, fit_scale, standard
@@ -34,6 +34,21 @@ class Target(BaseModel):
     scales: tuple[float, ...] = ()
 
 
+class Sampling(BaseModel):
+    """The regular grid that a model reads: hertz, samples of a window, band-pass, statistics.
+
+    means, deviations: of each variable over the training series, in the table's units.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rate_hz: float = Field(gt=0)
+    window: int = Field(gt=0)
+    band: tuple[float, ...] = ()
+    means: tuple[float, ...] = ()
+    deviations: tuple[float, ...] = ()
+
+
 class Schema(BaseModel):
     """Channel vocabulary, units and scaling, fitted on training rows only."""
 
@@ -50,6 +65,7 @@ class Schema(BaseModel):
     static_names: tuple[str, ...] = ()
     static_scales: tuple[ValueScale, ...] = ()
     target: Target | None = None
+    sampling: Sampling | None = None
 
     @property
     def position_axes(self) -> int:

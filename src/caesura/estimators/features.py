@@ -25,7 +25,7 @@ class PretrainedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self,
         recipe: str = "romae",
         steps: int = 300,
-        pooling: str = "cls+mean",
+        pooling: str = "auto",
         settings: tuple[str, ...] = (),
         random_state: int = 0,
     ) -> None:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from caesura.errors import RecipeError
 from caesura.nn.norm import RMSNorm
-from caesura.types import Encoder, Features
+from caesura.types import Encoder, Features, Level
 
-Pooling = Literal["cls", "mean", "cls+mean"]
-POOLINGS: tuple[Pooling, ...] = ("cls", "mean", "cls+mean")
+Pooling = Literal["auto", "cls", "mean", "cls+mean", "levels"]
+POOLINGS: tuple[Pooling, ...] = ("auto", "cls", "mean", "cls+mean", "levels")
 
 
 def checked_pooling(text: str) -> Pooling:
@@ -40,18 +40,30 @@ class LinearHead(nn.Module):
 
 
 def pooled(features: Features, pooling: Pooling) -> Float[Tensor, "batch dim"]:
-    """Return one vector a series: [CLS], the mean over real tokens, or both joined."""
-    level = features.levels[-1]
-    real = level.valid[..., None].to(level.features.dtype)
-    mean = (level.features * real).sum(1) / real.sum(1).clamp(min=1)
+    """Return one vector a series: [CLS], the mean over real places, or several joined.
+
+    "mean" is that of the last level, "levels" those of all levels, fine to coarse; "auto" is
+    [CLS] and mean where there is a [CLS], else all levels.
+    """
+    if pooling == "levels" or (pooling == "auto" and features.summary is None):
+        return torch.cat([mean_of(level) for level in features.levels], dim=-1)
+    mean = mean_of(features.levels[-1])
     if features.summary is None or pooling == "mean":
         return mean
     return features.summary if pooling == "cls" else torch.cat([features.summary, mean], dim=-1)
 
 
+def mean_of(level: Level) -> Float[Tensor, "batch dim"]:
+    """Return the mean over the real places of a level."""
+    real = level.valid[..., None].to(level.features.dtype)
+    return (level.features * real).sum(1) / real.sum(1).clamp(min=1)
+
+
 def pooled_width(encoder: Encoder, pooling: Pooling) -> int:
     """Return the width of `pooled` for this encoder's features."""
     width, summary = encoder.widths[-1], encoder.summary_width
+    if pooling == "levels" or (pooling == "auto" and not summary):
+        return sum(encoder.widths)
     if not summary or pooling == "mean":
         return width
     return summary if pooling == "cls" else summary + width

@@ -22,7 +22,8 @@ class SupervisedConfig(BaseModel):
     """Settings of fine-tuning.
 
     pooling: "cls" and "mean" are the paper's read-outs; "cls+mean" joins both, and beat
-    either alone in frozen trials. Without [CLS] all mean "mean".
+    either alone in frozen trials. "levels" joins the means of all levels; "auto" is "cls+mean"
+    where there is a [CLS], else "levels".
     class_weights: "balanced" weighs a class by its inverse frequency.
     """
 
@@ -31,7 +32,7 @@ class SupervisedConfig(BaseModel):
     type: Literal["supervised"] = "supervised"
     task: Literal["classification", "regression", "multilabel"] = "classification"
     outputs: int = Field(default=2, gt=0, le=10**6)
-    pooling: Pooling = "cls+mean"
+    pooling: Pooling = "auto"
     class_weights: Literal["off", "balanced"] = "off"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     head_dropout: float = Field(default=0.0, ge=0, lt=1)

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from caesura.errors import RecipeError
+from caesura.objectives.masked_tokens import MaskedTokensConfig
 from caesura.objectives.supervised import Supervised, SupervisedConfig
 from caesura.objectives.token_regression import TokenRegressionConfig
 from caesura.recipes.schema import Recipe, Stage
 from caesura.recipes.tables import DECODERS, ENCODERS, OBJECTIVES, lookup
-from caesura.types import as_encoder
+from caesura.types import Grid, as_encoder
 
 
 @contextmanager
@@ -55,6 +56,12 @@ def build_objective(stage: Stage, encoder: nn.Module, seed: int) -> Any:
         raise RecipeError(
             "token_regression needs a target for each token, which no table has; build it in "
             "Python, with batches of `caesura.training.indexed`"
+        )
+    reads_grid = as_encoder(encoder).consumes is Grid
+    if isinstance(config, MaskedTokensConfig) == reads_grid:
+        kind, wanted = ("a grid", "masked_grid") if reads_grid else ("tokens", "masked_tokens")
+        raise RecipeError(
+            f"objective {config.type!r} with an encoder that reads {kind}; choose {wanted!r}"
         )
     return make(encoder, build_decoder(stage, seed), config)
 

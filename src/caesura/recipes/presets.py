@@ -9,18 +9,21 @@ from typing import Any
 import torch
 from pydantic import BaseModel
 
-from caesura.data.schema import Schema
+from caesura.data.schema import Sampling, Schema
 from caesura.errors import RecipeError
-from caesura.recipes import romae
+from caesura.recipes import himae, romae
 from caesura.recipes.build import build_encoder
 from caesura.recipes.schema import Recipe, read_recipe
-from caesura.types import as_encoder
+from caesura.recipes.tables import ENCODERS, lookup
+from caesura.types import Grid, as_encoder
 
 PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
     "romae": romae.recipe,
     "romae-tiny": lambda: romae.paper_recipe("tiny"),
     "romae-small": lambda: romae.paper_recipe("small"),
     "romae-base": lambda: romae.paper_recipe("base"),
+    "himae": himae.recipe,
+    "himae-small": lambda: himae.recipe("small"),
 }
 
 _LEVELS_RULE = 0.25
@@ -38,12 +41,20 @@ def find_recipe(name: str) -> dict[str, Any]:
     )
 
 
+def reads_grids(recipe: Recipe) -> bool:
+    """Say whether the recipe's encoder reads a regular grid."""
+    config: Any = recipe.encoder
+    return lookup(ENCODERS, "encoder", config.type)[0].consumes is Grid
+
+
 def completed(recipe: Recipe, schema: Schema) -> Recipe:
     """Fill in what follows from the data, wherever the recipe does not set it.
 
     A channel embedding beside the channel axis is on by default: in trials the interpolation
     error was .407 with both, .440 and .680 with either alone (docs/log.md).
     """
+    if schema.sampling is not None:
+        return _on_grid(recipe, schema, schema.sampling)
     channels = len(schema.channels) if schema.position_axes > 1 else 0
     shape = {
         "position_axes": schema.position_axes,
@@ -77,6 +88,27 @@ def completed(recipe: Recipe, schema: Schema) -> Recipe:
     return recipe.model_copy(update={"encoder": encoder, "stages": tuple(stages), "data": data})
 
 
+def _on_grid(recipe: Recipe, schema: Schema, sampling: Sampling) -> Recipe:
+    """Fill in channels, statistics and the decoder's shape for a model of a grid."""
+    values: dict[str, Any] = {"channels": len(schema.variables)}
+    if getattr(recipe.encoder, "statistics", "") == "fixed":
+        values |= {"center": sampling.means, "spread": sampling.deviations}
+    encoder = _filled(recipe.encoder, values)
+    own = encoder.model_dump()
+    reads = {name: own[name] for name in ("channels", "widths", "kernel", "strides", "norm")}
+    stages = []
+    for stage in recipe.stages:
+        decoder = stage.decoder
+        if decoder is not None:
+            whole = getattr(stage.objective, "scale_from", "") == "window"
+            bounded = whole and own["kind"] == "min-max"
+            decoder = decoder.model_copy(update=reads)
+            decoder = _filled(decoder, {"output": "tanh" if bounded else "linear"})
+        stages.append(stage.model_copy(update={"decoder": decoder}))
+    data = recipe.data.model_copy(update={"rate": sampling.rate_hz})
+    return recipe.model_copy(update={"encoder": encoder, "stages": tuple(stages), "data": data})
+
+
 def _filled(config: BaseModel, values: dict[str, Any]) -> BaseModel:
     """Set the fields that the user left alone, as far as the config has them."""
     own = type(config).model_fields
@@ -101,11 +133,12 @@ def finetune_recipe(pretrained: Recipe, start_from: str) -> dict[str, Any]:
     tree["name"] = f"{pretrained.name.removesuffix('-finetuned')}-finetuned"
     tree["stages"] = [{"objective": {"type": "supervised"}, "start_from": start_from}]
     kept = {k: tree["training"][k] for k in _MACHINE}
+    on_grid = reads_grids(pretrained)
     tree["training"] = {
         "epochs": 20,
         "patience": 8,
         "lr": 5e-4,
-        "batch_tokens": 2048,
+        "batch_tokens": min(pretrained.training.batch_tokens, 16_000) if on_grid else 2048,
         "weight_decay": 0.05,
         **kept,
     }

@@ -6,23 +6,29 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from caesura.decoders.conv_pyramid import ConvDecoder, ConvDecoderConfig
 from caesura.decoders.cross_attention import CrossDecoder, CrossDecoderConfig
 from caesura.decoders.point_transformer import PointDecoder, PointDecoderConfig
+from caesura.encoders.conv_pyramid import ConvPyramid, ConvPyramidConfig
 from caesura.encoders.point_transformer import PointTransformer, PointTransformerConfig
 from caesura.errors import RecipeError
+from caesura.objectives.masked_grid import MaskedGrid, MaskedGridConfig
 from caesura.objectives.masked_tokens import MaskedTokens, MaskedTokensConfig
 from caesura.objectives.supervised import Supervised, SupervisedConfig
 from caesura.objectives.token_regression import TokenRegression, TokenRegressionConfig
 
 ENCODERS: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "point_transformer": (PointTransformer, PointTransformerConfig),
+    "conv_pyramid": (ConvPyramid, ConvPyramidConfig),
 }
 DECODERS: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "point_transformer": (PointDecoder, PointDecoderConfig),
     "cross_attention": (CrossDecoder, CrossDecoderConfig),
+    "conv_pyramid": (ConvDecoder, ConvDecoderConfig),
 }
 OBJECTIVES: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "masked_tokens": (MaskedTokens, MaskedTokensConfig),
+    "masked_grid": (MaskedGrid, MaskedGridConfig),
     "supervised": (Supervised, SupervisedConfig),
     "token_regression": (TokenRegression, TokenRegressionConfig),
 }

@@ -103,3 +103,43 @@ def keep_indices(
     places = np.zeros(valid.shape, dtype=np.int64)
     places[valid] = np.flatnonzero(real) % max(real.shape[1], 1)  # both in row-major order
     return torch.from_numpy(places), torch.from_numpy(valid)
+
+
+GridMaskKind = Literal["random", "block", "mixed"]
+
+
+def hide_patches(
+    observed: Bool[Tensor, "batch channels time"],
+    index: Int64[Tensor, " batch"],
+    rng: torch.Generator,
+    patch: int,
+    ratio: float,
+    kind: GridMaskKind = "random",
+    shared: bool = True,
+) -> Bool[Tensor, "batch channels time"]:
+    """Return True on the samples of a grid to hide: whole patches, an exact count a row.
+
+    patch: samples; the last one of a row may be shorter. "random": any patches. "block": those
+    nearest to a random place, a gap. "mixed": one or the other by row. shared: the same
+    patches in all channels; else each channel has its own. Patches without an observed sample
+    do not count, and one with some stays visible.
+    """
+    rows, channels, time = observed.shape
+    if not shared:
+        each = (index[:, None] * channels + torch.arange(channels, device=index.device)).flatten()
+        alone = observed.reshape(rows * channels, 1, time)
+        return hide_patches(alone, each, rng, patch, ratio, kind).view(rows, channels, time)
+    short = -time % patch
+    real = torch.nn.functional.pad(observed.any(1), (0, short)).view(rows, -1, patch).any(-1)
+    count = real.shape[1]
+    noise = keyed_uniform(rng, index, count + 2).to(observed.device)
+    place = torch.arange(count, device=observed.device)
+    nearness = (place - noise[:, count, None] * (count - 1)).abs()
+    score = noise[:, :count]
+    if kind == "block":
+        score = nearness
+    elif kind == "mixed":
+        score = torch.where(noise[:, count + 1, None] < 0.5, nearness, score)
+    hidden = hide_smallest(score, real, ratio)
+    whole = hidden.repeat_interleave(patch, dim=1)[:, None, :time]
+    return whole.expand(-1, channels, -1) & observed.any(1, keepdim=True)

@@ -8,18 +8,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from caesura.data.collate import TokenStore, tokenise_store
 from caesura.data.store import RaggedStore
-from caesura.nn.heads import Pooling, pooled
+from caesura.data.view import View, view_store
+from caesura.nn.heads import Pooling, mean_of, pooled
 from caesura.tasks.needs import Trained, inference, need
-from caesura.training.loader import INFERENCE_TOKENS, sequential_batches
-from caesura.types import Features, Level
+from caesura.training.batches import inference_batches
+from caesura.types import Features
 
 
 def embed(
     run: Trained,
     store: RaggedStore,
-    pooling: Pooling = "cls+mean",
+    pooling: Pooling = "auto",
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> NDArray[np.float32]:
     """Return the embedding (series, dim) of each series, float32.
@@ -28,57 +28,61 @@ def embed(
     averaged by length. `on_progress(done, total)` counts windows' series.
     """
     encoder = need(run, "encoder")
-    tokens = tokenise_store(store, run.schema)
-    limit = run.recipe.training.max_tokens
-    return _pooled_layers(encoder, tokens, limit, pooling, False, on_progress)[-1]
+    view = view_store(store, run.schema)
+    return embed_view(encoder, view, run.recipe.training.max_tokens, pooling, on_progress)
 
 
 def embed_layers(
     run: Trained, store: RaggedStore, encoder: torch.nn.Module | None = None
 ) -> list[NDArray[np.float32]]:
-    """Return the mean over observations at each layer, first to last: (series, width) each."""
+    """Return the mean over places at each level or layer, first to last: (series, width) each."""
     chosen = encoder or need(run, "encoder")
-    tokens = tokenise_store(store, run.schema)
-    limit = run.recipe.training.max_tokens
-    return _pooled_layers(chosen, tokens, limit, "mean", True, lambda done, total: None)
+    view = view_store(store, run.schema)
+    return _vectors(
+        chosen,
+        view,
+        run.recipe.training.max_tokens,
+        lambda features: [mean_of(level) for level in features.levels],
+        every_layer=True,
+    )
 
 
-def embed_tokens(
-    encoder: torch.nn.Module, tokens: TokenStore, limit: int, pooling: Pooling = "cls+mean"
-) -> NDArray[np.float32]:
-    """Embed an already tokenised store."""
-    return _pooled_layers(encoder, tokens, limit, pooling, False, lambda done, total: None)[-1]
-
-
-def _pooled_layers(
+def embed_view(
     encoder: torch.nn.Module,
-    tokens: TokenStore,
+    view: View,
     limit: int,
-    pooling: Pooling,
-    every_layer: bool,
-    on_progress: Callable[[int, int], None],
+    pooling: Pooling = "auto",
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> NDArray[np.float32]:
+    """Embed a store that is seen by a schema already."""
+    return _vectors(
+        encoder, view, limit, lambda features: [pooled(features, pooling)], on_progress=on_progress
+    )[0]
+
+
+def _vectors(
+    encoder: torch.nn.Module,
+    view: View,
+    limit: int,
+    read: Callable[[Features], list[torch.Tensor]],
+    *,
+    every_layer: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[NDArray[np.float32]]:
-    series = np.arange(len(tokens))
+    """Return what `read` makes of the features, averaged over the windows of each series."""
     sums: list[NDArray[np.float64]] = []
-    weights = np.zeros(len(tokens))
+    weights = np.zeros(len(view))
     done = 0
     device = next(encoder.parameters()).device
     with inference(encoder):
-        for windows, batch in sequential_batches(
-            tokens, series, batch_tokens=INFERENCE_TOKENS, max_tokens=limit
-        ):
+        for windows, batch in inference_batches(view, limit):
             features: Features = encoder(batch.inputs.to(device), every_layer=every_layer)
-            layers = [_vector(level, features, pooling) for level in features.levels]
+            found = [vector.float().cpu().numpy() for vector in read(features)]
             if not sums:
-                sums = [np.zeros((len(tokens), layer.shape[1])) for layer in layers]
-            for total, layer in zip(sums, layers, strict=True):
-                np.add.at(total, windows.series, layer * windows.lengths[:, None])
+                sums = [np.zeros((len(view), vector.shape[1])) for vector in found]
+            for total, vector in zip(sums, found, strict=True):
+                np.add.at(total, windows.series, vector * windows.lengths[:, None])
             np.add.at(weights, windows.series, windows.lengths)
             done += len(windows)
-            on_progress(min(done, len(tokens)), len(tokens))
+            on_progress(min(done, len(view)), len(view))
     return [(total / weights[:, None]).astype(np.float32) for total in sums]
-
-
-def _vector(level: Level, features: Features, pooling: Pooling) -> NDArray[np.float32]:
-    vector = pooled(Features((level,), features.summary), pooling)
-    return vector.float().cpu().numpy()

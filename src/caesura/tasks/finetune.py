@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from caesura.data.collate import TokenStore, tokenise_store
 from caesura.data.labels import Labels
 from caesura.data.schema import Schema, Target
 from caesura.data.store import RaggedStore
+from caesura.data.view import View, view_store
 from caesura.errors import RecipeError
 from caesura.metrics.classify import all_scores
 from caesura.objectives.supervised import SupervisedConfig
@@ -25,8 +25,8 @@ from caesura.recipes.build import build_supervised
 from caesura.recipes.schema import Recipe
 from caesura.tasks.linear import folds
 from caesura.tasks.needs import Trained, need
-from caesura.tasks.predict import predict_tokens
-from caesura.training.loader import SeriesBatches
+from caesura.tasks.predict import predict_view
+from caesura.training.batches import labelled_batches
 from caesura.training.loop import Progress, Trainer
 
 log = logging.getLogger("caesura")
@@ -72,19 +72,10 @@ def finetune(
         log.info("carried: encoder, whole; not carried: %s", ", ".join(dropped))
     balance = _class_weights(config, labels.values[train])
     objective = build_supervised(config, encoder, balance, recipe.seed)
-    tokens = tokenise_store(labelled, run.schema)
+    view = view_store(labelled, run.schema)
     values = torch.from_numpy(_encoded(labels.values, target))
     settings = recipe.training
-    source = SeriesBatches(
-        tokens,
-        train,
-        validation,
-        batch_tokens=settings.batch_tokens,
-        max_tokens=settings.max_tokens,
-        seed=recipe.seed,
-        target=values,
-        order="random" if settings.batches == "random" else "buckets",
-    )
+    source = labelled_batches(view, train, validation, values, settings, recipe.seed)
     trainer = Trainer(
         objective, source, settings, recipe.seed, folder=folder, on_progress=on_progress
     )
@@ -93,7 +84,7 @@ def finetune(
     stage = recipe.stages[0].model_copy(update={"objective": config})
     whole = recipe.model_copy(update={"stages": (stage,), "encoder": run.recipe.encoder})
     schema = run.schema.model_copy(update={"target": target})
-    metrics = _validation_scores(Finetuned(whole, schema, parts, {}), tokens, labels, validation)
+    metrics = _validation_scores(Finetuned(whole, schema, parts, {}), view, labels, validation)
     metrics |= {"steps": state.step, "best_step": state.best_step, "seconds": state.seconds}
     metrics |= {"train_series": len(train), "validation_series": len(validation)}
     return Finetuned(whole, schema, parts, metrics)
@@ -143,8 +134,8 @@ def _class_weights(config: SupervisedConfig, values: NDArray[Any]) -> torch.Tens
 
 
 def _validation_scores(
-    tuned: Finetuned, tokens: TokenStore, labels: Labels, validation: NDArray[np.int64]
+    tuned: Finetuned, view: View, labels: Labels, validation: NDArray[np.int64]
 ) -> dict[str, float]:
-    predicted = predict_tokens(tuned, tokens)[validation]
+    predicted = predict_view(tuned, view)[validation]
     scores = all_scores(labels.target.task, labels.values[validation], predicted)
     return {f"validation {name}": value for name, value in scores.items()}

@@ -10,14 +10,19 @@ from numpy.typing import NDArray
 
 from caesura.data.labels import Labels
 from caesura.errors import DataError
-from caesura.metrics.classify import Task
+from caesura.metrics.classify import Task, main_score
 
 STRENGTHS = np.logspace(-4, 1, 6)
 """Regularisation strengths to choose from by inner folds: C of the logistic regression."""
+Cuts = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+"""(train, test) case numbers of folds."""
 
 
-def linear_model(task: Task, seed: int) -> Any:
-    """Return impute-by-median, standardise, and a linear model with strength by inner folds."""
+def linear_model(task: Task, seed: int, cuts: Cuts | None = None) -> Any:
+    """Return impute-by-median, standardise, and a linear model with strength by inner folds.
+
+    cuts: those folds, where groups must not be cut; else three, and single cases for a ridge.
+    """
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegressionCV, RidgeCV
     from sklearn.multioutput import MultiOutputClassifier
@@ -26,11 +31,11 @@ def linear_model(task: Task, seed: int) -> Any:
 
     final: Any
     if task == "regression":
-        final = RidgeCV(alphas=np.logspace(-2, 5, 15))
+        final = RidgeCV(alphas=np.logspace(-2, 5, 15), cv=cuts)
     else:
         final = LogisticRegressionCV(
             Cs=STRENGTHS,
-            cv=3,
+            cv=cuts or 3,
             scoring="neg_log_loss",
             max_iter=200,
             random_state=seed,
@@ -57,9 +62,46 @@ def fit_and_predict(
     return full
 
 
-def folds(
-    labels: Labels, groups: NDArray[np.int64], count: int, seed: int
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def inner_scores(
+    fitted: Any,
+    task: Task,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    cuts: Cuts,
+    classes: int,
+) -> NDArray[np.float64]:
+    """Return the main score of each inner fold, at the strength that a fitted model chose.
+
+    x, y: the rows the model was fitted to, of which `cuts` are (train, test) numbers.
+    """
+    found = []
+    for train, test in cuts:
+        model = _at_strength(fitted, task)
+        predicted = fit_and_predict(model, task, x[train], y[train], x[test], classes)
+        truth = y[test].reshape(len(test), -1) if task == "regression" else y[test]
+        found.append(main_score(task, truth, predicted))
+    return np.array(found)
+
+
+def _at_strength(fitted: Any, task: Task) -> Any:
+    """Return the same model, unfitted, with the strength that was chosen as its only one."""
+    from sklearn.base import clone
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.multioutput import MultiOutputClassifier
+
+    steps = [clone(step) for _, step in fitted.steps[:-1]]
+    final = fitted[-1]
+    if task == "regression":
+        last: Any = Ridge(alpha=final.alpha_)
+    elif task == "multilabel":
+        middle = float(np.median([one.C_[0] for one in final.estimators_]))
+        last = MultiOutputClassifier(LogisticRegression(C=middle, max_iter=200))
+    else:
+        last = LogisticRegression(C=float(np.median(final.C_)), max_iter=200)
+    return type(fitted)([(str(i), step) for i, step in enumerate([*steps, last])])
+
+
+def folds(labels: Labels, groups: NDArray[np.int64], count: int, seed: int) -> Cuts:
     """Return (train, test) case numbers of grouped folds, stratified where there are classes.
 
     Too few cases or groups, or a class with fewer members than folds, is a DataError.

@@ -40,10 +40,11 @@ class Trained(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """What a task found: single figures, and tables as lists of rows."""
+    """What a task found: single figures, tables as lists of rows, and things named."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def need(run: Trained, name: str) -> Any:

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from caesura.data.collate import TokenStore, tokenise_store
 from caesura.data.store import RaggedStore
+from caesura.data.view import View, view_store
 from caesura.errors import CheckpointError
 from caesura.nn.heads import pooled
 from caesura.objectives.supervised import SupervisedConfig
 from caesura.tasks.needs import Trained, inference, need
-from caesura.training.loader import INFERENCE_TOKENS, sequential_batches
+from caesura.training.batches import inference_batches
 
 
 def predict(run: Trained, store: RaggedStore) -> NDArray[np.float64]:
@@ -23,24 +23,22 @@ def predict(run: Trained, store: RaggedStore) -> NDArray[np.float64]:
     A series longer than the token limit is cut into windows; their outputs are averaged.
     """
     need(run, "head")
-    return predict_tokens(run, tokenise_store(store, run.schema))
+    return predict_view(run, view_store(store, run.schema))
 
 
-def predict_tokens(run: Trained, tokens: TokenStore) -> NDArray[np.float64]:
-    """Predict for an already tokenised store."""
+def predict_view(run: Trained, view: View) -> NDArray[np.float64]:
+    """Predict for a store that is seen by the run's schema already."""
     encoder, head = need(run, "encoder"), need(run, "head")
     config = run.recipe.stages[-1].objective
     target = run.schema.target
     if not isinstance(config, SupervisedConfig) or target is None:
         raise CheckpointError("this run was not fine-tuned; `caesura finetune` it first")
-    total = np.zeros((len(tokens), config.outputs))
-    weights = np.zeros(len(tokens))
+    total = np.zeros((len(view), config.outputs))
+    weights = np.zeros(len(view))
     limit = run.recipe.training.max_tokens
     device = next(encoder.parameters()).device
     with inference(encoder, head):
-        for windows, cpu_batch in sequential_batches(
-            tokens, np.arange(len(tokens)), batch_tokens=INFERENCE_TOKENS, max_tokens=limit
-        ):
+        for windows, cpu_batch in inference_batches(view, limit):
             batch = cpu_batch.to(device)
             vector = pooled(encoder(batch.inputs), config.pooling)
             if batch.condition is not None and config.conditions:

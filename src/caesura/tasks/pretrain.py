@@ -10,20 +10,23 @@ from typing import Any
 
 from torch import nn
 
-from caesura.data.collate import tokenise_store
 from caesura.data.config import DataConfig
+from caesura.data.grid import fit_sampling
 from caesura.data.schema import Schema, fit_schema
 from caesura.data.split import Split, split_by_group
 from caesura.data.store import RaggedStore
 from caesura.data.stream import Corpus
+from caesura.data.view import View, view_store
 from caesura.metrics.conformal import Conformal
 from caesura.recipes.build import build_encoder, build_objective
-from caesura.recipes.presets import completed
+from caesura.recipes.presets import completed, reads_grids
 from caesura.recipes.schema import Recipe
 from caesura.tasks.calibrate import calibrate
 from caesura.tasks.probe import QuickProbe
-from caesura.training.loader import Order, SeriesBatches
-from caesura.training.loop import Progress, Trainer
+from caesura.tasks.recalibrate import recalibrate
+from caesura.training.batches import pretraining_batches
+from caesura.training.loader import Order
+from caesura.training.loop import BatchSource, Progress, Trainer
 from caesura.training.stream import StreamBatches
 
 log = logging.getLogger("caesura")
@@ -72,6 +75,8 @@ def split_of(store: RaggedStore, recipe: Recipe) -> Split:
 def prepare(store: RaggedStore, recipe: Recipe, split: Split) -> tuple[Recipe, Schema]:
     """Fit the schema on the training series and complete the recipe."""
     schema = fit_schema(store, split.train, recipe.data)
+    if reads_grids(recipe):
+        schema = fit_sampling(store, split.train, schema, recipe.data)
     return completed(recipe, schema), schema
 
 
@@ -91,36 +96,22 @@ def pretrain(
     """
     store, split, corpus = material.store, material.split, material.corpus
     recipe, schema = material.recipe, material.schema
-    tokens = tokenise_store(store, schema)
-    longest, limit = int(tokens.lengths.max()), recipe.training.max_tokens
-    if longest > limit:
-        share = float((tokens.lengths > limit).mean())
-        log.warning(
-            "%.0f%% of the series have more than %d observations (longest %d); training cuts "
-            "random windows of %d from them, embedding averages overlapping ones. "
-            "--set training.max_tokens=N changes it",
-            100 * share, limit, longest, limit,
-        )  # fmt: skip
+    view = view_store(store, schema)
+    if schema.sampling is None:
+        _note_long_series(view, recipe.training.max_tokens)
     encoder = build_encoder(recipe, recipe.seed)
     objective = build_objective(recipe.stages[0], encoder, recipe.seed)
     settings = recipe.training
     order: Order = "random" if settings.batches == "random" else "buckets"
     if objective.needs_random_batches:
         order = "whole"
-    source: SeriesBatches | StreamBatches
+    source: BatchSource
     if corpus is None:
-        source = SeriesBatches(
-            tokens,
-            split.train,
-            split.validation,
-            batch_tokens=settings.batch_tokens,
-            max_tokens=settings.max_tokens,
-            seed=recipe.seed,
-            order=order,
-        )
+        roles = (split.train, split.validation)
+        source = pretraining_batches(view, *roles, recipe.data, settings, recipe.seed, order)
     else:
         source = StreamBatches(corpus, schema, settings, recipe.seed, order=order)
-    view = Pretrained(recipe, schema, objective.parts())
+    made = Pretrained(recipe, schema, objective.parts())
 
     trainer = Trainer(
         objective,
@@ -129,9 +120,11 @@ def pretrain(
         recipe.seed,
         folder=folder,
         on_progress=on_progress,
-        on_evaluate=lambda: online_probe(view) if online_probe else {},
+        on_evaluate=lambda: online_probe(made) if online_probe else {},
     )
     state = trainer.fit(resume=resume)
+    if settings.recalibrate:
+        recalibrate(encoder, source, settings.recalibrate)
     metrics: dict[str, Any] = {
         "validation_loss": state.best_loss,
         "best_step": state.best_step,
@@ -142,7 +135,19 @@ def pretrain(
         "calibration_series": len(split.calibration),
         "parameters": sum(p.numel() for p in objective.parameters()),
     }
-    if "decoder" not in view.parts:
-        return Pretrained(recipe, schema, view.parts, metrics)
-    calibration, coverage = calibrate(view, store, split.validation, split.calibration, recipe.seed)
-    return Pretrained(recipe, schema, view.parts, metrics, calibration, coverage)
+    if "decoder" not in made.parts or schema.sampling is not None:
+        return Pretrained(recipe, schema, made.parts, metrics)
+    calibration, coverage = calibrate(made, store, split.validation, split.calibration, recipe.seed)
+    return Pretrained(recipe, schema, made.parts, metrics, calibration, coverage)
+
+
+def _note_long_series(view: View, limit: int) -> None:
+    longest = int(view.lengths.max())
+    if longest > limit:
+        share = float((view.lengths > limit).mean())
+        log.warning(
+            "%.0f%% of the series have more than %d observations (longest %d); training cuts "
+            "random windows of %d from them, embedding averages overlapping ones. "
+            "--set training.max_tokens=N changes it",
+            100 * share, limit, longest, limit,
+        )  # fmt: skip

@@ -1,10 +1,13 @@
-"""The linear probe: what a frozen encoder's layers know of a label, beside its controls."""
+"""The probe: which resolution or layer of a frozen encoder knows a label, beside its controls.
+
+HiMAE, arXiv 2510.25785, sec. 4: a linear model on each level. There the level is chosen on the
+folds that score it; here by inner folds alone, and the controls are part of the answer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,9 +19,37 @@ from caesura.metrics.bootstrap import Interval, bootstrap
 from caesura.metrics.classify import main_score, score_name
 from caesura.tasks.controls import channel_statistics
 from caesura.tasks.embed import embed, embed_layers
-from caesura.tasks.linear import fit_and_predict, folds, linear_model
-from caesura.tasks.needs import Result, Trained
+from caesura.tasks.linear import Cuts, fit_and_predict, folds, inner_scores, linear_model
+from caesura.tasks.needs import Result, Trained, need
 from caesura.tasks.random_twin import random_twin
+from caesura.tasks.reach import level_names, level_reach
+
+ALL, STATISTICS, EMBEDDING, CHOSEN = (
+    "all levels",
+    "channel statistics",
+    "embedding",
+    "chosen level",
+)
+TWIN = "random twin"
+_INNER = 3
+
+
+@dataclass(frozen=True)
+class Source:
+    """Features of labelled series, those of the untrained twin, and what a place sees."""
+
+    features: NDArray[Any]
+    twin: NDArray[Any] | None = None
+    hop_s: float | None = None
+    reach_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All that a probe scores: the levels, fine to coarse, and what is beside them."""
+
+    levels: dict[str, Source]
+    others: dict[str, Source]
 
 
 def probe(
@@ -30,57 +61,189 @@ def probe(
     seed: int = 0,
     on_progress: Callable[[str], None] = lambda name: None,
 ) -> Result:
-    """Score a linear model on each layer, on the embedding, and on their controls.
+    """Score a linear model on each level, on all together, and on their controls.
 
-    Grouped folds; every figure is out of fold, with a bootstrap interval over groups. The
-    controls are a randomly initialised encoder of the same shape and per-channel
-    statistics; differences to them are paired. Layers are compared, none is chosen.
+    Grouped folds; every figure is out of fold, with a bootstrap interval over groups. Beside
+    each stands the same model on a randomly initialised twin. One level is named by inner
+    folds of the training part alone: in each fold the finest one whose score is within a
+    standard error of the best (coarser levels see all that finer ones do), over all folds the
+    one named most often. Its own out-of-fold score, and
+    its paired difference to the next best, are reported.
     """
     labelled = store.take(labels.series)
-    groups = labelled.group_codes
-    cuts = folds(labels, groups, num_folds, seed)
-    task, name = labels.target.task, score_name(labels.target.task)
+    sources = probe_sources(run, labelled, seed, on_progress)
+    return probe_label(
+        sources, labels, labelled.group_codes, num_folds=num_folds, seed=seed, watch=on_progress
+    )
+
+
+def probe_sources(
+    run: Trained,
+    labelled: RaggedStore,
+    seed: int = 0,
+    on_progress: Callable[[str], None] = lambda name: None,
+) -> Sources:
+    """Embed series by each level of a run and of its random twin."""
     twin = random_twin(run, seed)
-    sources: dict[str, Callable[[], NDArray[Any]]] = {
-        "embedding": lambda: embed(run, labelled),
-        "random encoder": lambda: embed(twin, labelled),
-        "channel statistics": lambda: channel_statistics(labelled, run.schema),
+    on_progress("embedding")
+    own = embed_layers(run, labelled)
+    theirs = embed_layers(run, labelled, twin.parts["encoder"])
+    names = level_names(run, len(own))
+    reach = level_reach(run, len(own))
+    levels = {
+        name: Source(a, b, *span)
+        for name, a, b, span in zip(names, own, theirs, reach, strict=True)
     }
-    for depth, layer in enumerate(embed_layers(run, labelled)):
-        sources[f"layer {depth + 1}"] = partial(np.asarray, layer)
-    rows: list[dict[str, Any]] = []
-    predicted: dict[str, NDArray[np.float64]] = {}
-    for source, make in sources.items():
-        on_progress(source)
-        predicted[source] = out_of_fold(make(), labels, cuts, seed)
-        interval = _interval(labels, groups, lambda c, p=predicted[source]: p[c], task)
-        rows.append({"features": source, name: interval})
+    others = {ALL: Source(np.concatenate(own, 1), np.concatenate(theirs, 1))}
+    if need(run, "encoder").summary_width:
+        others[EMBEDDING] = Source(embed(run, labelled), embed(twin, labelled))
+    others[STATISTICS] = Source(channel_statistics(labelled, run.schema))
+    return Sources(levels, others)
+
+
+def probe_label(
+    sources: Sources,
+    labels: Labels,
+    groups: NDArray[np.int64],
+    *,
+    num_folds: int = 5,
+    seed: int = 0,
+    watch: Callable[[str], None] = lambda name: None,
+) -> Result:
+    """Score embedded series against one set of labels; rows of the features are the labels'."""
+    cuts = folds(labels, groups, num_folds, seed)
+    name = score_name(labels.target.task)
+    scored: dict[str, _Scored] = {}
+    for key, source in (sources.levels | sources.others).items():
+        watch(key)
+        level = key in sources.levels
+        scored[key] = _score(source.features, labels, groups, cuts, seed, with_inner=level)
+    picked = [_finest_best({k: scored[k].inner[i] for k in sources.levels})
+              for i in range(len(cuts))]  # fmt: skip
+    nested = np.zeros_like(next(iter(scored.values())).predicted)
+    for (_, test), key in zip(cuts, picked, strict=True):
+        nested[test] = scored[key].predicted[test]
+    pooled = {k: np.concatenate(scored[k].inner) for k in sources.levels}
+    chosen = max(sources.levels, key=picked.count)  # of equally frequent ones the finest
+    rows, twins = [], {}
+    for key, source in (sources.levels | sources.others).items():
+        row = _row(key, source, name, _interval(labels, groups, scored[key].predicted))
+        if source.twin is not None:
+            watch(f"{key}, {TWIN}")
+            twins[key] = _score(source.twin, labels, groups, cuts, seed).predicted
+            row[TWIN] = _interval(labels, groups, twins[key])
+        rows.append(row)
+    title = f"{CHOSEN} ({chosen} in {picked.count(chosen)} of {len(cuts)} folds)"
+    rows.append(_row(title, sources.levels[chosen], name, _interval(labels, groups, nested)))
+    compared = _comparisons(sources, scored, twins, pooled, chosen)
     differences = [
-        {
-            "comparison": f"embedding - {control}",
-            name: difference(labels, groups, predicted["embedding"], predicted[control]),
-        }
-        for control in ("random encoder", "channel statistics")
+        {"comparison": f"{a} - {b}", name: difference(labels, groups, ours, theirs)}
+        for a, b, ours, theirs in compared
     ]
-    metrics = {row["features"]: row[name].value for row in rows}
-    return Result(metrics, {"probe": rows, "differences": differences})
+    metrics = {row["features"]: row[name].value for row in rows[:-1]} | {
+        CHOSEN: rows[-1][name].value
+    }
+    return Result(metrics, {"probe": rows, "differences": differences}, {CHOSEN: chosen})
+
+
+def _comparisons(
+    sources: Sources,
+    scored: dict[str, _Scored],
+    twins: dict[str, NDArray[np.float64]],
+    inner: dict[str, NDArray[np.float64]],
+    chosen: str,
+) -> list[tuple[str, str, NDArray[np.float64], NDArray[np.float64]]]:
+    """Return what is compared in pairs: names, and the predictions of both."""
+    main = EMBEDDING if EMBEDDING in sources.others else ALL
+    best = scored[main].predicted
+    found = [
+        (main, TWIN, best, twins[main]),
+        (main, STATISTICS, best, scored[STATISTICS].predicted),
+    ]
+    rest = [k for k in inner if k != chosen]
+    if rest:
+        following = max(rest, key=lambda k: float(inner[k].mean()))
+        pair = (scored[chosen].predicted, scored[following].predicted)
+        found.append((f"{chosen} (chosen)", f"{following} (next best)", *pair))
+        found.append((main, chosen, best, scored[chosen].predicted))
+    return found
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Out-of-fold predictions, and inner scores of each outer fold."""
+
+    predicted: NDArray[np.float64]
+    inner: list[NDArray[np.float64]] = field(default_factory=list)
+
+
+def _score(
+    x: NDArray[Any],
+    labels: Labels,
+    groups: NDArray[np.int64],
+    cuts: Cuts,
+    seed: int,
+    *,
+    with_inner: bool = False,
+) -> _Scored:
+    task, classes = labels.target.task, len(labels.target.classes)
+    y = _plain(labels)
+    width = classes if task != "regression" else labels.values.shape[1]
+    predicted = np.zeros((len(y), width))
+    inner = []
+    for train, test in cuts:
+        part = Labels(labels.series[train], labels.values[train], labels.target)
+        nested = inner_folds(part, groups[train], seed)
+        model = linear_model(task, seed, nested)
+        predicted[test] = fit_and_predict(model, task, x[train], y[train], x[test], classes)
+        if with_inner:
+            inner.append(inner_scores(model, task, x[train], y[train], nested, classes))
+    return _Scored(predicted, inner)
+
+
+def inner_folds(part: Labels, groups: NDArray[np.int64], seed: int) -> Cuts:
+    """Return three grouped folds of a training part, or of its series where groups are few."""
+    try:
+        found = folds(part, groups, _INNER, seed)
+        if part.target.task == "classification":
+            everything = set(np.unique(part.values))
+            for train, test in found:
+                if set(part.values[train]) != everything or len(set(part.values[test])) < 2:
+                    raise ValueError("a fold lacks a class")
+        return found
+    except ValueError:
+        return folds(part, np.arange(len(part.series)), _INNER, seed)
+
+
+def _finest_best(inner: dict[str, NDArray[np.float64]]) -> str:
+    """Return the finest level within a standard error of the best, by paired inner scores."""
+    best = max(inner, key=lambda k: float(np.nanmean(inner[k])))
+    for name, scores in inner.items():
+        gap = inner[best] - scores
+        gap = gap[np.isfinite(gap)]
+        error = float(gap.std(ddof=1) / np.sqrt(len(gap))) if len(gap) > 1 else 0.0
+        if name == best or float(gap.mean()) <= error:
+            return name
+    return best
+
+
+def _row(name: str, source: Source, score: str, interval: Interval) -> dict[str, Any]:
+    row: dict[str, Any] = {"features": name}
+    row["hop s"] = float("nan") if source.hop_s is None else source.hop_s
+    row["sees s"] = float("nan") if source.reach_s is None else source.reach_s
+    return row | {score: interval, TWIN: ""}
 
 
 def out_of_fold(
-    x: NDArray[Any],
-    labels: Labels,
-    cuts: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
-    seed: int,
+    x: NDArray[Any], labels: Labels, groups: NDArray[np.int64], cuts: Cuts, seed: int
 ) -> NDArray[np.float64]:
     """Return the prediction of each case by the model that did not see its fold."""
-    task, classes = labels.target.task, len(labels.target.classes)
-    y = labels.values.ravel() if labels.values.shape[1:] == (1,) else labels.values
-    width = classes if task != "regression" else labels.values.shape[1]
-    predicted = np.zeros((len(y), width))
-    for train, test in cuts:
-        model = linear_model(task, seed)
-        predicted[test] = fit_and_predict(model, task, x[train], y[train], x[test], classes)
-    return predicted
+    return _score(x, labels, groups, cuts, seed).predicted
+
+
+def _plain(labels: Labels) -> NDArray[Any]:
+    single = labels.values.shape[1:] == (1,)
+    return labels.values.ravel() if single else labels.values
 
 
 def difference(
@@ -97,8 +260,9 @@ def difference(
     return bootstrap(gap, groups)
 
 
-def _interval(labels: Labels, groups: NDArray[np.int64], predicted: Any, task: Any) -> Interval:
-    return bootstrap(lambda c: main_score(task, labels.values[c], predicted(c)), groups)
+def _interval(labels: Labels, groups: NDArray[np.int64], predicted: NDArray[Any]) -> Interval:
+    task = labels.target.task
+    return bootstrap(lambda c: main_score(task, labels.values[c], predicted[c]), groups)
 
 
 @dataclass(frozen=True)
@@ -107,7 +271,7 @@ class QuickProbe:
 
     labelled: RaggedStore
     labels: Labels
-    cuts: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+    cuts: Cuts
 
     @classmethod
     def of(cls, store: RaggedStore, labels: Labels, most: int = 500) -> QuickProbe:
@@ -120,6 +284,7 @@ class QuickProbe:
 
     def __call__(self, run: Trained) -> dict[str, float]:
         """Return the main score by its name."""
-        predicted = out_of_fold(embed(run, self.labelled), self.labels, self.cuts, 0)
+        groups = self.labelled.group_codes
+        predicted = out_of_fold(embed(run, self.labelled), self.labels, groups, self.cuts, 0)
         task = self.labels.target.task
         return {score_name(task): main_score(task, self.labels.values, predicted)}

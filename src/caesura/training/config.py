@@ -20,6 +20,8 @@ class TrainingConfig(BaseModel):
     buckets on a GPU): see `training.arithmetic`; a run's recipe holds what was chosen.
     compile: "auto" compiles a run in buckets that has ten minutes or more to go.
     threads: 0, half of the cores.
+    recalibrate: batches by which batch normalisation is estimated anew, on unmasked inputs,
+    after a pre-training; 0: not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +45,7 @@ class TrainingConfig(BaseModel):
     compile: Literal["auto", "on", "off"] = "auto"
     strategy: Literal["single", "ddp", "fsdp"] = "single"
     threads: int = Field(default=0, ge=0)
+    recalibrate: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainingConfig:

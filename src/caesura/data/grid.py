@@ -1,0 +1,206 @@
+"""A store as a model of regular series sees it: windows of a grid, gathered into batches."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from caesura.data.collate import conditions
+from caesura.data.config import DataConfig
+from caesura.data.quality import is_usable, template_match
+from caesura.data.regular import Signal, band_passed, native_rate, regular_signal
+from caesura.data.schema import Sampling, Schema
+from caesura.data.store import RaggedStore
+from caesura.data.window import Windows
+from caesura.errors import DataError
+from caesura.types import Batch, Grid
+
+log = logging.getLogger("caesura")
+
+_USUAL_S = 10.0
+"""Seconds of a window where recordings are long and none is given: HiMAE's."""
+_WHOLE_UP_TO = 4096
+"""Samples up to which series of one length are windows as they are."""
+
+
+@dataclass(frozen=True)
+class GridStore:
+    """Series on a regular grid, in their own units; variables in rows, samples in columns.
+
+    offsets: bounds of the series in the columns. window: samples of a window.
+    """
+
+    store: RaggedStore
+    signal: Signal
+    rate_hz: float
+    window: int
+    condition: NDArray[np.float32] | None
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Bounds of the series in the samples."""
+        return self.signal.offsets
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Number of samples of each series."""
+        return np.diff(self.signal.offsets)
+
+    def tiles(self, series: NDArray[np.int64], overlap: float = 0.0) -> Windows:
+        """Return whole windows from the start of each series, none of those that are shorter."""
+        hop = max(1, round(self.window * (1 - overlap)))
+        starts = [
+            np.arange(self.offsets[one], self.offsets[one + 1] - self.window + 1, hop)
+            for one in series
+        ]
+        which = np.repeat(series, [len(some) for some in starts])
+        start = np.concatenate([*starts, np.zeros(0, np.int64)]).astype(np.int64)
+        return Windows(which, start, start + self.window)
+
+    def covering(self, series: NDArray[np.int64]) -> Windows:
+        """Return windows that cover each series; the last one overlaps where they do not fit."""
+        found: list[tuple[int, int, int]] = []
+        for one in series:
+            first, last = int(self.offsets[one]), int(self.offsets[one + 1])
+            for start in range(first, max(last - self.window, first) + 1, self.window):
+                found.append((int(one), start, min(start + self.window, last)))
+            if found[-1][2] < last:
+                found.append((int(one), last - self.window, last))
+        table = np.array(found, dtype=np.int64).reshape(-1, 3)
+        return Windows(table[:, 0], table[:, 1], table[:, 2])
+
+    def worth_learning(self, windows: Windows, quality: float) -> Windows:
+        """Return the windows that are there, not flat, and whose beats match a template.
+
+        quality: least `template_match` of the first variable; 0: not asked. Those left out are
+        counted in a warning; none left is a DataError.
+        """
+        values, observed = self.signal.values, self.signal.observed
+        good = np.zeros(len(windows), dtype=np.bool_)
+        for i, (start, stop) in enumerate(zip(windows.start, windows.stop, strict=True)):
+            part = values[:, start:stop]
+            good[i] = is_usable(part, observed[:, start:stop]) and (
+                not quality or template_match(part[0], self.rate_hz) >= quality
+            )
+        if not good.any():
+            raise DataError(
+                f"none of {len(windows)} windows can be learned from: each is constant, has under "
+                "half of its samples, or beats too irregularly (data.quality "
+                f"{quality:g}); look at it with `caesura data stats`"
+            )
+        if not good.all():
+            log.warning(
+                "%d of %d windows left out of the training: constant, under half measured%s",
+                int((~good).sum()),
+                len(windows),
+                f", or of quality below {quality:g}" if quality else "",
+            )
+        return windows.take(np.flatnonzero(good))
+
+    def collate(self, windows: Windows, target: torch.Tensor | None = None) -> Batch:
+        """Gather windows into a batch; `target` has a row for each series of the store."""
+        longest = int(windows.lengths.max())
+        place = np.arange(longest)
+        real = place < windows.lengths[:, None]
+        columns = windows.start[:, None] + np.minimum(place, windows.lengths[:, None] - 1)
+        values = self.signal.values[:, columns].transpose(1, 0, 2)
+        observed = self.signal.observed[:, columns].transpose(1, 0, 2) & real[:, None]
+        series = torch.from_numpy(windows.series)
+        return Batch(
+            inputs=Grid(
+                values=torch.from_numpy(np.ascontiguousarray(values * observed)),
+                observed=torch.from_numpy(np.ascontiguousarray(observed)),
+                rate_hz=self.rate_hz,
+                valid=None if real.all() else torch.from_numpy(real),
+            ),
+            index=torch.from_numpy(windows.start),
+            target=None if target is None else target[series],
+            condition=None
+            if self.condition is None
+            else torch.from_numpy(self.condition[windows.series]),
+        )
+
+
+def sample_store(store: RaggedStore, schema: Schema) -> GridStore:
+    """See a store by a schema with a sampling; one that cannot be read so is a DataError."""
+    sampling = schema.sampling
+    if sampling is None:
+        raise DataError("this model has no rate: it was not trained on a grid")
+    channel = schema.channel_codes(store)
+    absent = np.setdiff1d(np.arange(len(schema.channels)), channel)
+    if len(absent):
+        missing = ", ".join(repr(schema.channels[i]) for i in absent)
+        raise DataError(
+            f"channels {missing} have no sample in the data; the model was trained on "
+            f"{', '.join(map(repr, schema.channels))}"
+        )
+    signal = regular_signal(store, channel, len(schema.channels), sampling.rate_hz)
+    if sampling.band:
+        signal = band_passed(signal, sampling.rate_hz, sampling.band)
+    own = native_rate(store)
+    if own and abs(own / sampling.rate_hz - 1) > 0.02:
+        log.warning("samples of %.4g Hz are resampled to %.4g Hz", own, sampling.rate_hz)
+    empty = _without_sample(signal)
+    if len(empty):
+        raise DataError(
+            f"series {store.ids[int(empty[0])].as_py()!r} has no measured sample; drop it"
+        )
+    return GridStore(store, signal, sampling.rate_hz, sampling.window, conditions(store, schema))
+
+
+def _without_sample(signal: Signal) -> NDArray[np.int64]:
+    seen = np.add.reduceat(signal.observed.any(0).astype(np.int64), signal.offsets[:-1])
+    return np.flatnonzero(seen == 0)
+
+
+def fit_sampling(
+    store: RaggedStore, train: NDArray[np.int64], schema: Schema, config: DataConfig
+) -> Schema:
+    """Return the schema with rate, window and the means of its training series on the grid."""
+    own = native_rate(store)
+    if not config.rate:
+        found = f"; the data's median gap means {own:.4g} Hz" if own else ""
+        raise DataError(f"a grid needs a rate: pass --rate HZ{found}")
+    sampling = Sampling(rate_hz=config.rate, window=1, band=config.band)
+    grid = sample_store(store, schema.model_copy(update={"sampling": sampling}))
+    window = _window(grid.lengths, config)
+    short = np.flatnonzero(grid.lengths < window)
+    if len(short) == len(store):
+        raise DataError(
+            f"a window of {window / config.rate:g} s is longer than every recording (longest "
+            f"{grid.lengths.max() / config.rate:.4g} s); pass --window SECONDS"
+        )
+    if len(short):
+        log.warning(
+            "%d of %d series are shorter than a window of %g s, first %r: left out of the training",
+            len(short), len(store), window / config.rate, store.ids[int(short[0])].as_py(),
+        )  # fmt: skip
+    columns = np.concatenate([np.arange(*grid.offsets[one : one + 2]) for one in train])
+    values, observed = grid.signal.values[:, columns], grid.signal.observed[:, columns]
+    count = np.maximum(observed.sum(1), 1)
+    mean = values.sum(1, dtype=np.float64) / count
+    square = (np.square(values - mean[:, None], dtype=np.float64) * observed).sum(1) / count
+    deviation = np.sqrt(square)
+    sampling = sampling.model_copy(
+        update={
+            "window": window,
+            "means": tuple(float(f"{m:.6g}") for m in mean),
+            "deviations": tuple(float(f"{d:.6g}") or 1.0 for d in deviation),
+        }
+    )
+    return schema.model_copy(update={"sampling": sampling})
+
+
+def _window(lengths: NDArray[np.int64], config: DataConfig) -> int:
+    if config.window:
+        return max(1, round(config.window * config.rate))
+    if len(np.unique(lengths)) == 1 and lengths[0] <= _WHOLE_UP_TO:
+        return int(lengths[0])
+    return max(1, round(_USUAL_S * config.rate))

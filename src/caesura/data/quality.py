@@ -1,0 +1,45 @@
+"""Which windows of a recording are worth learning from: there, not flat, beating regularly."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST_OBSERVED = 0.5
+"""Share of a window's samples that must have been measured for it to train."""
+_FASTEST_HZ = 3.5
+_RANGE = 1e-6
+
+
+def is_usable(values: NDArray[np.float32], observed: NDArray[np.bool_]) -> bool:
+    """Say whether a window (variables, samples) has enough samples and is not constant."""
+    if observed.mean() < FEWEST_OBSERVED:
+        return False
+    high = np.where(observed, values, -np.inf).max(1)
+    low = np.where(observed, values, np.inf).min(1)
+    return bool((high - low > _RANGE).any())
+
+
+def template_match(signal: NDArray[np.float32], rate: float) -> float:
+    """Return the mean correlation of a window's beats with their average; 0 below three beats.
+
+    For pulse-like signals (PPG, ECG). Beats are the peaks at most 3.5 a second apart with a
+    prominence of half a deviation; a beat reaches half of the median distance to both sides.
+    """
+    from scipy.signal import find_peaks
+
+    spread = float(signal.std())
+    if spread <= _RANGE:
+        return 0.0
+    peaks, _ = find_peaks(signal, distance=max(1, int(rate / _FASTEST_HZ)), prominence=0.5 * spread)
+    if len(peaks) < 3:
+        return 0.0
+    half = max(1, int(np.median(np.diff(peaks)) / 2))
+    inside = peaks[(peaks >= half) & (peaks + half < len(signal))]
+    if len(inside) < 2:
+        return 0.0
+    beats = np.stack([signal[p - half : p + half + 1] for p in inside]).astype(np.float64)
+    beats -= beats.mean(1, keepdims=True)
+    norms = np.maximum(np.linalg.norm(beats, axis=1), 1e-12)
+    mean = beats.mean(0)
+    return float(np.mean(beats @ mean / (norms * max(float(np.linalg.norm(mean)), 1e-12))))

@@ -1,0 +1,171 @@
+"""Places samples on one regular grid: rounding where the rate fits, resampling where it differs.
+
+A channel's own rate is one over its median gap. Irregular times are an error here: what such
+series need is RoMAE, not a grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caesura.data.store import RaggedStore
+from caesura.errors import DataError
+
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+_SAME_RATE = 0.02
+"""Relative difference of two rates below which they count as one."""
+_REGULAR = 0.8
+"""Share of gaps that must lie near the median one; random times have about a third."""
+
+
+class Signal(NamedTuple):
+    """Values (variables, samples) of all series in a row, where they were measured, bounds."""
+
+    values: Floats
+    observed: Bools
+    offsets: NDArray[np.int64]
+
+
+def native_rate(store: RaggedStore) -> float:
+    """Return one over the median gap within a channel of a series; 0 where there is none."""
+    gaps = np.diff(store.times[: 10**6])
+    same = np.diff(store.series[: 10**6]) == 0
+    if len(store.channels) > 1:
+        return max((1 / g for g in _channel_gaps(store)), default=0.0)
+    gaps = gaps[same & (gaps > 0)]
+    return float(1 / np.median(gaps)) if len(gaps) else 0.0
+
+
+def _channel_gaps(store: RaggedStore) -> Iterator[float]:
+    for code in range(len(store.channels)):
+        own = np.flatnonzero(store.channel[: 10**6] == code)
+        gaps = np.diff(store.times[own])[np.diff(store.series[own]) == 0]
+        gaps = gaps[gaps > 0]
+        if len(gaps):
+            yield float(np.median(gaps))
+
+
+def regular_signal(
+    store: RaggedStore, channel: NDArray[np.int32], channels: int, rate: float
+) -> Signal:
+    """Lay every series of a store out at `rate`, in hertz of its (second-counting) times.
+
+    channel: the model's number of each observation's channel. Variables are channels x values.
+    Channels of other rates are resampled by a polyphase filter. A series at irregular times is
+    a DataError.
+    """
+    size = store.values.shape[1]
+    times = store.times
+    lengths = np.empty(len(store), dtype=np.int64)
+    plans = []
+    for number in range(len(store)):
+        rows = slice(int(store.offsets[number]), int(store.offsets[number + 1]))
+        own = [
+            _plan(store, number, times[rows][mine], np.flatnonzero(mine) + rows.start, rate)
+            for code in range(channels)
+            if (mine := channel[rows] == code).any()
+        ]
+        plans.append(own)
+        lengths[number] = max(plan.length for plan in own)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    values = np.zeros((channels * size, int(offsets[-1])), dtype=np.float32)
+    observed = np.zeros(values.shape, dtype=np.bool_)
+    for number, own in enumerate(plans):
+        for plan in own:
+            code = int(channel[plan.rows[0]])
+            for element in range(size):
+                place = slice(offsets[number], offsets[number] + plan.length)
+                row = code * size + element
+                values[row, place], observed[row, place] = plan.laid_out(
+                    store.values[plan.rows, element], store.observed[plan.rows, element]
+                )
+    return Signal(values, observed, offsets)
+
+
+class _Plan(NamedTuple):
+    """How one channel of one series comes onto the grid: its native step of each row, the ratio
+    of rates (1: none), and how many samples come out."""
+
+    rows: NDArray[np.int64]
+    step: NDArray[np.int64]
+    ratio: Fraction
+    length: int
+
+    def laid_out(self, values: Floats, observed: Bools) -> tuple[Floats, Bools]:
+        """Return the samples, 0 where unobserved, and which were observed."""
+        native = np.zeros(int(self.step[-1]) + 1, dtype=np.float32)
+        seen = np.zeros(len(native), dtype=np.bool_)
+        native[self.step[observed]] = values[observed]
+        seen[self.step[observed]] = True
+        if self.ratio == 1 or not seen.any():
+            return native[: self.length], seen[: self.length]
+        from scipy.signal import resample_poly
+
+        filled = bridged(native, seen)
+        up, down = self.ratio.numerator, self.ratio.denominator
+        new = resample_poly(filled, up, down, padtype="line").astype(np.float32)
+        nearest = np.minimum((np.arange(self.length) * down + up // 2) // up, len(seen) - 1)
+        there = seen[nearest]
+        return np.where(there, new[: self.length], np.float32(0)), there
+
+
+def _plan(
+    store: RaggedStore,
+    number: int,
+    times: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    rate: float,
+) -> _Plan:
+    gaps = np.diff(times)
+    gaps = gaps[gaps > 0]
+    middle = float(np.median(gaps)) if len(gaps) else 1 / rate
+    if len(gaps) > 2 and (np.abs(gaps / middle - 1) <= 0.5).mean() < _REGULAR:
+        name = store.ids[number].as_py()
+        low, high = np.quantile(gaps, [0.05, 0.95])
+        raise DataError(
+            f"series {name!r} is not regular: gaps from {low:.3g} to {high:.3g} s. A grid needs "
+            "one rate; pre-train `romae` on irregular times, or resample first"
+        )
+    if abs(middle * rate - 1) <= _SAME_RATE:
+        step = np.round(times * rate).astype(np.int64)
+        return _Plan(rows, step, Fraction(1), int(step[-1]) + 1)
+    step = np.round(times / middle).astype(np.int64)
+    ratio = Fraction(rate * middle).limit_denominator(1000)
+    length = max(1, (int(step[-1]) + 1) * ratio.numerator // ratio.denominator)
+    return _Plan(rows, step, ratio, length)
+
+
+def bridged(values: Floats, seen: Bools) -> NDArray[np.float64]:
+    """Return the values with lines across what was not seen, for filters that need them all."""
+    at = np.flatnonzero(seen)
+    return np.asarray(np.interp(np.arange(len(values)), at, values[at]), dtype=np.float64)
+
+
+def band_passed(signal: Signal, rate: float, band: tuple[float, ...]) -> Signal:
+    """Filter each variable of each series to (low, high) hertz: Butterworth, order 3, no delay."""
+    from scipy.signal import butter, sosfiltfilt
+
+    low, high = band
+    if not 0 < low < high < rate / 2:
+        raise DataError(
+            f"band {low:g} to {high:g} Hz at a rate of {rate:g} Hz; both must lie between 0 and "
+            f"{rate / 2:g}, in this order"
+        )
+    sections = butter(3, (low, high), btype="bandpass", fs=rate, output="sos")
+    values = signal.values.copy()
+    for first, last in zip(signal.offsets[:-1], signal.offsets[1:], strict=True):
+        for row in range(len(values)):
+            seen = signal.observed[row, first:last]
+            if seen.sum() > 1:
+                whole = bridged(values[row, first:last], seen)
+                pad = min(len(whole) - 1, int(3 * rate / low))
+                filtered = sosfiltfilt(sections, whole, padlen=pad)
+                values[row, first:last] = np.where(seen, filtered, 0.0)
+    return Signal(values, signal.observed, signal.offsets)

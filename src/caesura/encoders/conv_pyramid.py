@@ -1,0 +1,164 @@
+"""HiMAE's encoder: residual convolutions that halve the rate at each level.
+
+HiMAE, arXiv 2510.25785, sec. 3, and its public inference code. Where we depart: samples that
+were not measured are treated as hidden ones are; statistics of normalisation come from what is
+visible; several ways to show that a sample is absent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from jaxtyping import Bool
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from caesura.nn.conv import Norm, ResidualBlock, channels_last, hops, receptive_fields
+from caesura.nn.normalise import Kind, Normalise, Statistics
+from caesura.types import Features, Grid, Level, Scale, Tokens
+
+
+class ConvPyramidConfig(BaseModel):
+    """Sizes of the encoder, fine to coarse; the base sizes are the paper's.
+
+    absent: what stands where nothing was observed: "zero" (the paper: the middle of a min-max
+    window), "mean" of the row's channel, a "learned" value of each channel, or "flag": zero,
+    and an input more for each channel that says where.
+    norm: "batch" (the paper) or "group". statistics, kind: see `nn.normalise`.
+    center, spread: of each channel, for fixed statistics; the training data give them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["conv_pyramid"] = "conv_pyramid"
+    channels: int = Field(default=1, gt=0, le=65_536)
+    widths: tuple[int, ...] = Field(default=(16, 32, 64, 128, 256), min_length=1, max_length=16)
+    kernel: int = Field(default=5, gt=0, le=1001)
+    strides: tuple[int, ...] = ()
+    norm: Norm = "batch"
+    absent: Literal["zero", "mean", "learned", "flag"] = "zero"
+    kind: Kind = "min-max"
+    statistics: Statistics = "window"
+    center: tuple[float, ...] = ()
+    spread: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> ConvPyramidConfig:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} is even; choose {self.kernel + 1}")
+        if self.strides and len(self.strides) != len(self.widths):
+            raise ValueError(
+                f"{len(self.strides)} strides for {len(self.widths)} widths; give one a level, or "
+                "none for strides of 2"
+            )
+        if any(width <= 0 or width > 65_536 for width in self.widths):
+            raise ValueError(f"widths {self.widths} must lie in 1..65536")
+        if any(stride <= 0 for stride in self.strides):
+            raise ValueError(f"strides {self.strides} must be positive")
+        return self
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Stride of each level."""
+        return self.strides or (2,) * len(self.widths)
+
+
+class ConvPyramid(nn.Module):
+    """Encodes a Grid of any length to one level of features a block, fine to coarse.
+
+    Level d of T samples has ceil(T / hop_d) places, `widths[d]` wide; place i stands at sample
+    i hop_d. Features are defined at every place; one is `valid` where its hop holds an observed
+    sample. Beyond `Grid.valid` everything is zero, as the convolutions' own padding is, so that
+    padding changes nothing (in evaluation: batch statistics of a training do count it).
+    """
+
+    consumes = Grid
+    order: Literal["full", "causal"] = "full"
+    summary_width = 0
+
+    def __init__(self, config: ConvPyramidConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.normalise = Normalise(
+            config.channels, config.kind, config.statistics, config.center, config.spread
+        )
+        shown = torch.zeros(config.channels, 1)
+        self.absent = nn.Parameter(shown) if config.absent == "learned" else None
+        inputs = config.channels * (2 if config.absent == "flag" else 1)
+        blocks = []
+        for width, stride in zip(config.widths, config.steps, strict=True):
+            blocks.append(ResidualBlock(inputs, width, config.kernel, stride, config.norm))
+            inputs = width
+        self.blocks = nn.ModuleList(blocks)
+        channels_last(self)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Width of each level."""
+        return self.config.widths
+
+    @property
+    def has_batch_statistics(self) -> bool:
+        """Whether rows of a training batch see one another, through batch normalisation."""
+        return self.config.norm == "batch"
+
+    def tokenise(self, inputs: Grid | Tokens) -> Tokens:
+        """Return a token for each sample, of all channels."""
+        if isinstance(inputs, Tokens):
+            return inputs
+        steps = torch.arange(inputs.values.shape[-1], device=inputs.values.device)
+        valid = inputs.observed.any(1) if inputs.valid is None else inputs.valid
+        return Tokens(
+            values=inputs.values.mT,
+            observed=inputs.observed.mT,
+            positions=steps.float()[None, :, None].expand(len(valid), -1, 1),
+            valid=valid,
+            weight=None if inputs.weight is None else inputs.weight.mT,
+        )
+
+    def forward(self, inputs: Grid, every_layer: bool = False) -> Features:
+        """Encode; the layers are the levels, so `every_layer` changes nothing."""
+        scale = self.normalise(inputs)
+        x = self._shown(inputs, scale)[:, :, None].contiguous(memory_format=torch.channels_last)
+        seen = inputs.observed.any(1)
+        inside = torch.ones_like(seen) if inputs.valid is None else inputs.valid
+        levels = []
+        fields = receptive_fields(self.config.kernel, self.config.steps)
+        for block, hop, field in zip(self.blocks, hops(self.config.steps), fields, strict=True):
+            real = None if inputs.valid is None else inputs.valid[:, None, None, ::hop].to(x.dtype)
+            x = block(x, real)
+            there = self._level(x, seen, hop, field, inputs.rate_hz)
+            levels.append(replace(there, valid=there.valid & inside[:, ::hop]))
+        return Features(tuple(levels), scale=scale)
+
+    def _shown(self, inputs: Grid, scale: Scale) -> Tensor:
+        """Return what the first block sees: normalised values, and what stands for absent ones."""
+        absent = ~inputs.observed
+        values = scale.normalised(inputs.values.float()).masked_fill(absent, 0.0)
+        if self.absent is not None:
+            values = torch.where(absent, self.absent, values)
+        elif self.config.absent == "mean":
+            count = inputs.observed.sum(-1, keepdim=True).clamp(min=1)
+            values = torch.where(absent, values.sum(-1, keepdim=True) / count, values)
+        elif self.config.absent == "flag":
+            values = torch.cat([values, absent.to(values.dtype)], dim=1)
+        if inputs.valid is not None and self.config.absent != "zero":
+            values = values * inputs.valid[:, None]
+        return values
+
+    def _level(
+        self, x: Tensor, seen: Bool[Tensor, "batch time"], hop: int, field: int, rate: float | None
+    ) -> Level:
+        batch, _, _, places = x.shape
+        at = torch.arange(places, device=x.device, dtype=torch.float32) * hop
+        cells = F.max_pool1d(seen.float()[:, None], hop, hop, padding=hop // 2)[:, 0, :places]
+        return Level(
+            features=x[:, :, 0].mT,
+            valid=F.pad(cells, (0, places - cells.shape[-1])) > 0,
+            positions=at[None, :, None].expand(batch, -1, 1),
+            hop_s=None if rate is None else hop / rate,
+            reach_s=None if rate is None else field / rate,
+        )

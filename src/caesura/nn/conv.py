@@ -1,0 +1,120 @@
+"""Convolutions over time for HiMAE's pyramid: blocks, their norms, their receptive fields.
+
+A series of C channels is an image one pixel high, kept channels-last: the same products as
+`nn.Conv1d`, for which this torch has faster kernels (docs/results/edge.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Norm = Literal["batch", "group"]
+_GROUPS = 8
+
+
+def time_conv(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, bias: bool = False
+) -> nn.Conv2d:
+    """Return a convolution over the last axis, padded by half of its (odd) kernel."""
+    half = kernel // 2
+    return nn.Conv2d(inputs, outputs, (1, kernel), (1, stride), (0, half), bias=bias)
+
+
+def time_deconv(inputs: int, outputs: int, kernel: int, stride: int) -> nn.ConvTranspose2d:
+    """Return a transposed convolution whose output is `stride` times as long."""
+    # (M - 1) stride - 2 (kernel // 2) + kernel + extra = M stride, for an odd kernel
+    extra = stride - 1
+    return nn.ConvTranspose2d(
+        inputs, outputs, (1, kernel), (1, stride), (0, kernel // 2), output_padding=(0, extra)
+    )
+
+
+def channels_last(module: nn.Module) -> None:
+    """Lay the kernels of all convolutions out channels-last."""
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+def normalisation(norm: Norm, width: int) -> nn.Module:
+    """Return batch normalisation (the paper), or group normalisation, which knows no batch."""
+    if norm == "batch":
+        return nn.BatchNorm2d(width)
+    return nn.GroupNorm(min(_GROUPS, width), width)
+
+
+class ResidualBlock(nn.Module):
+    """gelu(main + shortcut): two convolutions, the first strided, beside a strided 1 x 1 one."""
+
+    def __init__(self, inputs: int, width: int, kernel: int, stride: int, norm: Norm) -> None:
+        super().__init__()
+        self.first = time_conv(inputs, width, kernel, stride)
+        self.first_norm = normalisation(norm, width)
+        self.second = time_conv(width, width, kernel)
+        self.second_norm = normalisation(norm, width)
+        self.shortcut = time_conv(inputs, width, 1, stride)
+        self.shortcut_norm = normalisation(norm, width)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch inputs 1 time"],
+        real: Float[Tensor, "batch 1 1 places"] | None = None,
+    ) -> Float[Tensor, "batch width 1 places"]:
+        """Return ceil(time / stride) places; zero where `real` is 0, between the two as well."""
+        between = F.gelu(self.first_norm(self.first(x)))
+        if real is not None:
+            between = between * real
+        main = self.second_norm(self.second(between))
+        out = F.gelu(main + self.shortcut_norm(self.shortcut(x)))
+        return out if real is None else out * real
+
+
+class DoubleConv(nn.Module):
+    """(convolution, norm, gelu) twice."""
+
+    def __init__(self, inputs: int, width: int, kernel: int, norm: Norm) -> None:
+        super().__init__()
+        self.first = time_conv(inputs, width, kernel)
+        self.first_norm = normalisation(norm, width)
+        self.second = time_conv(width, width, kernel)
+        self.second_norm = normalisation(norm, width)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch inputs 1 time"],
+        real: Float[Tensor, "batch 1 1 time"] | None = None,
+    ) -> Float[Tensor, "batch width 1 time"]:
+        """Return as many places; zero where `real` is 0, between the two as well."""
+        for conv, norm in ((self.first, self.first_norm), (self.second, self.second_norm)):
+            x = F.gelu(norm(conv(x)))
+            x = x if real is None else x * real
+        return x
+
+
+def hops(strides: Sequence[int]) -> tuple[int, ...]:
+    """Return the samples from one place to the next at each level."""
+    found, hop = [], 1
+    for stride in strides:
+        hop *= stride
+        found.append(hop)
+    return tuple(found)
+
+
+def receptive_fields(kernel: int, strides: Sequence[int]) -> tuple[int, ...]:
+    """Return the samples that a place of each level sees, both convolutions of a block counted.
+
+    R_d = R_(d-1) + (kernel - 1) (hop_(d-1) + hop_d): 13, 37, 85, 181, 373 for kernel 5 and
+    strides of 2. The paper's formula leaves the second convolution out (5, 13, 29, 61, 125).
+    """
+    found, field, before = [], 1, 1
+    for hop in hops(strides):
+        field += (kernel - 1) * (before + hop)
+        before = hop
+        found.append(field)
+    return tuple(found)

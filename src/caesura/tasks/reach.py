@@ -1,0 +1,30 @@
+"""What a place of each level sees, in seconds: the axis of a probe of resolutions."""
+
+from __future__ import annotations
+
+import torch
+
+from caesura.tasks.needs import Trained, inference, need
+from caesura.types import Features, Grid
+
+Span = tuple[float | None, float | None]
+
+
+def level_reach(run: Trained, count: int) -> list[Span]:
+    """Return (hop, receptive field) of each level in seconds; None where an encoder has none."""
+    sampling = run.schema.sampling
+    if sampling is None:
+        return [(None, None)] * count
+    encoder = need(run, "encoder")
+    blank = torch.zeros(1, len(run.schema.variables), sampling.window)
+    with inference(encoder):
+        found: Features = encoder(
+            Grid(blank, torch.ones_like(blank, dtype=torch.bool), rate_hz=sampling.rate_hz)
+        )
+    return [(level.hop_s, level.reach_s) for level in found.levels]
+
+
+def level_names(run: Trained, count: int) -> list[str]:
+    """Return "level 1", ... of an encoder with resolutions, "layer 1", ... of any other."""
+    kind = "layer" if run.schema.sampling is None else "level"
+    return [f"{kind} {place + 1}" for place in range(count)]

@@ -1,0 +1,118 @@
+"""Batches of either view of a store: for a training, and in order for using a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from caesura.data.collate import TokenStore
+from caesura.data.config import DataConfig
+from caesura.data.grid import GridStore
+from caesura.data.view import View
+from caesura.data.window import Windows
+from caesura.training.config import TrainingConfig
+from caesura.training.indexed import IndexedBatches
+from caesura.training.loader import (
+    INFERENCE_TOKENS,
+    Order,
+    SeriesBatches,
+    sequential_batches,
+)
+from caesura.training.loop import BatchSource
+from caesura.types import Batch
+
+_INFERENCE_SAMPLES = 65_536
+"""Samples of a batch of windows without gradients."""
+_MOST_VALIDATED = 1024
+"""Windows that validate at most: more would cost time and not change the choice."""
+
+
+def pretraining_batches(
+    view: View,
+    train: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    data: DataConfig,
+    settings: TrainingConfig,
+    seed: int,
+    order: Order,
+) -> BatchSource:
+    """Return the batches of a pre-training; of a grid, the windows worth learning from."""
+    if isinstance(view, TokenStore):
+        return SeriesBatches(
+            view,
+            train,
+            validation,
+            batch_tokens=settings.batch_tokens,
+            max_tokens=settings.max_tokens,
+            seed=seed,
+            order=order,
+        )
+    chosen = view.worth_learning(view.tiles(train, data.overlap), data.quality)
+    held_out = view.worth_learning(view.tiles(validation), data.quality)
+    return window_batches(view, chosen, held_out, settings.batch_tokens, seed)
+
+
+def labelled_batches(
+    view: View,
+    train: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    target: torch.Tensor,
+    settings: TrainingConfig,
+    seed: int,
+) -> BatchSource:
+    """Return the batches of a fine-tuning; `target` has a row for each series of the view."""
+    if isinstance(view, TokenStore):
+        return SeriesBatches(
+            view,
+            train,
+            validation,
+            batch_tokens=settings.batch_tokens,
+            max_tokens=settings.max_tokens,
+            seed=seed,
+            target=target,
+            order="random" if settings.batches == "random" else "buckets",
+        )
+    chosen, held_out = view.covering(train), view.covering(validation)
+    return window_batches(view, chosen, held_out, settings.batch_tokens, seed, target)
+
+
+def window_batches(
+    view: GridStore,
+    train: Windows,
+    held_out: Windows,
+    batch_samples: int,
+    seed: int,
+    target: torch.Tensor | None = None,
+) -> IndexedBatches:
+    """Return batches of any training windows; at most 1,024 held-out ones, evenly chosen."""
+    few = np.linspace(0, len(held_out) - 1, min(len(held_out), _MOST_VALIDATED)).astype(np.int64)
+    both = (train, held_out.take(few))
+    windows = Windows(
+        *(np.concatenate([getattr(w, name) for w in both]) for name in ("series", "start", "stop"))
+    )
+    return IndexedBatches(
+        lambda numbers, _: view.collate(windows.take(numbers), target),
+        np.arange(len(train)),
+        len(train) + np.arange(len(few)),
+        max(1, batch_samples // view.window),
+        seed,
+    )
+
+
+def inference_batches(view: View, max_tokens: int) -> Iterable[tuple[Windows, Batch]]:
+    """Yield windows that cover all series of a view, with their batches."""
+    everything = np.arange(len(view))
+    if isinstance(view, TokenStore):
+        yield from sequential_batches(
+            view, everything, batch_tokens=INFERENCE_TOKENS, max_tokens=max_tokens
+        )
+        return
+    windows = view.covering(everything)
+    windows = windows.take(np.argsort(windows.lengths, kind="stable"))
+    size = max(1, _INFERENCE_SAMPLES // view.window)
+    for first in range(0, len(windows), size):
+        chosen = windows.take(np.arange(first, min(first + size, len(windows))))
+        yield chosen, view.collate(chosen)
