@@ -24,6 +24,8 @@ _PLACES = {
     "romae-options": "romae.options:OPTIONS",
     "romae-chunks": "romae.chunks:CHUNKS",
     "romae-invariance": "romae.invariance:INVARIANCE",
+    "himae-generative": "himae.generative:GENERATIVE",
+    "himae-pvc": "himae.pvc:PVC",
 }
 
 
