@@ -106,14 +106,24 @@ class _Plan(NamedTuple):
         seen[self.step[observed]] = True
         if self.ratio == 1 or not seen.any():
             return native[: self.length], seen[: self.length]
-        from scipy.signal import resample_poly
-
-        filled = bridged(native, seen)
         up, down = self.ratio.numerator, self.ratio.denominator
-        new = resample_poly(filled, up, down, padtype="line").astype(np.float32)
+        new = _polyphase(bridged(native, seen), self.ratio)
         nearest = np.minimum((np.arange(self.length) * down + up // 2) // up, len(seen) - 1)
         there = seen[nearest]
         return np.where(there, new[: self.length], np.float32(0)), there
+
+
+def resampled(values: Floats, rate: float, wanted: float) -> Floats:
+    """Return a whole signal of one rate at another, in hertz, by a polyphase filter."""
+    ratio = Fraction(wanted / rate).limit_denominator(1000)
+    return _polyphase(values.astype(np.float64), ratio)[: len(values) * ratio // 1]
+
+
+def _polyphase(values: NDArray[np.float64], ratio: Fraction) -> Floats:
+    from scipy.signal import resample_poly
+
+    new = resample_poly(values, ratio.numerator, ratio.denominator, padtype="line")
+    return np.asarray(new, dtype=np.float32)
 
 
 def _plan(

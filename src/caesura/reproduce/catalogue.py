@@ -26,6 +26,9 @@ _PLACES = {
     "romae-invariance": "romae.invariance:INVARIANCE",
     "himae-generative": "himae.generative:GENERATIVE",
     "himae-pvc": "himae.pvc:PVC",
+    "himae-heart-rate": "himae.heart_rate:HEART_RATE",
+    "himae-activity": "himae.activity:ACTIVITY",
+    "himae-ablation": "himae.ablation:ABLATION",
 }
 
 

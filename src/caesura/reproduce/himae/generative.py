@@ -44,11 +44,14 @@ def _run(cell: str, context: Context) -> Outcome:
         context, data, train, held, own.model_copy(update={"mask": "mixed" if mixed else "random"})
     )
     few = np.linspace(0, len(test.values) - 1, min(own.test_windows, len(test.values)))
+    some = few.astype(np.int64)
     rows: dict[str, dict[str, float]] = {}
     name = "HiMAE, mixed masks" if mixed else "HiMAE"
     for kind in _KINDS:
         for share in _SHARES:
-            found = _errors(objective, test, few.astype(np.int64), kind, share, context.seed, own)
+            found = filling_errors(
+                objective, test, few.astype(np.int64), kind, share, context.seed, own
+            )
             place = f"{kind} {share:.0%}"
             rows[f"{name}, {place}"] = found.pop("model")
             if not mixed:
@@ -69,7 +72,7 @@ def hidden_of(grid: Grid, kind: str, share: float, seed: int, patch: int) -> Ten
     return hidden[None, None].expand_as(grid.observed).clone()
 
 
-def _errors(
+def filling_errors(
     objective: MaskedGrid,
     test: Windows,
     rows: NDArray[np.int64],
@@ -78,6 +81,7 @@ def _errors(
     seed: int,
     own: PyramidSettings,
 ) -> dict[str, dict[str, float]]:
+    """Return error and R2 of the model and of what needs none, on some test windows."""
     squares: dict[str, float] = {}
     total, spread = 0.0, 0.0
     patch = max(1, round(own.patch_ms * test.rate_hz / 1000))
