@@ -50,7 +50,7 @@ def _run(cell: str, context: Context) -> Outcome:
     for kind in _KINDS:
         for share in _SHARES:
             found = filling_errors(
-                objective, test, few.astype(np.int64), kind, share, context.seed, own
+                objective, test, some, kind, share, context.seed, own
             )
             place = f"{kind} {share:.0%}"
             rows[f"{name}, {place}"] = found.pop("model")
