@@ -27,3 +27,7 @@ class StoppedError(CaesuraError):
 
 class StorageError(CaesuraError):
     """A disk refused to write, or another process holds the folder."""
+
+
+class ExportError(CaesuraError, RuntimeError):
+    """A run cannot be exported, or the exported graph does not do as the run does."""

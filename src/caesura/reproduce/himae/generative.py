@@ -49,9 +49,7 @@ def _run(cell: str, context: Context) -> Outcome:
     name = "HiMAE, mixed masks" if mixed else "HiMAE"
     for kind in _KINDS:
         for share in _SHARES:
-            found = filling_errors(
-                objective, test, some, kind, share, context.seed, own
-            )
+            found = filling_errors(objective, test, some, kind, share, context.seed, own)
             place = f"{kind} {share:.0%}"
             rows[f"{name}, {place}"] = found.pop("model")
             if not mixed:

@@ -1,0 +1,1 @@
+"""Ships a run: one graph of plain tensors, checked against the run, with a certificate."""

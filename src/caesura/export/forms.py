@@ -1,0 +1,184 @@
+"""Runs as plain modules: tensors in, one tensor out, the form in which they are exported."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from caesura.encoders.conv_pyramid import ConvPyramid
+from caesura.errors import RecipeError
+from caesura.nn.heads import Pooling, pooled
+from caesura.nn.normalise import window_scale
+from caesura.objectives.supervised import SupervisedConfig
+from caesura.tasks.needs import Trained, need
+from caesura.tasks.probe_head import ProbeHead
+from caesura.types import Features, Grid, Tokens
+
+Task = Literal["classification", "regression", "multilabel"]
+
+
+class Answer(nn.Module):
+    """A vector to probabilities or values, as the task has them; without a head, the vector."""
+
+    def __init__(self, head: nn.Module | None, task: Task | None, target: Any = None) -> None:
+        super().__init__()
+        self.head, self.task = head, task
+        if task == "regression" and target is not None and target.scales:
+            self.register_buffer("scale", torch.tensor(target.scales, dtype=torch.float32))
+            self.register_buffer("center", torch.tensor(target.centers, dtype=torch.float32))
+
+    def forward(self, vector: Tensor) -> Tensor:
+        """Answer for each row."""
+        if self.head is None:
+            return vector
+        out: Tensor = self.head(vector)
+        if self.task == "classification":
+            return out.softmax(-1)
+        if self.task == "multilabel":
+            return out.sigmoid()
+        scale = self._buffers.get("scale")
+        center = self._buffers.get("center")
+        return out if scale is None or center is None else out * scale + center
+
+
+class PyramidForm(nn.Module):
+    """Raw samples (batch, channels, samples) to the means of levels, or to an answer on them.
+
+    Normalisation is inside; batch normalisation is folded into the convolutions. missing: NaN
+    marks samples that were not measured (a few operations more); without, all must be there.
+    """
+
+    def __init__(
+        self, encoder: ConvPyramid, levels: tuple[int, ...], answer: Answer, *, missing: bool
+    ) -> None:
+        super().__init__()
+        self.encoder = folded(encoder)
+        self.levels, self.answer, self.missing = levels, answer, missing
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Return (batch, outputs)."""
+        if self.missing:
+            observed = ~samples.isnan()
+            features = self.encoder(Grid(samples.nan_to_num(0.0), observed))
+            chosen = tuple(features.levels[number - 1] for number in self.levels)
+            answer: Tensor = self.answer(pooled(Features(chosen), "levels"))
+            return answer
+        x = self._normalised(samples)
+        if self.encoder.config.absent == "flag":
+            x = torch.cat([x, torch.zeros_like(x)], dim=1)
+        x, means = x[:, :, None], []
+        for number, block in enumerate(self.encoder.blocks, 1):
+            if number > max(self.levels):
+                break
+            x = block(x)
+            if number in self.levels:
+                means.append(x.mean((2, 3)))
+        answer = self.answer(torch.cat(means, dim=-1) if len(means) > 1 else means[0])
+        return answer
+
+    @property
+    def parameters_used(self) -> int:
+        """Number of parameters that the levels asked for need."""
+        used = [*list(self.encoder.blocks)[: max(self.levels)], self.answer]
+        return sum(p.numel() for part in used for p in part.parameters())
+
+    def _normalised(self, samples: Tensor) -> Tensor:
+        module = self.encoder.normalise
+        if module.statistics != "window":
+            return (samples - module.center) / module.spread
+        if module.kind == "min-max":
+            low, high = samples.amin(-1, keepdim=True), samples.amax(-1, keepdim=True)
+            half = (high - low) / 2
+            return (samples - (low + high) / 2) / torch.where(half > 5e-7, half, 1.0)
+        whole = torch.ones_like(samples, dtype=torch.bool)
+        return window_scale(samples, whole, module.kind).normalised(samples)
+
+
+class TokenForm(nn.Module):
+    """Tokens as the data door makes them, as four tensors, to an embedding or an answer."""
+
+    def __init__(self, encoder: nn.Module, pooling: Pooling, answer: Answer) -> None:
+        super().__init__()
+        self.encoder, self.pooling, self.answer = encoder, pooling, answer
+
+    @property
+    def parameters_used(self) -> int:
+        """Number of parameters of the encoder and what answers."""
+        return sum(p.numel() for p in self.parameters())
+
+    def forward(self, values: Tensor, observed: Tensor, positions: Tensor, valid: Tensor) -> Tensor:
+        """Return (batch, outputs)."""
+        features = self.encoder(Tokens(values, observed, positions, valid))
+        answer: Tensor = self.answer(pooled(features, self.pooling))
+        return answer
+
+
+def folded(encoder: ConvPyramid) -> ConvPyramid:
+    """Return a copy whose batch normalisations are part of the convolutions before them."""
+    own = copy.deepcopy(encoder).eval()
+    for block in own.blocks.modules():
+        for name in ("first", "second", "shortcut"):
+            norm = getattr(block, f"{name}_norm", None)
+            if isinstance(norm, nn.BatchNorm2d):
+                setattr(block, name, fuse_conv_bn_eval(getattr(block, name), norm))
+                setattr(block, f"{name}_norm", nn.Identity())
+    return own
+
+
+def form_of(
+    run: Trained, level: str = "all", head: ProbeHead | None = None, *, missing: bool = False
+) -> PyramidForm | TokenForm:
+    """Return the module to export: embeddings, a probe's answer, or a fine-tuned run's.
+
+    level: "all", or the number of one level of a pyramid.
+    """
+    encoder = need(run, "encoder")
+    config = run.recipe.stages[-1].objective
+    pooling: Pooling = "auto"
+    answer = Answer(None, None)
+    if "head" in run.parts and isinstance(config, SupervisedConfig):
+        if head is not None:
+            raise RecipeError("this run has a head of its own; leave --head out")
+        if config.conditions:
+            raise RecipeError("this run's head reads static columns, which no graph here takes")
+        answer = Answer(need(run, "head"), config.task, run.schema.target)
+        pooling = config.pooling
+    elif head is not None:
+        answer = Answer(_linear(head), head.target.task)
+    if not isinstance(encoder, ConvPyramid):
+        if head is not None or level != "all":
+            raise RecipeError("--level and --head are for runs with levels (himae)")
+        return TokenForm(encoder, pooling, answer)
+    return PyramidForm(encoder, _levels(encoder, level, head, pooling), answer, missing=missing)
+
+
+def _levels(
+    encoder: ConvPyramid, level: str, head: ProbeHead | None, pooling: Pooling
+) -> tuple[int, ...]:
+    count = len(encoder.widths)
+    if head is not None:
+        if max(head.levels) > count or len(head.weight) != sum(
+            encoder.widths[number - 1] for number in head.levels
+        ):
+            raise RecipeError("this probe was fitted to a run of another shape")
+        return head.levels
+    if pooling == "mean":
+        return (count,)
+    if level == "all":
+        return tuple(range(1, count + 1))
+    if not level.isdigit() or not 1 <= int(level) <= count:
+        raise RecipeError(f"--level {level!r}; choose all, or one of 1 to {count}")
+    return (int(level),)
+
+
+def _linear(head: ProbeHead) -> nn.Linear:
+    weight = torch.tensor(head.weight, dtype=torch.float32)
+    linear = nn.Linear(*weight.shape)
+    with torch.no_grad():
+        linear.weight.copy_(weight.T)
+        linear.bias.copy_(torch.tensor(head.bias))
+    return linear
