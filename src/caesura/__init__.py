@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "pretrain": "caesura.workflow",
+    "distil": "caesura.workflow",
     "finetune": "caesura.workflow",
     "load": "caesura.run",
     "from_pretrained": "caesura.hub",
@@ -25,6 +26,7 @@ __all__ = [
     "PretrainedFeatures",
     "Run",
     "__version__",
+    "distil",
     "finetune",
     "from_pretrained",
     "load",
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from caesura.estimators.features import PretrainedFeatures
     from caesura.hub import from_pretrained, push_to_hub, save_pretrained
     from caesura.run import Run, load
-    from caesura.workflow import finetune, pretrain
+    from caesura.workflow import distil, finetune, pretrain
 
 
 def __getattr__(name: str) -> Any:

@@ -33,6 +33,7 @@ from caesura.tasks.interpolate import interpolate
 from caesura.tasks.needs import Result
 from caesura.tasks.predict import predict
 from caesura.tasks.probe import probe
+from caesura.tasks.stream import Stream
 from caesura.training.checkpoint import (
     load_tensors,
     read_json,
@@ -176,6 +177,10 @@ class Run:
         """Score linear models on every layer and on controls (`tasks.probe`)."""
         store = self.open(data)
         return probe(self, store, self.read_labels(labels, store, target), num_folds=folds)
+
+    def stream(self) -> Stream:
+        """Return a reader of one recording, chunk by chunk (`tasks.stream`)."""
+        return Stream(self)
 
     def save(self, folder: str | Path) -> None:
         """Write the run folder; `metrics.json` comes last and marks it as whole."""

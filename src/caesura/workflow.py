@@ -1,4 +1,4 @@
-"""The two ways to make a run: pre-train one from data, fine-tune one from another."""
+"""The ways to make a run: pre-train one from data, fine-tune or distil one from another."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from caesura.recipes.build import build_encoder, build_objective
 from caesura.recipes.presets import find_recipe, finetune_recipe, reads_grids
 from caesura.recipes.schema import Recipe, assign, make_recipe, merged, read_recipe
 from caesura.run import Run, load
+from caesura.tasks.distil import distil as distil_task
 from caesura.tasks.finetune import finetune as finetune_task
 from caesura.tasks.pretrain import Material, prepare, resolve_tokens, split_of
 from caesura.tasks.pretrain import pretrain as pretrain_task
@@ -216,6 +217,77 @@ def finetune(
             on_progress=on_progress,
         )
         return _written(Run(**vars(tuned)), folder)
+
+
+def distil(
+    teacher: Run,
+    student: str | Mapping[str, Any] | Recipe = "himae-small",
+    out: str | Path | None = None,
+    *,
+    data: Any = None,
+    steps: int = 0,
+    epochs: float = 0,
+    minutes: float = 0,
+    seed: int | None = None,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    on_progress: Watch = _silent,
+) -> Run:
+    """Teach a smaller encoder to give the vectors of a run, and return it, written to `out`.
+
+    student: a recipe, whose encoder alone is used. A student of grids takes rate and window of
+    a teacher that has them; else give data.rate in the settings.
+    """
+    folder = None if out is None else Path(out)
+    length = {k: v for k, v in (("steps", steps), ("epochs", epochs), ("minutes", minutes)) if v}
+    with _writing(folder):
+        if resume and folder is not None:
+            require_begun(folder)
+            if is_whole(folder):
+                return load(folder)
+            recipe = make_recipe(read_recipe(folder / RECIPE))
+        else:
+            if folder is not None and _is_first_rank():
+                check_free(folder)
+            own = teacher.schema.sampling
+            taken = [] if own is None else [
+                f"data.rate={own.rate_hz:g}",
+                f"data.window={own.window / own.rate_hz:.9g}",
+                f"data.band={list(own.band)}",
+            ]  # fmt: skip
+            columns = teacher.schema.columns.model_dump(exclude_defaults=True)
+            recipe = compose(student, columns=columns, length=length, seed=seed,
+                             settings=[*taken, *settings])  # fmt: skip
+            name = f"{recipe.name}-distilled"
+            stage = recipe.stages[0].model_copy(update={"start_from": str(teacher.folder or "")})
+            recipe = recipe.model_copy(update={"name": name, "stages": (stage,)})
+        recipe, _ = _with_source(recipe, teacher.recipe.data.path if data is None else data)
+        tokens: Any = "observation" if teacher.schema.per_observation else "step"
+        recipe = recipe.model_copy(
+            update={
+                "data": recipe.data.model_copy(update={"tokens": tokens}),
+                "training": resolved(recipe.training),
+            }
+        )
+        store = teacher.open(data)
+        split = split_of(store, recipe)
+        if resume and folder is not None:
+            schema = read_schema(folder)
+        else:
+            recipe, schema = prepare(store, recipe, split)
+        if folder is not None and not resume and _is_first_rank():
+            begin(folder, recipe, schema)
+        taught = distil_task(
+            teacher,
+            store,
+            recipe,
+            schema,
+            split,
+            folder=folder,
+            resume=resume and folder is not None and has_checkpoint(folder),
+            on_progress=on_progress,
+        )
+        return _written(Run(**vars(taught)), folder)
 
 
 def _writing(folder: Path | None) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""Verbs that make runs: pretrain, finetune."""
+"""Verbs that make runs: pretrain, finetune, distil."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command()(pretrain)
     app.command()(finetune)
+    app.command()(distil)
 
 
 def pretrain(
@@ -165,6 +166,71 @@ def finetune(
         )
     _report(tuned)
     console.result(f"\nrun: {out}\nnext: caesura predict {out} --data FILE -o predictions.parquet")
+
+
+def distil(
+    teacher: Annotated[Path, typer.Argument(help="Folder of the run that teaches.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new run.")],
+    student: Annotated[
+        str, typer.Option(help="Recipe whose encoder learns: himae-small, ..., or a .toml.")
+    ] = "himae-small",
+    data: Data = None,
+    rate: Annotated[
+        float, typer.Option(help="Samples a second, where the teacher has none.")
+    ] = 0.0,
+    labels: Annotated[
+        str | None, typer.Option(help="Labels: print what a probe loses with the student.")
+    ] = None,
+    target: Target = "",
+    label_id: LabelId = "",
+    rare: Rare = "keep",
+    steps: Steps = 0,
+    epochs: Epochs = 0,
+    minutes: Minutes = 0,
+    seed: Seed = None,
+    resume: Resume = False,
+    set_: Set = None,
+) -> None:
+    """Teach a small encoder to say what a large one says of the same series.
+
+    Example: `caesura distil run --student himae-small --labels labels.csv --out small`
+    """
+    from caesura import workflow
+    from caesura.cli.use import found_in_words
+    from caesura.run import load
+    from caesura.tasks.distil import probe_gap
+
+    run = load(teacher)
+    settings = ([f"data.rate={rate:g}"] if rate else []) + (set_ or [])
+    with console.training_bar("distilling") as show:
+        small = workflow.distil(
+            run,
+            student,
+            out,
+            data=data,
+            steps=steps,
+            epochs=epochs,
+            minutes=minutes,
+            seed=seed,
+            settings=settings,
+            resume=resume,
+            on_progress=show,
+        )
+    _report(small)
+    if labels is not None:
+        store = run.open(data)
+        known = run.read_labels(
+            labels, store, split_names(target), id_column=label_id, rare=checked_rare(rare)
+        )
+        console.say("probing teacher and student")
+        rows = probe_gap(run, small, store, known)
+        console.table(rows, "What a linear probe finds, grouped folds, 95 % intervals")
+        for row in rows[3:]:
+            console.result(found_in_words({"comparison": row["probe of"], **row}))
+    console.result(
+        f"\nrun: {out}\nnext: caesura export {out} --onnx FILE --int8, or caesura probe {out} "
+        "--labels FILE"
+    )
 
 
 def _report(run: Run) -> None:

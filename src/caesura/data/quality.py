@@ -24,7 +24,7 @@ def template_match(signal: NDArray[np.float32], rate: float) -> float:
     """Return the mean correlation of a window's beats with their average; 0 below three beats.
 
     For pulse-like signals (PPG, ECG). Beats are the peaks at most 3.5 a second apart with a
-    prominence of half a deviation; a beat reaches half of the median distance to both sides.
+    prominence of half a deviation; a beat reaches a third of the median distance to both sides.
     """
     from scipy.signal import find_peaks
 
@@ -34,7 +34,7 @@ def template_match(signal: NDArray[np.float32], rate: float) -> float:
     peaks, _ = find_peaks(signal, distance=max(1, int(rate / _FASTEST_HZ)), prominence=0.5 * spread)
     if len(peaks) < 3:
         return 0.0
-    half = max(1, int(np.median(np.diff(peaks)) / 2))
+    half = max(1, int(np.median(np.diff(peaks)) / 3))
     inside = peaks[(peaks >= half) & (peaks + half < len(signal))]
     if len(inside) < 2:
         return 0.0

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from caesura.errors import RecipeError
 from caesura.nn.heads import LinearHead, Pooling, pooled, pooled_width
+from caesura.nn.lora import add_low_rank
 from caesura.types import Batch, Encoder, Loss, as_module
 
 
@@ -24,6 +26,8 @@ class SupervisedConfig(BaseModel):
     pooling: "cls" and "mean" are the paper's read-outs; "cls+mean" joins both, and beat
     either alone in frozen trials. "levels" joins the means of all levels; "auto" is "cls+mean"
     where there is a [CLS], else "levels".
+    lora_rank: above 0, the encoder's linear layers change by matrices of this rank alone, and
+    the head is trained (Transformers); lora_alpha scales the change.
     class_weights: "balanced" weighs a class by its inverse frequency.
     """
 
@@ -37,6 +41,8 @@ class SupervisedConfig(BaseModel):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     head_dropout: float = Field(default=0.0, ge=0, lt=1)
     freeze: bool = False
+    lora_rank: int = Field(default=0, ge=0, le=4096)
+    lora_alpha: float = Field(default=16.0, gt=0)
     conditions: int = Field(default=0, ge=0, le=10**6)
 
 
@@ -60,6 +66,13 @@ class Supervised(nn.Module):
         self.register_buffer("balance", balance, persistent=False)
         if config.freeze:
             as_module(encoder).requires_grad_(False)
+        elif config.lora_rank and not add_low_rank(
+            as_module(encoder), config.lora_rank, config.lora_alpha
+        ):
+            raise RecipeError(
+                "lora_rank is for encoders with linear layers (romae); this one has none: "
+                "fine-tune it whole, or freeze it"
+            )
 
     def predict(self, batch: Batch) -> Float[Tensor, "batch outputs"]:
         """Return logits, or standardised values of a regression."""

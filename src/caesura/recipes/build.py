@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from caesura.errors import RecipeError
+from caesura.objectives.distil import Distil, DistilConfig
 from caesura.objectives.masked_tokens import MaskedTokensConfig
 from caesura.objectives.supervised import Supervised, SupervisedConfig
 from caesura.objectives.token_regression import TokenRegressionConfig
@@ -52,6 +53,8 @@ def build_objective(stage: Stage, encoder: nn.Module, seed: int) -> Any:
     make, _ = lookup(OBJECTIVES, "objective", config.type)
     if isinstance(config, SupervisedConfig):
         raise RecipeError("a supervised stage needs labels; use `caesura finetune`")
+    if isinstance(config, DistilConfig):
+        raise RecipeError("a distilling stage needs a teacher; use `caesura distil`")
     if isinstance(config, TokenRegressionConfig):
         raise RecipeError(
             "token_regression needs a target for each token, which no table has; build it in "
@@ -64,6 +67,12 @@ def build_objective(stage: Stage, encoder: nn.Module, seed: int) -> Any:
             f"objective {config.type!r} with an encoder that reads {kind}; choose {wanted!r}"
         )
     return make(encoder, build_decoder(stage, seed), config)
+
+
+def build_distil(config: DistilConfig, encoder: nn.Module, seed: int) -> Distil:
+    """Return a distilling objective with a new linear map around a student."""
+    with seeded(seed + 2):
+        return Distil(as_encoder(encoder), config)
 
 
 def build_supervised(

@@ -12,6 +12,7 @@ from caesura.decoders.point_transformer import PointDecoder, PointDecoderConfig
 from caesura.encoders.conv_pyramid import ConvPyramid, ConvPyramidConfig
 from caesura.encoders.point_transformer import PointTransformer, PointTransformerConfig
 from caesura.errors import RecipeError
+from caesura.objectives.distil import Distil, DistilConfig
 from caesura.objectives.masked_grid import MaskedGrid, MaskedGridConfig
 from caesura.objectives.masked_tokens import MaskedTokens, MaskedTokensConfig
 from caesura.objectives.supervised import Supervised, SupervisedConfig
@@ -29,6 +30,7 @@ DECODERS: dict[str, tuple[type[Any], type[BaseModel]]] = {
 OBJECTIVES: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "masked_tokens": (MaskedTokens, MaskedTokensConfig),
     "masked_grid": (MaskedGrid, MaskedGridConfig),
+    "distil": (Distil, DistilConfig),
     "supervised": (Supervised, SupervisedConfig),
     "token_regression": (TokenRegression, TokenRegressionConfig),
 }

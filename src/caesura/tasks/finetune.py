@@ -20,6 +20,7 @@ from caesura.data.store import RaggedStore
 from caesura.data.view import View, view_store
 from caesura.errors import RecipeError
 from caesura.metrics.classify import all_scores
+from caesura.nn.lora import merge_low_rank
 from caesura.objectives.supervised import SupervisedConfig
 from caesura.recipes.build import build_supervised
 from caesura.recipes.schema import Recipe
@@ -80,6 +81,7 @@ def finetune(
         objective, source, settings, recipe.seed, folder=folder, on_progress=on_progress
     )
     state = trainer.fit(resume=resume)
+    merge_low_rank(encoder)
     parts: dict[str, nn.Module] = {**objective.parts()}
     stage = recipe.stages[0].model_copy(update={"objective": config})
     whole = recipe.model_copy(update={"stages": (stage,), "encoder": run.recipe.encoder})

@@ -32,6 +32,8 @@ ALL, STATISTICS, EMBEDDING, CHOSEN = (
 )
 TWIN = "random twin"
 _INNER = 3
+_TIE = 0.005
+"""Difference of two scores (AUROC, R2) that nobody would choose a level by."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def probe(
     Grouped folds; every figure is out of fold, with a bootstrap interval over groups. Beside
     each stands the same model on a randomly initialised twin. One level is named by inner
     folds of the training part alone: in each fold the finest one whose score is within a
-    standard error of the best (coarser levels see all that finer ones do), over all folds the
+    standard error, or 0.005, of the best (coarser levels see all that finer ones do), over all folds the
     one named most often. Its own out-of-fold score, and
     its paired difference to the next best, are reported.
     """
@@ -127,14 +129,14 @@ def probe_label(
     chosen = max(sources.levels, key=picked.count)  # of equally frequent ones the finest
     rows, twins = [], {}
     for key, source in (sources.levels | sources.others).items():
-        row = _row(key, source, name, _interval(labels, groups, scored[key].predicted))
+        row = _row(key, source, name, scored_interval(labels, groups, scored[key].predicted))
         if source.twin is not None:
             watch(f"{key}, {TWIN}")
             twins[key] = _score(source.twin, labels, groups, cuts, seed).predicted
-            row[TWIN] = _interval(labels, groups, twins[key])
+            row[TWIN] = scored_interval(labels, groups, twins[key])
         rows.append(row)
     title = f"{CHOSEN} ({chosen} in {picked.count(chosen)} of {len(cuts)} folds)"
-    rows.append(_row(title, sources.levels[chosen], name, _interval(labels, groups, nested)))
+    rows.append(_row(title, sources.levels[chosen], name, scored_interval(labels, groups, nested)))
     compared = _comparisons(sources, scored, twins, pooled, chosen)
     differences = [
         {"comparison": f"{a} - {b}", name: difference(labels, groups, ours, theirs)}
@@ -222,7 +224,7 @@ def _finest_best(inner: dict[str, NDArray[np.float64]]) -> str:
         gap = inner[best] - scores
         gap = gap[np.isfinite(gap)]
         error = float(gap.std(ddof=1) / np.sqrt(len(gap))) if len(gap) > 1 else 0.0
-        if name == best or float(gap.mean()) <= error:
+        if name == best or float(gap.mean()) <= max(error, _TIE):
             return name
     return best
 
@@ -260,7 +262,8 @@ def difference(
     return bootstrap(gap, groups)
 
 
-def _interval(labels: Labels, groups: NDArray[np.int64], predicted: NDArray[Any]) -> Interval:
+def scored_interval(labels: Labels, groups: NDArray[np.int64], predicted: NDArray[Any]) -> Interval:
+    """Return the main score with its interval over groups."""
     task = labels.target.task
     return bootstrap(lambda c: main_score(task, labels.values[c], predicted[c]), groups)
 

@@ -1,0 +1,202 @@
+"""From any table to one grid: rates, gaps, irregular times, windows, quality."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from caesura.data.config import Columns, DataConfig
+from caesura.data.door import open_data
+from caesura.data.grid import fit_sampling, sample_store
+from caesura.data.pieces import pieces
+from caesura.data.quality import template_match
+from caesura.data.regular import band_passed, native_rate, regular_signal, resampled
+from caesura.data.schema import fit_schema
+from caesura.data.synthetic.pulses import PulseSettings, pulses
+from caesura.errors import DataError
+
+CONFIG = DataConfig(rate=100.0, tokens="step")
+
+
+def opened(panel, **settings):
+    config = CONFIG.model_copy(update=settings)
+    store, _ = open_data(panel, config)
+    schema = fit_schema(store, np.arange(len(store)), config)
+    return store, fit_sampling(store, np.arange(len(store)), schema, config)
+
+
+def two_rates(series=3, seconds=12.0):
+    """Make a long table: a fast channel of 360 Hz and a slow one of 64 Hz, of known sines."""
+    columns = {"id": [], "time": [], "channel": [], "value": []}
+    for number in range(series):
+        for name, rate, hertz in (("ecg", 360, 3.0), ("ppg", 64, 1.0)):
+            times = np.arange(int(seconds * rate)) / rate
+            columns["id"] += [f"r{number}"] * len(times)
+            columns["time"] += times.tolist()
+            columns["channel"] += [name] * len(times)
+            columns["value"] += np.sin(2 * np.pi * hertz * times).tolist()
+    return pa.table(columns)
+
+
+def test_channels_of_different_rates_meet_on_one_grid():
+    config = DataConfig(rate=100.0, tokens="observation", columns=Columns(channel="channel"))
+    store, _ = open_data(two_rates(), config)
+    schema = fit_schema(store, np.arange(3), config)
+    schema = fit_sampling(store, np.arange(3), schema, config)
+    grid = sample_store(store, schema)
+    assert schema.variables == ["ecg", "ppg"]
+    assert grid.signal.values.shape == (2, 3 * 1200)
+    times = np.arange(1200) / 100
+    inside = slice(50, 1100)  # a filter's ends are its own
+    for row, hertz in enumerate((3.0, 1.0)):
+        ours = grid.signal.values[row, :1200][inside]
+        np.testing.assert_allclose(ours, np.sin(2 * np.pi * hertz * times)[inside], atol=0.02)
+    assert grid.signal.observed.all()
+
+
+def test_resampling_keeps_what_lies_below_the_new_limit_and_drops_the_rest():
+    times = np.arange(3600) / 360
+    low, high = np.sin(2 * np.pi * 5 * times), np.sin(2 * np.pi * 120 * times)
+    new = resampled((low + high).astype(np.float32), 360.0, 100.0)
+    wanted = np.sin(2 * np.pi * 5 * np.arange(1000) / 100)
+    assert len(new) == 1000
+    assert np.abs(new - wanted)[50:-50].max() < 0.02
+
+
+def test_gaps_stay_gaps_and_land_on_their_samples():
+    values = np.sin(np.arange(300) / 9.0)[None, None].repeat(3, 0)
+    values[1, 0, 100:140] = np.nan
+    store, schema = opened(values)
+    grid = sample_store(store, schema)
+    batch = grid.collate(grid.tiles(np.arange(3)))
+    seen = batch.inputs.observed[1, 0].numpy()
+    assert not seen[100:140].any()
+    assert seen.sum() == 260
+    assert (batch.inputs.values[1, 0].numpy()[~seen] == 0).all()
+    np.testing.assert_allclose(
+        batch.inputs.values[1, 0].numpy()[seen], values[1, 0][seen], rtol=1e-6
+    )
+    assert batch.inputs.valid is None
+    assert batch.inputs.rate_hz == 100.0
+
+
+def test_jittered_clocks_are_rounded_and_irregular_times_refused():
+    rng = np.random.default_rng(0)
+    steady = np.arange(500) / 50 + rng.uniform(-0.004, 0.004, 500)
+    table = pa.table({"id": ["a"] * 500, "time": np.sort(steady), "value": np.arange(500.0)})
+    config = DataConfig(rate=50.0, tokens="step")
+    store, _ = open_data(table, config)
+    assert native_rate(store) == pytest.approx(50, rel=0.1)
+    signal = regular_signal(store, np.zeros(500, np.int32), 1, 50.0)
+    assert abs(int(signal.offsets[-1]) - 500) <= 1
+    loose = table.set_column(1, "time", pa.array(np.sort(rng.uniform(0, 10, 500))))
+    store, _ = open_data(loose, config)
+    with pytest.raises(DataError, match="'a' is not regular: gaps from .* pre-train `romae`"):
+        regular_signal(store, np.zeros(500, np.int32), 1, 50.0)
+
+
+def test_a_rate_must_be_given_and_the_error_names_the_data_s_own():
+    with pytest.raises(DataError, match=r"pass --rate HZ$"):
+        opened([np.full((1, 1), i) for i in range(3)], rate=0.0)
+    table = pa.table({"id": ["a"] * 90, "time": np.arange(90) / 25, "value": np.arange(90.0)})
+    config = DataConfig(tokens="step")
+    store, _ = open_data(table, config)
+    schema = fit_schema(store, np.arange(1), config)
+    with pytest.raises(DataError, match="pass --rate HZ; the data's median gap means 25 Hz"):
+        fit_sampling(store, np.arange(1), schema, config)
+
+
+def test_a_window_longer_than_every_recording_is_an_error_and_than_some_a_note(caplog):
+    long, short = np.arange(600.0)[None], np.arange(90.0)[None]
+    with pytest.raises(DataError, match=r"window of 10 s is longer than every .* \(longest 6 s\)"):
+        opened([long, long, short], window=10.0)
+    store, schema = opened([long, long, short], window=2.0)
+    assert "1 of 3 series are shorter than a window of 2 s, first 2" in caplog.text
+    grid = sample_store(store, schema)
+    assert len(grid.tiles(np.arange(3))) == 6
+    batch = grid.collate(grid.covering(np.array([2])))
+    assert batch.inputs.values.shape[-1] == 90  # used whole where the model is used
+    both = grid.collate(grid.covering(np.array([0, 2])))
+    assert both.inputs.valid.sum(1).tolist() == [200, 200, 200, 90]
+
+
+def test_covering_windows_reach_the_end_and_tiles_may_overlap():
+    store, schema = opened([np.arange(650.0)[None]] * 3, window=2.0)
+    grid = sample_store(store, schema)
+    covered = grid.covering(np.array([1]))
+    assert (covered.start - 650).tolist() == [0, 200, 400, 450]
+    assert len(grid.tiles(np.array([1]), overlap=0.5)) == 5
+
+
+def test_series_of_one_length_are_windows_as_they_are():
+    _, schema = opened(np.random.default_rng(0).standard_normal((3, 1, 250)))
+    assert schema.sampling.window == 250
+    _, schema = opened(np.random.default_rng(0).standard_normal((3, 1, 9000)))
+    assert schema.sampling.window == 1000
+
+
+def test_constant_and_empty_windows_are_left_out_and_all_of_them_an_error(caplog):
+    values = np.random.default_rng(0).standard_normal((4, 1, 200))
+    values[1] = 7.0
+    values[2, 0, 20:190] = np.nan
+    store, schema = opened(values)
+    grid = sample_store(store, schema)
+    windows = grid.tiles(np.arange(4))
+    kept = grid.worth_learning(windows, 0.0)
+    assert kept.series.tolist() == [0, 3]
+    assert "2 of 4 windows left out of the training: constant, under half measured" in caplog.text
+    store, schema = opened(np.full((3, 1, 200), 7.0))
+    grid = sample_store(store, schema)
+    with pytest.raises(DataError, match="none of 3 windows can be learned from"):
+        grid.worth_learning(grid.tiles(np.arange(3)), 0.0)
+
+
+def test_the_quality_gate_keeps_beats_and_drops_noise():
+    clean = pulses(8, 0, PulseSettings(motion=0.0, ectopic=0.0), subjects=2)
+    noise = np.random.default_rng(1).standard_normal((8, 1000)).astype(np.float32)
+    good = [template_match(x, 100.0) for x in clean.signals]
+    bad = [template_match(x, 100.0) for x in noise]
+    assert min(good) > 0.6
+    assert max(bad) < 0.5
+    assert template_match(np.zeros(500, np.float32), 100.0) == 0.0
+    both = np.concatenate([clean.signals, noise])[:, None].astype(np.float64)
+    store, schema = opened(both)
+    grid = sample_store(store, schema)
+    kept = grid.worth_learning(grid.tiles(np.arange(16)), 0.6)
+    assert kept.series.tolist() == list(range(8))
+
+
+def test_a_band_pass_takes_the_drift_and_is_remembered():
+    times = np.arange(2000) / 100
+    x = np.sin(2 * np.pi * 2 * times) + 5 * np.sin(2 * np.pi * 0.05 * times)
+    store, schema = opened(np.tile(x, (3, 1))[:, None], band=(0.5, 8.0))
+    assert schema.sampling.band == (0.5, 8.0)
+    grid = sample_store(store, schema)
+    ours = grid.signal.values[0, 300:1700]
+    assert np.abs(ours - np.sin(2 * np.pi * 2 * times)[300:1700]).max() < 0.1
+    with pytest.raises(DataError, match="both must lie between 0 and 50"):
+        band_passed(grid.signal, 100.0, (1.0, 60.0))
+
+
+def test_data_of_another_shape_are_refused():
+    config = DataConfig(rate=100.0, tokens="observation", columns=Columns(channel="channel"))
+    store, _ = open_data(two_rates(), config)
+    schema = fit_sampling(store, np.arange(3), fit_schema(store, np.arange(3), config), config)
+    table = two_rates()
+    only = table.filter(pa.compute.equal(table["channel"], "ecg"))
+    with pytest.raises(DataError, match="channels 'ppg' have no sample in the data"):
+        sample_store(open_data(only, config)[0], schema)
+    two, _ = open_data(np.zeros((3, 2, 50)) + np.arange(50), CONFIG)
+    store, schema = opened(np.zeros((3, 1, 50)) + np.arange(50))
+    with pytest.raises(DataError, match="values v0, v1; the model was trained on v0"):
+        sample_store(two, schema)
+
+
+def test_pieces_are_series_of_their_recording_on_its_grid():
+    store, schema = opened([np.arange(1030.0)[None], np.arange(400.0)[None] + 5, np.ones((1, 40))],
+                           window=2.0)  # fmt: skip
+    cut = pieces(store, 2.0)
+    assert cut.ids.to_pylist() == [0] * 5 + [1] * 2
+    assert cut.group_codes.tolist() == [0] * 5 + [1] * 2
+    grid = sample_store(cut, schema)
+    assert grid.lengths.tolist() == [200] * 7
+    np.testing.assert_array_equal(grid.signal.values[0, 200:400], np.arange(200.0, 400.0))
