@@ -68,9 +68,9 @@ def probe(
     Grouped folds; every figure is out of fold, with a bootstrap interval over groups. Beside
     each stands the same model on a randomly initialised twin. One level is named by inner
     folds of the training part alone: in each fold the finest one whose score is within a
-    standard error, or 0.005, of the best (coarser levels see all that finer ones do), over all folds the
-    one named most often. Its own out-of-fold score, and
-    its paired difference to the next best, are reported.
+    standard error, or 0.005, of the best (coarser levels see all that finer ones do), over all
+    folds the one named most often. Its own out-of-fold score, and its paired difference to the
+    next best, are reported.
     """
     labelled = store.take(labels.series)
     sources = probe_sources(run, labelled, seed, on_progress)
