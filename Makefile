@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: install demo test check format bench quick clean
+.PHONY: install demo test check format bench bench-edge quick clean
 
 install: .venv/installed
 
@@ -31,6 +31,10 @@ quick: install
 bench: install
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/bench.py
+
+# latency, size and parity of exported encoders
+bench-edge: install
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/edge.py $(OUT)
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -35,14 +35,23 @@ def export(
 
     Example: `caesura export run --onnx watch.onnx --int8 --head probe.json`
     """
+    from caesura.errors import RecipeError
+    from caesura.export.executorch import export_executorch
     from caesura.export.onnx import export_onnx
     from caesura.run import load
     from caesura.tasks.probe_head import read_head
 
+    if onnx is None and executorch is None:
+        raise RecipeError("give --onnx FILE or --executorch FILE")
     trained = load(run)
     known = None if head is None else read_head(head)
     store = trained.open(data)
     console.say("exporting, checking and timing")
+    if executorch is not None:
+        gap = export_executorch(trained, store, executorch, level=level, head=known)
+        console.result(f"ExecuTorch program, largest difference {gap:.2g}: {executorch}")
+    if onnx is None:
+        return
     found = export_onnx(trained, store, onnx, int8=int8, level=level, head=known, missing=missing)
     parity = found.parity
     rows = [

@@ -34,7 +34,9 @@ def embed(
     run: RunFolder,
     output: Output,
     data: Data = None,
-    pooling: Annotated[str, typer.Option(help="auto, cls, mean, cls+mean or levels.")] = "auto",
+    pooling: Annotated[
+        str, typer.Option(help="auto, cls, mean, cls+mean, levels, levels+max.")
+    ] = "auto",
     neighbours: Annotated[
         int, typer.Option(help="Also give the ids of each series' K nearest others.")
     ] = 0,

@@ -53,11 +53,17 @@ class PyramidForm(nn.Module):
     """
 
     def __init__(
-        self, encoder: ConvPyramid, levels: tuple[int, ...], answer: Answer, *, missing: bool
+        self,
+        encoder: ConvPyramid,
+        levels: tuple[int, ...],
+        answer: Answer,
+        *,
+        missing: bool,
+        maxima: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = folded(encoder)
-        self.levels, self.answer, self.missing = levels, answer, missing
+        self.levels, self.answer, self.missing, self.maxima = levels, answer, missing, maxima
 
     def forward(self, samples: Tensor) -> Tensor:
         """Return (batch, outputs)."""
@@ -65,18 +71,22 @@ class PyramidForm(nn.Module):
             observed = ~samples.isnan()
             features = self.encoder(Grid(samples.nan_to_num(0.0), observed))
             chosen = tuple(features.levels[number - 1] for number in self.levels)
-            answer: Tensor = self.answer(pooled(Features(chosen), "levels"))
+            pooling: Pooling = "levels+max" if self.maxima else "levels"
+            answer: Tensor = self.answer(pooled(Features(chosen), pooling))
             return answer
         x = self._normalised(samples)
         if self.encoder.config.absent == "flag":
             x = torch.cat([x, torch.zeros_like(x)], dim=1)
-        x, means = x[:, :, None], []
+        x, means, maxima = x[:, :, None], [], []
         for number, block in enumerate(self.encoder.blocks, 1):
             if number > max(self.levels):
                 break
             x = block(x)
             if number in self.levels:
                 means.append(x.mean((2, 3)))
+                if self.maxima:
+                    maxima.append(x.amax((2, 3)))
+        means += maxima
         answer = self.answer(torch.cat(means, dim=-1) if len(means) > 1 else means[0])
         return answer
 
@@ -126,6 +136,8 @@ def folded(encoder: ConvPyramid) -> ConvPyramid:
             if isinstance(norm, nn.BatchNorm2d):
                 setattr(block, name, fuse_conv_bn_eval(getattr(block, name), norm))
                 setattr(block, f"{name}_norm", nn.Identity())
+    for parameter in own.parameters():
+        parameter.data = parameter.data.contiguous()  # exporters know one layout
     return own
 
 
@@ -153,7 +165,9 @@ def form_of(
         if head is not None or level != "all":
             raise RecipeError("--level and --head are for runs with levels (himae)")
         return TokenForm(encoder, pooling, answer)
-    return PyramidForm(encoder, _levels(encoder, level, head, pooling), answer, missing=missing)
+    levels = _levels(encoder, level, head, pooling)
+    maxima = pooling == "levels+max"
+    return PyramidForm(encoder, levels, answer, missing=missing, maxima=maxima)
 
 
 def _levels(

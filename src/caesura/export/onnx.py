@@ -60,7 +60,7 @@ def export_onnx(
     form = form_of(run, level, head, missing=missing).eval()
     if int8 and not isinstance(form, PyramidForm):
         raise ExportError("int8 is for convolutional runs (himae); export this one in fp32")
-    inputs = list(_inputs(run, store, form, _CHECKED + (_CALIBRATION if int8 else 0)))
+    inputs = list(sample_inputs(run, store, form, _CHECKED + (_CALIBRATION if int8 else 0)))
     checked, rest = inputs[:_CHECKED], inputs[_CHECKED:]
     if int8 and len(inputs) < 2 * FEWEST:
         raise DataError(
@@ -107,13 +107,13 @@ def export_onnx(
             notes=notes,
         )
         whole = graph.read_bytes()
-    write_atomically(path, lambda temporary: _put(temporary, whole))
+
+    def put(temporary: Path) -> None:
+        temporary.write_bytes(whole)
+
+    write_atomically(path, put)
     certificate.write(path.with_suffix(".json"))
     return certificate
-
-
-def _put(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
 
 
 def compared(
@@ -142,7 +142,7 @@ def compared(
     return {"measure": measure, "value": value, "limit": limit, "inputs": len(inputs)}
 
 
-def _inputs(
+def sample_inputs(
     run: Trained, store: RaggedStore, form: PyramidForm | TokenForm, most: int
 ) -> Iterator[tuple[Tensor, ...]]:
     """Yield inputs of the run's data, evenly chosen: whole windows, or series as tokens."""

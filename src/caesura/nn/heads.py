@@ -12,8 +12,8 @@ from caesura.errors import RecipeError
 from caesura.nn.norm import RMSNorm
 from caesura.types import Encoder, Features, Level
 
-Pooling = Literal["auto", "cls", "mean", "cls+mean", "levels"]
-POOLINGS: tuple[Pooling, ...] = ("auto", "cls", "mean", "cls+mean", "levels")
+Pooling = Literal["auto", "cls", "mean", "cls+mean", "levels", "levels+max"]
+POOLINGS: tuple[Pooling, ...] = ("auto", "cls", "mean", "cls+mean", "levels", "levels+max")
 
 
 def checked_pooling(text: str) -> Pooling:
@@ -42,9 +42,13 @@ class LinearHead(nn.Module):
 def pooled(features: Features, pooling: Pooling) -> Float[Tensor, "batch dim"]:
     """Return one vector a series: [CLS], the mean over real places, or several joined.
 
-    "mean" is that of the last level, "levels" those of all levels, fine to coarse; "auto" is
-    [CLS] and mean where there is a [CLS], else all levels.
+    "mean" is that of the last level, "levels" those of all levels, fine to coarse;
+    "levels+max" adds their maxima, for events that fill little of a window; "auto" is [CLS]
+    and mean where there is a [CLS], else all levels.
     """
+    if pooling == "levels+max":
+        both = [read(level) for read in (mean_of, max_of) for level in features.levels]
+        return torch.cat(both, dim=-1)
     if pooling == "levels" or (pooling == "auto" and features.summary is None):
         return torch.cat([mean_of(level) for level in features.levels], dim=-1)
     mean = mean_of(features.levels[-1])
@@ -59,11 +63,20 @@ def mean_of(level: Level) -> Float[Tensor, "batch dim"]:
     return (level.features * real).sum(1) / real.sum(1).clamp(min=1)
 
 
+def max_of(level: Level) -> Float[Tensor, "batch dim"]:
+    """Return the maximum over the real places of a level; 0 where there is none."""
+    hidden = ~level.valid[..., None]
+    most = level.features.masked_fill(hidden, -torch.inf).amax(1)
+    return torch.where(level.valid.any(1)[:, None], most, torch.zeros_like(most))
+
+
 def pooled_width(encoder: Encoder, pooling: Pooling) -> int:
     """Return the width of `pooled` for this encoder's features."""
     width, summary = encoder.widths[-1], encoder.summary_width
     if pooling == "levels" or (pooling == "auto" and not summary):
         return sum(encoder.widths)
+    if pooling == "levels+max":
+        return 2 * sum(encoder.widths)
     if not summary or pooling == "mean":
         return width
     return summary if pooling == "cls" else summary + width

@@ -16,7 +16,7 @@ from caesura.encoders.conv_pyramid import ConvPyramid
 from caesura.metrics.bootstrap import bootstrap
 from caesura.metrics.classify import Task, main_score
 from caesura.nn.conv import Norm
-from caesura.nn.heads import mean_of
+from caesura.nn.heads import max_of, mean_of
 from caesura.objectives.masked_grid import MaskedGrid
 from caesura.objectives.supervised import Supervised, SupervisedConfig
 from caesura.recipes import himae
@@ -32,6 +32,7 @@ from caesura.types import Batch, Grid
 
 Ints = NDArray[np.int64]
 _INFERENCE_ROWS = 64
+ALL, ALL_MAX = "all levels", "all levels, with maxima"
 
 
 class PyramidSettings(Settings):
@@ -48,7 +49,7 @@ class PyramidSettings(Settings):
     patch_ms: float = 50.0
     scale_from: Literal["visible", "window"] = "visible"
     recalibrate: int = 0
-    steps: int = 900
+    steps: int = 700
     batch: int = 64
     lr: float = 1e-3
     tuning_steps: int = 150
@@ -124,21 +125,29 @@ def pretrained(
     return objective
 
 
-def level_means(encoder: ConvPyramid, data: Windows) -> list[NDArray[np.float32]]:
-    """Return the mean over places of each level, (windows, width) each."""
+def level_read_outs(
+    encoder: ConvPyramid, data: Windows
+) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+    """Return means and maxima over the places of each level, (windows, width) each."""
     found: list[list[Tensor]] = []
     with inference(encoder):
         for first in range(0, len(data.values), _INFERENCE_ROWS):
             rows = np.arange(first, min(first + _INFERENCE_ROWS, len(data.values)))
-            found.append([mean_of(level) for level in encoder(data.grid(rows)).levels])
-    return [torch.cat(parts).float().numpy() for parts in zip(*found, strict=True)]
+            levels = encoder(data.grid(rows)).levels
+            found.append([read(level) for read in (mean_of, max_of) for level in levels])
+    both = [torch.cat(parts).float().numpy() for parts in zip(*found, strict=True)]
+    half = len(both) // 2
+    return both[:half], both[half:]
 
 
 def feature_sets(encoder: ConvPyramid, data: Windows) -> dict[str, NDArray[np.float32]]:
-    """Return the features of each level by name, and of all together."""
-    means = level_means(encoder, data)
+    """Return the features of each level by name, and of all together, without and with maxima."""
+    means, maxima = level_read_outs(encoder, data)
     levels = {f"level {i + 1}": one for i, one in enumerate(means)}
-    return levels | {"all levels": np.concatenate(means, axis=1)}
+    return levels | {
+        ALL: np.concatenate(means, axis=1),
+        ALL_MAX: np.concatenate([*means, *maxima], axis=1),
+    }
 
 
 def as_labels(task: Task, values: NDArray[Any]) -> Labels:
