@@ -19,8 +19,11 @@ def add_to(app: typer.Typer) -> None:
 def export(
     run: RunFolder,
     onnx: Annotated[
-        Path, typer.Option(help="File of the graph; its certificate is a .json beside.")
-    ],
+        Path | None, typer.Option(help="File of the graph; its certificate is a .json beside.")
+    ] = None,
+    executorch: Annotated[
+        Path | None, typer.Option(help="File of an ExecuTorch program, .pte (himae, fp32).")
+    ] = None,
     data: Data = None,
     int8: Annotated[bool, typer.Option(help="8-bit convolutions, calibrated on --data.")] = False,
     level: Annotated[str, typer.Option(help="all, or the number of one level (himae).")] = "all",
