@@ -77,7 +77,7 @@ def test_finetune_predict_and_runs(place):
 def test_probe_prints_a_verdict_in_words(place):
     output = call("probe", place / "run", "--labels", place / "labels.csv", "--folds", 3, "-o",
                   place / "probe.json")  # fmt: skip
-    assert "random encoder" in output
+    assert "random twin" in output
     assert "embedding - channel statistics (AUROC):" in output
     assert (place / "probe.json").exists()
 

@@ -38,6 +38,8 @@ def make_objective(name, **settings):
     make, config = OBJECTIVES[name]
     if name == "supervised":
         return make(make_encoder(), config(outputs=3, **settings), torch.ones(3))
+    if name == "distil":
+        return make(make_encoder(), config(outputs=3, **settings))
     if name == "token_regression":
         return make(make_encoder(cls=False), config(outputs=2, **settings))
     if name in GRID:
@@ -52,6 +54,10 @@ def make_inputs(name, lengths=(9, 6, 4), **settings):
     batch = make_batch(lengths, **settings)
     if name == "supervised":
         batch = dataclasses.replace(batch, target=torch.arange(len(lengths)) % 3)
+    if name == "distil":
+        batch = dataclasses.replace(
+            batch, target=torch.randn(len(lengths), 3, generator=generator(8))
+        )
     if name == "token_regression":
         own = torch.randn(len(lengths), max(lengths), 2, generator=generator(9))
         pad = batch.inputs.valid.shape[1] - max(lengths)
@@ -256,6 +262,6 @@ def test_an_unknown_name_lists_the_known_ones():
     from caesura.recipes.tables import lookup
 
     with pytest.raises(
-        RecipeError, match="unknown objective 'byol'; known: masked_grid, masked_tokens"
+        RecipeError, match="unknown objective 'byol'; known: distil, masked_grid, masked_tokens"
     ):
         lookup(OBJECTIVES, "objective", "byol")

@@ -68,11 +68,16 @@ def test_layers_and_random_twin(run):
 
 def test_probe_shows_layers_controls_and_intervals(run):
     found = run.probe(label_table(), folds=3)
-    rows = {row["features"]: row["AUROC"] for row in found.tables["probe"]}
-    assert set(rows) == {"embedding", "random encoder", "channel statistics", "layer 1", "layer 2"}
-    for interval in rows.values():
-        assert interval.lower <= interval.value <= interval.upper
-    assert len(found.tables["differences"]) == 2
+    rows = {row["features"]: row for row in found.tables["probe"]}
+    names = ["layer 1", "layer 2", "all levels", "embedding", "channel statistics"]
+    assert list(rows)[:-1] == names
+    for row in rows.values():
+        assert row["AUROC"].lower <= row["AUROC"].value <= row["AUROC"].upper
+    for name in names[:-1]:
+        assert rows[name]["random twin"].lower <= rows[name]["random twin"].upper
+    compared = [row["comparison"] for row in found.tables["differences"]]
+    assert compared[:2] == ["embedding - random twin", "embedding - channel statistics"]
+    assert len(compared) == 4
 
 
 def test_probe_needs_enough_cases_of_each_class(run):

@@ -37,6 +37,9 @@ def embed(
     pooling: Annotated[
         str, typer.Option(help="auto, cls, mean, cls+mean, levels, levels+max.")
     ] = "auto",
+    windows: Annotated[
+        bool, typer.Option(help="A row for each window, with its start (himae).")
+    ] = False,
     neighbours: Annotated[
         int, typer.Option(help="Also give the ids of each series' K nearest others.")
     ] = 0,
@@ -56,9 +59,14 @@ def embed(
     read_out = checked_pooling(pooling)
     trained = load(run)
     store = trained.open(data)
+    start = None
+    if windows:
+        store, start = trained.windows(store)
     with console.counting_bar("embedding") as show:
         vectors = embed_store(trained, store, read_out, show)
     columns = {trained.schema.columns.id: store.ids}
+    if start is not None:
+        columns["start"] = pa.array(start)
     columns |= {f"f{i}": pa.array(vectors[:, i]) for i in range(vectors.shape[1])}
     if neighbours:
         from caesura.tasks.neighbours import nearest
