@@ -119,7 +119,7 @@ def test_finished_work_is_never_overwritten(place):
         (["--set", "stages.0.objective.ratio=1"], RecipeError, "unknown key objective.ratio"),
         (["--set", "stages.3.objective.mask_ratio=1"], RecipeError, "'3' is not one of 0..0"),
         (["--set", "stages.0.objective.mask_ratio=2"], RecipeError, "less than 1"),
-        (["--set", "encoder.type=gru"], RecipeError, "unknown encoder 'gru'; known: point_tr"),
+        (["--set", "encoder.type=gru"], RecipeError, "unknown encoder 'gru'; known: conv_py"),
         (["--set", "encoder.heads=5"], RecipeError, "width 96 does not split into 5 heads"),
         (["--time", "mjd"], DataError, "column 'mjd' not in table"),
         (["--steps", "3", "--epochs", "2"], RecipeError, "steps and epochs are both set"),

@@ -45,10 +45,11 @@ def recipe_list() -> None:
     for name, make in PRESETS.items():
         tree = make()
         encoder, training = tree["encoder"], tree["training"]
-        shape = "/".join(str(encoder[k]) for k in ("width", "heads", "depth"))
+        keys = ("widths",) if "widths" in encoder else ("width", "heads", "depth")
+        shape = "/".join(str(encoder[k]) for k in keys)
         objective = tree["stages"][0]["objective"]["type"]
         rows.append(
-            {"recipe": name, "objective": objective, "width/heads/depth": shape, **training}
+            {"recipe": name, "objective": objective, "widths, or width/heads/depth": shape, **training}
         )
     keys = list(dict.fromkeys(key for row in rows for key in row))
     console.table([{key: str(row.get(key, "")) for key in keys} for row in rows])
