@@ -45,13 +45,20 @@ def recipe_list() -> None:
     for name, make in PRESETS.items():
         tree = make()
         encoder, training = tree["encoder"], tree["training"]
-        keys = ("widths",) if "widths" in encoder else ("width", "heads", "depth")
-        shape = "/".join(str(encoder[k]) for k in keys)
-        objective = tree["stages"][0]["objective"]["type"]
+        if "widths" in encoder:
+            size = f"levels {encoder['widths'][0]}-{encoder['widths'][-1]}"
+        else:
+            size = "/".join(str(encoder[k]) for k in ("width", "heads", "depth"))
         rows.append(
-            {"recipe": name, "objective": objective, "widths, or width/heads/depth": shape, **training}
+            {
+                "recipe": name,
+                "objective": tree["stages"][0]["objective"]["type"],
+                "size": size,
+                "epochs": training["epochs"],
+                "lr": training.get("lr", "default"),
+            }
         )
-    keys = list(dict.fromkeys(key for row in rows for key in row))
+    keys = list(rows[0])
     console.table([{key: str(row.get(key, "")) for key in keys} for row in rows])
 
 
