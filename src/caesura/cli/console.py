@@ -30,17 +30,24 @@ STATE = _State()
 
 
 class _Notes(logging.Handler):
-    """Prints the library's warnings and notes as lines."""
+    """Prints the library's warnings and notes as lines, each once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        ERR.print(f"[yellow]note[/yellow]  {_plain(record.getMessage())}")
+        text = record.getMessage()
+        if text not in self.shown:
+            self.shown.add(text)
+            ERR.print(f"[yellow]note[/yellow]  {_plain(text)}")
 
 
 def set_up(*, debug: bool, quiet: bool) -> None:
     """Send the library's log to standard error."""
     STATE.debug, STATE.quiet = debug, quiet
     logger = logging.getLogger("caesura")
-    logger.handlers = [] if quiet else [_Notes()]
+    logger.handlers = [logging.NullHandler() if quiet else _Notes()]
     logger.setLevel(logging.INFO)
     logger.propagate = False
 

@@ -128,8 +128,11 @@ class GridStore:
         )
 
 
-def sample_store(store: RaggedStore, schema: Schema) -> GridStore:
-    """See a store by a schema with a sampling; one that cannot be read so is a DataError."""
+def sample_store(store: RaggedStore, schema: Schema, *, silent: bool = False) -> GridStore:
+    """See a store by a schema with a sampling; one that cannot be read so is a DataError.
+
+    A rate that differs from the data's is a warning, unless `silent`.
+    """
     sampling = schema.sampling
     if sampling is None:
         raise DataError("this model has no rate: it was not trained on a grid")
@@ -145,7 +148,7 @@ def sample_store(store: RaggedStore, schema: Schema) -> GridStore:
     if sampling.band:
         signal = band_passed(signal, sampling.rate_hz, sampling.band)
     own = native_rate(store)
-    if own and abs(own / sampling.rate_hz - 1) > 0.02:
+    if own and abs(own / sampling.rate_hz - 1) > 0.02 and not silent:
         log.warning("samples of %.4g Hz are resampled to %.4g Hz", own, sampling.rate_hz)
     empty = _without_sample(signal)
     if len(empty):
@@ -169,7 +172,7 @@ def fit_sampling(
         found = f"; the data's median gap means {own:.4g} Hz" if own else ""
         raise DataError(f"a grid needs a rate: pass --rate HZ{found}")
     sampling = Sampling(rate_hz=config.rate, window=1, band=config.band)
-    grid = sample_store(store, schema.model_copy(update={"sampling": sampling}))
+    grid = sample_store(store, schema.model_copy(update={"sampling": sampling}), silent=True)
     window = _window(grid.lengths, config)
     short = np.flatnonzero(grid.lengths < window)
     if len(short) == len(store):

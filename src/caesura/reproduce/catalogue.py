@@ -24,6 +24,7 @@ _PLACES = {
     "romae-options": "romae.options:OPTIONS",
     "romae-chunks": "romae.chunks:CHUNKS",
     "romae-invariance": "romae.invariance:INVARIANCE",
+    "himae-resolution": "himae.resolution:RESOLUTION",
     "himae-generative": "himae.generative:GENERATIVE",
     "himae-pvc": "himae.pvc:PVC",
     "himae-heart-rate": "himae.heart_rate:HEART_RATE",

@@ -64,16 +64,17 @@ def _heat_map(tables: Mapping[str, Rows]) -> str:
     table = np.array([[r[_score(r)].value for r in _levels(tables[name])] for name in names])
     figure, axes = new_figure(0.95 * len(levels) + 2.0, 0.45 * len(names) + 1.1)
     axis = axes[0, 0]
-    shown = axis.imshow(table, cmap="YlGnBu", aspect="auto")
-    middle = (table.max() + table.min()) / 2
+    low, high = table.min(1, keepdims=True), table.max(1, keepdims=True)
+    shade = (table - low) / np.maximum(high - low, 1e-9)  # by row: scores differ by task
+    axis.imshow(0.85 * shade, cmap="YlGnBu", aspect="auto", vmin=0, vmax=1)
     for (y, x), value in np.ndenumerate(table):
         best = table[y].argmax() == x
         axis.text(x, y, f"{value:.3f}", ha="center", va="center",
                   weight="bold" if best else "normal",
-                  color="white" if value > middle else INK)  # fmt: skip
+                  color="white" if shade[y, x] > 0.6 else INK)  # fmt: skip
     axis.set_xticks(range(len(levels)), _ticks(levels))
-    axis.set_yticks(range(len(names)), names)
+    scores = [_score(tables[name][0]) for name in names]
+    axis.set_yticks(range(len(names)), [f"{n} ({s})" for n, s in zip(names, scores, strict=True)])
     for side in axis.spines.values():
         side.set_visible(False)
-    figure.colorbar(shown, label=_score(levels[0]))
     return as_svg(figure)

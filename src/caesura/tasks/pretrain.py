@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from caesura.data.config import DataConfig
@@ -69,7 +70,11 @@ def resolve_tokens(config: DataConfig, source_is_table: bool) -> DataConfig:
 def split_of(store: RaggedStore, recipe: Recipe) -> Split:
     """Split the series of a store by group, as the recipe says."""
     data = recipe.data
-    return split_by_group(store.group_codes, data.validation, data.calibration, recipe.seed)
+    found = split_by_group(store.group_codes, data.validation, data.calibration, recipe.seed)
+    if not reads_grids(recipe):
+        return found
+    whole = np.sort(np.concatenate([found.train, found.calibration]))  # nothing to calibrate
+    return Split(whole, found.validation, found.calibration[:0])
 
 
 def prepare(store: RaggedStore, recipe: Recipe, split: Split) -> tuple[Recipe, Schema]:

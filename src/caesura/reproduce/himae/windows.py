@@ -89,6 +89,14 @@ def new_encoder(own: PyramidSettings, channels: int, seed: int) -> ConvPyramid:
         )
 
 
+def encoder_of(objective: MaskedGrid) -> ConvPyramid:
+    """Return the encoder of an objective that `pretrained` made."""
+    encoder = objective.encoder
+    if not isinstance(encoder, ConvPyramid):
+        raise TypeError(f"{type(encoder).__name__} is no ConvPyramid")
+    return encoder
+
+
 def pretrained(
     context: Context,
     data: Windows,
