@@ -34,8 +34,10 @@ def _lines(results: Sequence[Mapping[str, Any]]) -> str:
             axis.plot(place, values.mean(0), color=colour, lw=1.4, label=name)
         axis.set_title(cell, loc="left", fontsize=9)
         axis.set_xlabel(next(iter(own[0])).rpartition(" by ")[2])
-        axis.set_yscale("log")
-        _plain_ticks(axis.yaxis)
+        low, high = axis.get_ylim()
+        if low <= 0 or high > 4 * low:  # figures of one order of size need no logarithm
+            axis.set_yscale("log")
+            _plain_ticks(axis.yaxis)
         axis.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.22))
     return as_svg(figure)
 

@@ -84,8 +84,10 @@ def _run(cell: str, context: Context) -> Outcome:
                 score(f"{label}{kind}",
                       trained_supervised(context, model, data, few, rest, test, place))  # fmt: skip
     curves = {
-        "pre-trained": [rows[name]["AUROC"] for name in ours if name.startswith("level ")],
-        "never trained": [rows[TWIN + name]["AUROC"] for name in ours if name.startswith("level ")],
+        "pre-trained by level": [rows[name]["AUROC"] for name in ours if name.startswith("level ")],
+        "never trained by level": [
+            rows[TWIN + name]["AUROC"] for name in ours if name.startswith("level ")
+        ],
     }
     return Outcome(rows, curves)
 

@@ -67,7 +67,9 @@ def _run(cell: str, context: Context) -> Outcome:
         chosen = int(result.names[CHOSEN].split()[1])
         right = chosen in _RIGHT[name]
         rows[f"{name}: level named"] = {"level": float(chosen), "right": float(right)}
-        curves[name] = [row["AUROC"].value for row in result.tables["probe"][: len(levels)]]
+        curves[f"{name} by level"] = [
+            row["AUROC"].value for row in result.tables["probe"][: len(levels)]
+        ]
     return Outcome(rows, curves)
 
 
