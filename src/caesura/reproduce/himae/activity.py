@@ -140,12 +140,12 @@ ACTIVITY = Experiment(
     settings={
         "quick": ActivitySettings(widths=(8, 16), steps=4, tuning_steps=3, batch=32, folds=2,
                                   patch_ms=160),
-        "medium": ActivitySettings(steps=600, tuning_steps=300, patch_ms=160),
+        "medium": ActivitySettings(steps=250, tuning_steps=200, patch_ms=160),
         "full": ActivitySettings(steps=6_000, tuning_steps=2_000, patch_ms=160),
     },
     seeds={"quick": 1, "medium": 3, "full": 5},
     cells={"quick": (STAND_IN,), "medium": (HMP,), "full": (HMP,)},
-    cost={"quick": "10 s", "medium": "10 min a seed", "full": "hours"},
+    cost={"quick": "10 s", "medium": "5 min a seed", "full": "hours"},
     run=_run,
     comparisons=(
         Comparison(ALL, TWIN, "macro F1"),

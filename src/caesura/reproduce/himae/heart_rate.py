@@ -162,12 +162,12 @@ HEART_RATE = Experiment(
     title="Heart rate from a wrist in motion, one person left out at a time",
     settings={
         "quick": HeartRateSettings(widths=(8, 16, 32), steps=4, tuning_steps=3, batch=32),
-        "medium": HeartRateSettings(steps=250, batch=32, tuning_steps=120),
+        "medium": HeartRateSettings(steps=120, batch=32, tuning_steps=80),
         "full": HeartRateSettings(steps=3_000, tuning_steps=600),
     },
     seeds={"quick": 1, "medium": 3, "full": 5},
     cells={"quick": (STAND_IN,), "medium": (TROIKA,), "full": (TROIKA,)},
-    cost={"quick": "10 s", "medium": "15 min a seed", "full": "hours"},
+    cost={"quick": "10 s", "medium": "7 min a seed", "full": "hours"},
     run=_run,
     comparisons=(
         Comparison(ALL, TWIN, "mean absolute error, bpm"),
