@@ -12,10 +12,11 @@ SOURCE = Path(caesura.__file__).parent
 def test_public_names_load():
     for name in caesura.__all__:
         assert getattr(caesura, name) is not None
-    from caesura.recipes import romae
+    from caesura.recipes import himae, romae
     from caesura.types import Batch, Features, Grid, Level, Tokens
 
     assert all((Batch, Features, Grid, Level, Tokens, romae.encoder, romae.objective))
+    assert all((himae.encoder, himae.objective))
 
 
 def test_import_is_lazy():

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from builders import long_table
 from caesura.cli.main import app
+from caesura.data.synthetic.pulses import PulseSettings, pulses
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -27,6 +28,17 @@ def place(tmp_path_factory):
     stars = [f"s{n}" for n in range(24)]
     kinds = [f"type{n % 2}" for n in range(24)]
     csv.write_csv(pa.table({"star": stars, "type": kinds}), folder / "labels.csv")
+    found = pulses(60, 0, PulseSettings(seconds=2.0, interval=0.5), subjects=8)
+    windows = [f"w{n}" for n in range(60)]
+    wrist = {
+        "window": np.repeat(windows, 200),
+        "person": np.repeat(found.subjects, 200),
+        "time": np.tile(np.arange(200) / 100, 60),
+        "ppg": found.signals.ravel(),
+    }
+    pq.write_table(pa.table(wrist), folder / "ppg.parquet")
+    known = pa.table({"window": windows, "rhythm": found.labels["rhythm"]})
+    csv.write_csv(known, folder / "ppg_labels.csv")
     return folder
 
 
@@ -43,6 +55,8 @@ def test_the_commands_run_in_order(place, monkeypatch):
     for command in found:
         result = CliRunner().invoke(app, shlex.split(command, comments=True)[1:])
         assert result.exit_code == 0, (command, result.output, result.exception)
+    assert "<svg" in (place / "scales.svg").read_text()
+    assert (place / "watch8.json").is_file()
     for name in ("predictions.parquet", "filled.parquet", "z.parquet"):
         assert pq.read_table(place / name).num_rows > 0
 
