@@ -130,7 +130,7 @@ def test_the_probe_finds_each_planted_label_at_its_own_scale():
     for name, expected in wanted.items():
         target = Target(task="classification", names=(name,), classes=("0", "1"))
         known = Labels(np.arange(300), found.labels[name], target)
-        result = probe_label(sources, known, store.group_codes, num_folds=3)
+        result = probe_label(sources, known, store.group_codes, num_folds=2)
         assert result.names["chosen level"] in expected, name
         assert result.metrics["chosen level"] > 0.8, name
         assert result.metrics["channel statistics"] < 0.65, name
