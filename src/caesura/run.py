@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -18,7 +17,6 @@ from caesura.card import model_card
 from caesura.data.config import DataConfig
 from caesura.data.door import open_data
 from caesura.data.labels import Labels, Rare, read_labels
-from caesura.data.pieces import pieces
 from caesura.data.queries import Queries, lay_out_queries, read_queries
 from caesura.data.schema import Schema
 from caesura.data.store import RaggedStore
@@ -86,15 +84,6 @@ class Run:
         rate = 0.0 if sampling is None else sampling.rate_hz
         config = DataConfig(columns=self.schema.columns, tokens=tokens, rate=rate)
         return open_data(source, config, lenient=True)[0]
-
-    def windows(self, store: RaggedStore) -> tuple[RaggedStore, NDArray[np.float64]]:
-        """Return a store with a series for each window of a grid, and their starts in seconds."""
-        sampling = self.schema.sampling
-        if sampling is None:
-            raise CheckpointError("this run reads irregular series, which have no windows")
-        cut = pieces(store, sampling.window / sampling.rate_hz)
-        whole = pc.index_in(cut.ids, store.ids).to_numpy()
-        return cut, np.asarray((cut.origins - store.origins[whole]) / store.ticks)
 
     def embed(
         self, data: Any = None, *, pooling: Pooling = "auto", on_progress: Report = _quiet

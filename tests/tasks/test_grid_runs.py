@@ -9,13 +9,14 @@ import pytest
 import torch
 
 import caesura
-from builders import label_table, tiny_run
+from builders import label_table, long_table, tiny_run
 from caesura.data.labels import Labels
 from caesura.data.schema import Target
 from caesura.data.synthetic.pulses import PLANTED, PulseSettings, pulses
 from caesura.errors import CheckpointError, DataError, RecipeError
 from caesura.nn.lora import add_low_rank, merge_low_rank
 from caesura.tasks.distil import probe_gap
+from caesura.tasks.embed import embed_windows
 from caesura.tasks.needs import inference
 from caesura.tasks.probe import probe_label, probe_sources
 from caesura.tasks.recalibrate import recalibrate
@@ -88,6 +89,19 @@ def test_long_recordings_are_cut_and_their_vectors_averaged(run):
                      "ppg": found.signals.ravel()})  # fmt: skip
     mean = run.embed(wide_table(found)).mean(0)
     np.testing.assert_allclose(run.embed(long)[0], mean, atol=1e-4)
+
+
+def test_windows_of_recordings_are_embedded_one_by_one(run):
+    found = signals(6)
+    long = pa.table({"window": ["a"] * 1100 + ["b"] * 850, "ppg": found.signals.ravel()[:1950],
+                     "time": np.concatenate([np.arange(1100), np.arange(850)]) / 100})  # fmt: skip
+    series, start, vectors = embed_windows(run, run.open(long))
+    assert series.tolist() == [0, 0, 1, 1]
+    assert start.tolist() == [0, 4, 0, 4]
+    alone = run.embed(wide_table(found))
+    np.testing.assert_allclose(vectors[:2], alone[:2], atol=1e-4)
+    with pytest.raises(DataError, match="this model has no rate"):
+        embed_windows(tiny_run(steps=1), tiny_run(steps=1).open(long_table()))
 
 
 def test_irregular_and_rateless_data_are_errors_before_a_folder_is_made(tmp_path):

@@ -54,29 +54,35 @@ def embed(
     from caesura.nn.heads import checked_pooling
     from caesura.run import load
     from caesura.tasks.embed import embed as embed_store
+    from caesura.tasks.embed import embed_windows
 
     check_writable(output)
     read_out = checked_pooling(pooling)
     trained = load(run)
     store = trained.open(data)
-    start = None
-    if windows:
-        store, start = trained.windows(store)
-    with console.counting_bar("embedding") as show:
-        vectors = embed_store(trained, store, read_out, show)
     columns = {trained.schema.columns.id: store.ids}
-    if start is not None:
-        columns["start"] = pa.array(start)
+    with console.counting_bar("embedding") as show:
+        if windows:
+            series, start, vectors = embed_windows(trained, store, read_out, show)
+            columns = {trained.schema.columns.id: store.ids.take(pa.array(series))}
+            columns["start"] = pa.array(start)
+        else:
+            vectors = embed_store(trained, store, read_out, show)
     columns |= {f"f{i}": pa.array(vectors[:, i]) for i in range(vectors.shape[1])}
     if neighbours:
         from caesura.tasks.neighbours import nearest
 
+        ids = columns[trained.schema.columns.id]
         near, distance = nearest(vectors, neighbours)
         for k in range(near.shape[1]):
-            columns[f"neighbour_{k + 1}"] = store.ids.take(pa.array(near[:, k]))
+            columns[f"neighbour_{k + 1}"] = columns[trained.schema.columns.id].take(
+                pa.array(near[:, k])
+            )
             columns[f"distance_{k + 1}"] = pa.array(distance[:, k])
     write_table(pa.table(columns), output)
-    console.result(f"{len(store)} series, {vectors.shape[1]} features: {output}")
+    console.result(
+        f"{len(vectors)} {'windows' if windows else 'series'}, {vectors.shape[1]} features: {output}"
+    )
 
 
 def predict(run: RunFolder, output: Output, data: Data = None) -> None:

@@ -8,12 +8,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from caesura.data.grid import sample_store
 from caesura.data.store import RaggedStore
 from caesura.data.view import View, view_store
 from caesura.nn.heads import Pooling, mean_of, pooled
 from caesura.tasks.needs import Trained, inference, need
 from caesura.training.batches import inference_batches
 from caesura.types import Features
+
+_ROWS = 64
 
 
 def embed(
@@ -30,6 +33,30 @@ def embed(
     encoder = need(run, "encoder")
     view = view_store(store, run.schema)
     return embed_view(encoder, view, run.recipe.training.max_tokens, pooling, on_progress)
+
+
+def embed_windows(
+    run: Trained,
+    store: RaggedStore,
+    pooling: Pooling = "auto",
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]:
+    """Embed each window of regular series: series number, start in seconds, vectors.
+
+    Whole windows from each series' start; a rest at the end is left out. A run on irregular
+    series has no windows: a DataError.
+    """
+    encoder, view = need(run, "encoder"), sample_store(store, run.schema)
+    windows = view.tiles(np.arange(len(view)))
+    found = []
+    with inference(encoder):
+        for first in range(0, len(windows), _ROWS):
+            some = windows.take(np.arange(first, min(first + _ROWS, len(windows))))
+            features = encoder(view.collate(some).inputs)
+            found.append(pooled(features, pooling).float().cpu().numpy())
+            on_progress(first + len(some), len(windows))
+    start = (windows.start - view.offsets[windows.series]) / view.rate_hz
+    return windows.series, start, np.concatenate(found)
 
 
 def embed_layers(
