@@ -21,7 +21,7 @@ def model_card(run: Run) -> str:
         f"- parts: {', '.join(f'{n} ({c:,} parameters)' for n, c in parameters.items())}",
         f"- data: `{recipe.data.path or 'given in memory'}`",
         f"- channels: {', '.join(schema.variables[:40])}",
-        f"- one rotary unit of time: {schema.time_unit:g} {unit}",
+        _grid_or_unit(run, unit),
         f"- seed: {recipe.seed}; `recipe.toml` repeats this run",
     ]
     if schema.target is not None:
@@ -40,6 +40,16 @@ def model_card(run: Run) -> str:
     return "\n".join(lines)
 
 
+def _grid_or_unit(run: Run, unit: str) -> str:
+    sampling = run.schema.sampling
+    if sampling is None:
+        return f"- one rotary unit of time: {run.schema.time_unit:g} {unit}"
+    text = f"- reads {sampling.rate_hz:g} Hz in windows of {sampling.window / sampling.rate_hz:g} s"
+    if sampling.band:
+        text += f", band-passed to {sampling.band[0]:g}-{sampling.band[1]:g} Hz"
+    return text
+
+
 def _shown(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -47,6 +57,12 @@ def _shown(value: object) -> str:
 def _commands(run: Run) -> list[str]:
     if "head" in run.parts:
         return ["caesura predict . --data new.parquet -o predictions.parquet"]
+    if run.schema.sampling is not None:
+        return [
+            "caesura embed . --data new.parquet -o embedding.parquet",
+            "caesura probe . --labels labels.csv --figure scales.svg",
+            "caesura export . --onnx model.onnx --int8",
+        ]
     return [
         "caesura embed . --data new.parquet -o embedding.parquet",
         "caesura interpolate . --data new.parquet --at every:1 -o interpolated.parquet",

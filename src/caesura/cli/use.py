@@ -75,14 +75,11 @@ def embed(
         ids = columns[trained.schema.columns.id]
         near, distance = nearest(vectors, neighbours)
         for k in range(near.shape[1]):
-            columns[f"neighbour_{k + 1}"] = columns[trained.schema.columns.id].take(
-                pa.array(near[:, k])
-            )
+            columns[f"neighbour_{k + 1}"] = ids.take(pa.array(near[:, k]))
             columns[f"distance_{k + 1}"] = pa.array(distance[:, k])
     write_table(pa.table(columns), output)
-    console.result(
-        f"{len(vectors)} {'windows' if windows else 'series'}, {vectors.shape[1]} features: {output}"
-    )
+    what = "windows" if windows else "series"
+    console.result(f"{len(vectors)} {what}, {vectors.shape[1]} features: {output}")
 
 
 def predict(run: RunFolder, output: Output, data: Data = None) -> None:
