@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from caesura.data.labels import Labels
 from caesura.data.store import RaggedStore
+from caesura.errors import DataError
 from caesura.metrics.bootstrap import Interval, bootstrap
 from caesura.metrics.classify import main_score, score_name
 from caesura.tasks.controls import channel_statistics
@@ -204,17 +205,26 @@ def _score(
 
 
 def inner_folds(part: Labels, groups: NDArray[np.int64], seed: int) -> Cuts:
-    """Return three grouped folds of a training part, or of its series where groups are few."""
+    """Return three grouped folds of a training part, or of its series where groups are few.
+
+    Classes that the part does not have are left out of account.
+    """
+    if part.target.task != "classification":
+        few = len(np.unique(groups)) < _INNER
+        return folds(part, np.arange(len(groups)) if few else groups, _INNER, seed)
+    present, values = np.unique(part.values, return_inverse=True)
+    names = tuple(part.target.classes[i] for i in present)
+    own = Labels(part.series, values, part.target.model_copy(update={"classes": names}))
     try:
-        found = folds(part, groups, _INNER, seed)
-        if part.target.task == "classification":
-            everything = set(np.unique(part.values))
-            for train, test in found:
-                if set(part.values[train]) != everything or len(set(part.values[test])) < 2:
-                    raise ValueError("a fold lacks a class")
-        return found
-    except ValueError:
-        return folds(part, np.arange(len(part.series)), _INNER, seed)
+        found = folds(own, groups, _INNER, seed)
+        everything = set(range(len(present)))
+        whole = all(
+            set(values[train]) == everything and set(values[test]) == everything
+            for train, test in found
+        )
+    except DataError:  # a class or the groups are too few to share out by group
+        whole = False
+    return found if whole else folds(own, np.arange(len(values)), _INNER, seed)
 
 
 def _finest_best(inner: dict[str, NDArray[np.float64]]) -> str:

@@ -1,0 +1,31 @@
+"""Inner folds: by group where groups allow it, and whatever classes are there."""
+
+import numpy as np
+
+from caesura.data.labels import Labels
+from caesura.data.schema import Target
+from caesura.tasks.probe import inner_folds
+
+
+def labels(values, classes="abc"):
+    target = Target(task="classification", names=("y",), classes=tuple(classes))
+    return Labels(np.arange(len(values)), np.array(values), target)
+
+
+def test_groups_are_kept_whole_where_each_has_every_class():
+    values, groups = [0, 1] * 12, np.arange(24) // 4
+    for train, test in inner_folds(labels(values, "ab"), groups, 0):
+        assert not set(groups[train]) & set(groups[test])
+
+
+def test_a_class_of_one_group_falls_back_to_single_series():
+    values = [0, 1] * 9 + [2] * 6
+    groups = np.concatenate([np.arange(18) // 3, np.full(6, 9)])
+    for train, test in inner_folds(labels(values), groups, 0):
+        assert set(np.array(values)[train]) == {0, 1, 2}
+        assert set(np.array(values)[test]) == {0, 1, 2}
+
+
+def test_a_class_that_is_absent_is_no_error():
+    cuts = inner_folds(labels([0, 2] * 9), np.arange(18) // 3, 0)
+    assert sorted(np.concatenate([test for _, test in cuts])) == list(range(18))
