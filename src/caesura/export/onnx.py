@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caesura.data.collate import tokenise_store
+from caesura.data.collate import collate, tokenise_store
 from caesura.data.grid import sample_store
 from caesura.data.store import RaggedStore
 from caesura.data.window import covering_windows
@@ -27,6 +27,7 @@ from caesura.files import write_atomically
 from caesura.nn.attend import plain_attention_up_to
 from caesura.tasks.needs import Trained
 from caesura.tasks.probe_head import ProbeHead
+from caesura.types import Tokens
 
 FP32_LIMIT = 1e-5
 """Largest absolute difference of outputs, relative to their largest value where that is over 1."""
@@ -161,13 +162,10 @@ def sample_inputs(
         return
     tokens = tokenise_store(store, run.schema)
     windows = covering_windows(tokens.offsets, everything, run.recipe.training.max_tokens)
-    from caesura.data.collate import collate
-    from caesura.types import Tokens
-
     for place in _evenly(len(windows) - 1, min(most, 16)):
         inputs = collate(tokens, windows.take(np.array([place, place + 1]))).inputs
-        assert isinstance(inputs, Tokens)  # collate of a token store gives nothing else
-        yield inputs.values, inputs.observed, inputs.positions, inputs.valid
+        if isinstance(inputs, Tokens):  # always, of a token store
+            yield inputs.values, inputs.observed, inputs.positions, inputs.valid
 
 
 def _evenly(count: int, most: int) -> NDArray[np.int64]:

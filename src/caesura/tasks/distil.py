@@ -57,15 +57,15 @@ def distil(
     On a grid the series are windows. Validation series choose the weights; the loss there is
     1 for a student that knows nothing of its teacher.
     """
-    cut, roles = store, (split.train, split.validation)
+    cut, train, held_out = store, split.train, split.validation
     if schema.sampling is not None:
         cut = pieces(store, schema.sampling.window / schema.sampling.rate_hz)
         groups = store.group_codes
-        roles = tuple(  # type: ignore[assignment]  # two, as before
-            np.flatnonzero(np.isin(cut.group_codes, groups[role])) for role in roles
+        train, held_out = (
+            np.flatnonzero(np.isin(cut.group_codes, groups[role])) for role in (train, held_out)
         )
     vectors = embed(teacher, cut)
-    seen = vectors[roles[0]]
+    seen = vectors[train]
     spread = seen.std(0)
     target = (vectors - seen.mean(0)) / np.where(spread > 1e-8, spread, 1.0)
     config = DistilConfig(outputs=vectors.shape[1])
@@ -75,7 +75,8 @@ def distil(
     objective = build_distil(config, encoder, recipe.seed)
     source = labelled_batches(
         view_store(cut, schema),
-        *roles,
+        train,
+        held_out,
         torch.from_numpy(target.astype(np.float32)),
         recipe.training,
         recipe.seed,
@@ -91,7 +92,7 @@ def distil(
         "best_step": state.best_step,
         "steps": state.step,
         "seconds": round(state.seconds, 1),
-        "train_windows": len(roles[0]),
+        "train_windows": len(train),
         "parameters": count,
         "parameters of the teacher": larger,
     }
