@@ -110,6 +110,15 @@ def test_a_fine_tuned_run_answers_as_predict_does(run, data, tmp_path):
     np.testing.assert_allclose(shares, wanted, atol=1e-4)
 
 
+def test_options_that_a_graph_cannot_follow_are_refused(run, data, run_folder):
+    table = pa.table({"id": np.arange(80), "kind": signals().labels["notch"]})
+    tuned = caesura.finetune(run, table, data=data, steps=1)
+    with pytest.raises(RecipeError, match="--level chooses among embeddings"):
+        form_of(tuned, "2")
+    with pytest.raises(RecipeError, match="are for runs with levels"):
+        form_of(caesura.load(run_folder), missing=True)
+
+
 def test_int8_is_near_or_refused_and_needs_windows_to_calibrate(run, data, tmp_path, monkeypatch):
     found = export_onnx(run, run.open(data), tmp_path / "i.onnx", int8=True)
     assert found.precision == "int8"

@@ -1,5 +1,6 @@
 """Runs on regular series: made from any table, used, streamed, distilled, adapted."""
 
+import copy
 import dataclasses
 import itertools
 
@@ -15,6 +16,9 @@ from caesura.data.schema import Target
 from caesura.data.synthetic.pulses import PLANTED, PulseSettings, pulses
 from caesura.errors import CheckpointError, DataError, RecipeError
 from caesura.nn.lora import add_low_rank, merge_low_rank
+from caesura.objectives.distil import Distil, DistilConfig
+from caesura.objectives.supervised import Supervised, SupervisedConfig
+from caesura.recipes import himae
 from caesura.tasks.distil import probe_gap
 from caesura.tasks.embed import embed_windows
 from caesura.tasks.needs import inference
@@ -159,6 +163,24 @@ def test_finetuning_predicts_and_frozen_means_frozen(run, tmp_path):
     frozen = caesura.finetune(run, labels_of(found), freeze=True, steps=3)
     for name, tensor in run.parts["encoder"].state_dict().items():
         assert torch.equal(tensor, frozen.parts["encoder"].state_dict()[name]), name
+
+
+def test_settings_that_nothing_would_read_are_refused(run):
+    with pytest.raises(RecipeError, match=r"data\.band is for recipes of regular series"):
+        tiny_run(steps=1, settings=("data.band=[1,2]",))
+    with pytest.raises(RecipeError, match="lora_rank changes the encoder; set one"):
+        caesura.finetune(run, labels_of(signals()), freeze=True, steps=1,
+                         settings=("stages.0.objective.lora_rank=2",))  # fmt: skip
+
+
+def test_batch_statistics_keep_batches_whole_unless_frozen(run):
+    encoder = run.parts["encoder"]
+    balance = torch.ones(2)
+    assert Supervised(encoder, SupervisedConfig(), balance).needs_random_batches
+    assert Distil(encoder, DistilConfig()).needs_random_batches
+    frozen = SupervisedConfig(freeze=True)
+    assert not Supervised(copy.deepcopy(encoder), frozen, balance).needs_random_batches
+    assert not himae.objective(himae.encoder(norm="group")).needs_random_batches
 
 
 def test_recalibration_makes_batch_statistics_those_of_whole_windows(run):

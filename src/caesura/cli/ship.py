@@ -46,6 +46,8 @@ def export(
 
     if onnx is None and executorch is None:
         raise RecipeError("give --onnx FILE or --executorch FILE")
+    if onnx is None and (int8 or missing):
+        raise RecipeError("--int8 and --missing are for --onnx")
     trained = load(run)
     known = None if head is None else read_head(head)
     store = trained.open(data)

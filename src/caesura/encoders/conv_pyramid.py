@@ -100,11 +100,6 @@ class ConvPyramid(nn.Module):
         """Width of each level."""
         return self.config.widths
 
-    @property
-    def has_batch_statistics(self) -> bool:
-        """Whether rows of a training batch see one another, through batch normalisation."""
-        return self.config.norm == "batch"
-
     def tokenise(self, inputs: Grid | Tokens) -> Tokens:
         """Return a token for each sample, of all channels."""
         if isinstance(inputs, Tokens):

@@ -152,6 +152,11 @@ def form_of(
     config = run.recipe.stages[-1].objective
     pooling: Pooling = "auto"
     answer = Answer(None, None)
+    own_head = "head" in run.parts and isinstance(config, SupervisedConfig)
+    if level != "all" and (own_head or head is not None):
+        raise RecipeError(
+            "--level chooses among embeddings; a head reads the levels it was made for"
+        )
     if "head" in run.parts and isinstance(config, SupervisedConfig):
         if head is not None:
             raise RecipeError("this run has a head of its own; leave --head out")
@@ -162,8 +167,8 @@ def form_of(
     elif head is not None:
         answer = Answer(_linear(head), head.target.task)
     if not isinstance(encoder, ConvPyramid):
-        if head is not None or level != "all":
-            raise RecipeError("--level and --head are for runs with levels (himae)")
+        if head is not None or level != "all" or missing:
+            raise RecipeError("--level, --head and --missing are for runs with levels (himae)")
         return TokenForm(encoder, pooling, answer)
     levels = _levels(encoder, level, head, pooling)
     maxima = pooling == "levels+max"

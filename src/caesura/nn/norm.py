@@ -43,6 +43,12 @@ class RMSNorm(nn.Module):
         return normed
 
 
+def has_batch_statistics(module: nn.Module) -> bool:
+    """Say whether rows of a training batch see one another, through batch normalisation."""
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d)
+    return any(isinstance(child, kinds) for child in module.modules())
+
+
 class _Normalise(torch.autograd.Function):
     """y = w x r with r = (mean(x^2) + eps)^(-1/2) on the last axis.
 

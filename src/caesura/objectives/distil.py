@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from caesura.nn.heads import Pooling, pooled, pooled_width
+from caesura.nn.norm import has_batch_statistics
 from caesura.types import Batch, Encoder, Loss, as_module
 
 
@@ -37,11 +38,11 @@ class Distil(nn.Module):
 
     target: Literal["none", "required"] = "required"
     carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # never changed
-    needs_random_batches = False
 
     def __init__(self, encoder: Encoder, config: DistilConfig) -> None:
         super().__init__()
         self.encoder, self.config = encoder, config
+        self.needs_random_batches = has_batch_statistics(as_module(encoder))
         self.match = nn.Linear(pooled_width(encoder, config.pooling), config.outputs)
 
     def forward(self, batch: Batch, rng: torch.Generator) -> Loss:

@@ -17,16 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from caesura.errors import DataError
+from caesura.nn.norm import has_batch_statistics
 from caesura.signal.mask import GridMaskKind, hide_patches
 from caesura.types import Batch, Decoder, Encoder, Grid, Loss, Scale, as_module
 
 
 class GridEncoder(Encoder, Protocol):
     """An encoder of grids that says what it normalises by."""
-
-    @property
-    def has_batch_statistics(self) -> bool:
-        """Whether rows of a training batch see one another."""
 
     def normalise(self, inputs: Grid) -> Scale:
         """Return what an input is normalised by."""
@@ -64,7 +61,7 @@ class MaskedGrid(nn.Module):
     def __init__(self, encoder: GridEncoder, decoder: Decoder, config: MaskedGridConfig) -> None:
         super().__init__()
         self.encoder, self.decoder, self.config = encoder, decoder, config
-        self.needs_random_batches = encoder.has_batch_statistics
+        self.needs_random_batches = has_batch_statistics(as_module(encoder))
 
     def forward(self, batch: Batch, rng: torch.Generator) -> Loss:
         """Return the loss of one batch under masks drawn from `rng`, keyed by window."""

@@ -10,13 +10,14 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caesura.errors import RecipeError
 from caesura.nn.heads import LinearHead, Pooling, pooled, pooled_width
 from caesura.nn.lora import add_low_rank
+from caesura.nn.norm import has_batch_statistics
 from caesura.types import Batch, Encoder, Loss, as_module
 
 
@@ -45,6 +46,14 @@ class SupervisedConfig(BaseModel):
     lora_alpha: float = Field(default=16.0, gt=0)
     conditions: int = Field(default=0, ge=0, le=10**6)
 
+    @model_validator(mode="after")
+    def _one_way(self) -> SupervisedConfig:
+        if self.freeze and self.lora_rank:
+            raise ValueError(
+                "freeze trains the head alone and lora_rank changes the encoder; set one"
+            )
+        return self
+
 
 class Supervised(nn.Module):
     """Cross-entropy, binary cross-entropy a label, or squared error on standardised targets.
@@ -53,7 +62,6 @@ class Supervised(nn.Module):
     holds the class weights (outputs,), 1 where unused.
     """
 
-    needs_random_batches = False
     target: Literal["none", "required"] = "required"
     carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # never changed
     balance: Tensor
@@ -61,6 +69,7 @@ class Supervised(nn.Module):
     def __init__(self, encoder: Encoder, config: SupervisedConfig, balance: Tensor) -> None:
         super().__init__()
         self.encoder, self.config = encoder, config
+        self.needs_random_batches = not config.freeze and has_batch_statistics(as_module(encoder))
         inputs = pooled_width(encoder, config.pooling) + config.conditions
         self.head = LinearHead(inputs, config.outputs, config.head_dropout)
         self.register_buffer("balance", balance, persistent=False)

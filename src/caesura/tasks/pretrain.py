@@ -18,6 +18,7 @@ from caesura.data.split import Split, split_by_group
 from caesura.data.store import RaggedStore
 from caesura.data.stream import Corpus
 from caesura.data.view import View, view_store
+from caesura.errors import RecipeError
 from caesura.metrics.conformal import Conformal
 from caesura.recipes.build import build_encoder, build_objective
 from caesura.recipes.presets import completed, reads_grids
@@ -79,6 +80,13 @@ def split_of(store: RaggedStore, recipe: Recipe) -> Split:
 
 def prepare(store: RaggedStore, recipe: Recipe, split: Split) -> tuple[Recipe, Schema]:
     """Fit the schema on the training series and complete the recipe."""
+    data = recipe.data
+    given = [name for name in ("window", "overlap", "band", "quality") if getattr(data, name)]
+    if given and not reads_grids(recipe):
+        raise RecipeError(
+            f"data.{given[0]} is for recipes of regular series (himae); {recipe.name!r} reads "
+            "observations at any times"
+        )
     schema = fit_schema(store, split.train, recipe.data)
     if reads_grids(recipe):
         schema = fit_sampling(store, split.train, schema, recipe.data)
