@@ -111,20 +111,15 @@ def pretrain(
     """
     folder = None if out is None else Path(out)
     with _writing(folder):
-        if resume:
-            if folder is None:
-                raise RecipeError("resume needs the folder of the run; pass out")
-            require_begun(folder)
-            if is_whole(folder):
-                return load(folder)
-            chosen = make_recipe(read_recipe(folder / RECIPE))
-        else:
-            length = {
-                k: v for k, v in (("steps", steps), ("epochs", epochs), ("minutes", minutes)) if v
-            }
-            chosen = compose(recipe, columns=columns, length=length, seed=seed, settings=settings)
-            if folder is not None and _is_first_rank():
-                check_free(folder)
+        if resume and folder is None:
+            raise RecipeError("resume needs the folder of the run; pass out")
+        there = _what_is_there(folder, resume)
+        if isinstance(there, Run):
+            return there
+        length = _length(steps, epochs, minutes)
+        chosen = there or compose(
+            recipe, columns=columns, length=length, seed=seed, settings=settings
+        )
         chosen, source = _with_source(chosen, data)
         corpus = None
         if not reads_grids(chosen) and should_stream(source, chosen.data):
@@ -185,20 +180,17 @@ def finetune(
     from_scratch: the control, the same model without the pre-trained weights.
     """
     folder = None if out is None else Path(out)
-    length = {k: v for k, v in (("steps", steps), ("epochs", epochs), ("minutes", minutes)) if v}
     with _writing(folder):
-        if resume and folder is not None:
-            require_begun(folder)
-            if is_whole(folder):
-                return load(folder)
-            recipe = make_recipe(read_recipe(folder / RECIPE))
-        else:
-            if folder is not None and _is_first_rank():
-                check_free(folder)
+        there = _what_is_there(folder, resume)
+        if isinstance(there, Run):
+            return there
+        recipe = there
+        if recipe is None:
             tree = finetune_recipe(run.recipe, str(run.folder or ""))
             tree["stages"][0]["objective"]["freeze"] = freeze
             if from_scratch:
                 tree["stages"][0]["start_from"] = SCRATCH
+            length = _length(steps, epochs, minutes)
             recipe = compose(tree, length=length, seed=seed, settings=settings)
         recipe, _ = _with_source(recipe, data)
         store = run.open(data)
@@ -239,28 +231,12 @@ def distil(
     a teacher that has them; else give data.rate in the settings.
     """
     folder = None if out is None else Path(out)
-    length = {k: v for k, v in (("steps", steps), ("epochs", epochs), ("minutes", minutes)) if v}
     with _writing(folder):
-        if resume and folder is not None:
-            require_begun(folder)
-            if is_whole(folder):
-                return load(folder)
-            recipe = make_recipe(read_recipe(folder / RECIPE))
-        else:
-            if folder is not None and _is_first_rank():
-                check_free(folder)
-            own = teacher.schema.sampling
-            taken = [] if own is None else [
-                f"data.rate={own.rate_hz:g}",
-                f"data.window={own.window / own.rate_hz:.9g}",
-                f"data.band={list(own.band)}",
-            ]  # fmt: skip
-            columns = teacher.schema.columns.model_dump(exclude_defaults=True)
-            recipe = compose(student, columns=columns, length=length, seed=seed,
-                             settings=[*taken, *settings])  # fmt: skip
-            name = f"{recipe.name}-distilled"
-            stage = recipe.stages[0].model_copy(update={"start_from": str(teacher.folder or "")})
-            recipe = recipe.model_copy(update={"name": name, "stages": (stage,)})
+        there = _what_is_there(folder, resume)
+        if isinstance(there, Run):
+            return there
+        length = _length(steps, epochs, minutes)
+        recipe = there or _student_recipe(teacher, student, length, seed, settings)
         recipe, _ = _with_source(recipe, teacher.recipe.data.path if data is None else data)
         tokens: Any = "observation" if teacher.schema.per_observation else "step"
         recipe = recipe.model_copy(
@@ -288,6 +264,44 @@ def distil(
             on_progress=on_progress,
         )
         return _written(Run(**vars(taught)), folder)
+
+
+def _student_recipe(
+    teacher: Run,
+    student: str | Mapping[str, Any] | Recipe,
+    length: Mapping[str, float],
+    seed: int | None,
+    settings: Sequence[str],
+) -> Recipe:
+    """Return the student's recipe with the teacher's columns and, where it has one, its grid."""
+    own = teacher.schema.sampling
+    grid = () if own is None else (
+        f"data.rate={own.rate_hz:g}",
+        f"data.window={own.window / own.rate_hz:.9g}",
+        f"data.band={list(own.band)}",
+    )  # fmt: skip
+    columns = teacher.schema.columns.model_dump(exclude_defaults=True)
+    recipe = compose(
+        student, columns=columns, length=length, seed=seed, settings=(*grid, *settings)
+    )
+    stage = recipe.stages[0].model_copy(update={"start_from": str(teacher.folder or "")})
+    return recipe.model_copy(update={"name": f"{recipe.name}-distilled", "stages": (stage,)})
+
+
+def _length(steps: int, epochs: float, minutes: float) -> dict[str, float]:
+    """Return the lengths that were given."""
+    given = {"steps": steps, "epochs": epochs, "minutes": minutes}
+    return {name: value for name, value in given.items() if value}
+
+
+def _what_is_there(folder: Path | None, resume: bool) -> Run | Recipe | None:
+    """Return the finished run, or the recipe to go on with; None to begin, in a free folder."""
+    if resume and folder is not None:
+        require_begun(folder)
+        return load(folder) if is_whole(folder) else make_recipe(read_recipe(folder / RECIPE))
+    if folder is not None and _is_first_rank():
+        check_free(folder)
+    return None
 
 
 def _writing(folder: Path | None) -> AbstractContextManager[None]:

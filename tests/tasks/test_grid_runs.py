@@ -262,6 +262,23 @@ def test_distilling_learns_from_its_teacher_and_saves(run, tmp_path):
     assert names[3:] == ["student - teacher", "student - never trained"]
 
 
+def test_a_distilling_that_was_cut_short_resumes_to_the_same_student(run, tmp_path):
+    small = ("encoder.widths=[4,8]", "stages.0.decoder.widths=[4,8]", "training.patience=0",
+             "training.evaluate_every=4")  # fmt: skip
+    whole = caesura.distil(run, out=tmp_path / "whole", steps=12, settings=small)
+
+    def fail(progress):
+        if progress.step == 9:
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        caesura.distil(run, out=tmp_path / "cut", steps=12, settings=small, on_progress=fail)
+    again = caesura.distil(run, out=tmp_path / "cut", resume=True)
+    for name, tensor in whole.parts["encoder"].state_dict().items():
+        assert torch.equal(tensor, again.parts["encoder"].state_dict()[name]), name
+    assert again.metrics["steps"] == 12
+
+
 def test_a_transformer_may_teach_a_pyramid():
     found = signals(12)
     table = wide_table(found)

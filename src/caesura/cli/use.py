@@ -164,6 +164,8 @@ def probe(
 
     Example: `caesura probe run --labels labels.csv --target type --figure probe.svg`
     """
+    import numpy as np
+
     from caesura.errors import RecipeError
     from caesura.files import write_json, write_text
     from caesura.run import load
@@ -178,6 +180,7 @@ def probe(
         raise RecipeError("--head keeps the probe of one label; give one --target")
     tables: dict[str, Any] = {}
     found: dict[str, Any] = {}
+    embedded = np.zeros(0, np.int64)
     for one in targets:
         known = trained.read_labels(
             labels, store, (one,) if one else (), id_column=label_id, rare=checked_rare(rare)
@@ -185,7 +188,9 @@ def probe(
         labelled = store.take(known.series)
         with console.bar("probing") as progress:
             show = console.stepping(progress, 2 * trained.probe_sources)
-            sources = probe_sources(trained, labelled, on_progress=show)
+            if not np.array_equal(known.series, embedded):  # targets mostly share their series
+                sources = probe_sources(trained, labelled, on_progress=show)
+                embedded = known.series
             groups = labelled.group_codes
             result = probe_label(sources, known, groups, num_folds=folds, watch=show)
             show("")

@@ -11,36 +11,23 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from caesura.errors import RecipeError
-from caesura.nn.conv import DoubleConv, Norm, channels_last, hops, time_deconv
+from caesura.nn.conv import DoubleConv, PyramidConfig, channels_last, hops, time_deconv
 from caesura.types import Features, Grid, Tokens
 
 
-class ConvDecoderConfig(BaseModel):
+class ConvDecoderConfig(PyramidConfig):
     """Sizes of the decoder; widths and strides are those of the encoder it reads.
 
     output: "tanh" (the paper; for windows scaled to [-1, 1] as a whole) or "linear": a hidden
     sample may lie outside what the visible ones span.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     type: Literal["conv_pyramid"] = "conv_pyramid"
-    channels: int = Field(default=1, gt=0, le=65_536)
-    widths: tuple[int, ...] = Field(default=(16, 32, 64, 128, 256), min_length=1, max_length=16)
-    kernel: int = Field(default=5, gt=0, le=1001)
-    strides: tuple[int, ...] = ()
-    norm: Norm = "batch"
     skips: bool = True
     output: Literal["linear", "tanh"] = "linear"
-
-    @property
-    def steps(self) -> tuple[int, ...]:
-        """Stride of each level."""
-        return self.strides or (2,) * len(self.widths)
 
 
 class ConvDecoder(nn.Module):

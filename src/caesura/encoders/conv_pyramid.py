@@ -12,58 +12,30 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caesura.nn.conv import Norm, ResidualBlock, channels_last, hops, receptive_fields
+from caesura.nn.conv import PyramidConfig, ResidualBlock, channels_last, hops, receptive_fields
 from caesura.nn.normalise import Kind, Normalise, Statistics
 from caesura.types import Features, Grid, Level, Scale, Tokens
 
 
-class ConvPyramidConfig(BaseModel):
+class ConvPyramidConfig(PyramidConfig):
     """Sizes of the encoder, fine to coarse; the base sizes are the paper's.
 
     absent: what stands where nothing was observed: "zero" (the paper: the middle of a min-max
     window), "mean" of the row's channel, a "learned" value of each channel, or "flag": zero,
     and an input more for each channel that says where.
-    norm: "batch" (the paper) or "group". statistics, kind: see `nn.normalise`.
+    statistics, kind: see `nn.normalise`.
     center, spread: of each channel, for fixed statistics; the training data give them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     type: Literal["conv_pyramid"] = "conv_pyramid"
-    channels: int = Field(default=1, gt=0, le=65_536)
-    widths: tuple[int, ...] = Field(default=(16, 32, 64, 128, 256), min_length=1, max_length=16)
-    kernel: int = Field(default=5, gt=0, le=1001)
-    strides: tuple[int, ...] = ()
-    norm: Norm = "batch"
     absent: Literal["zero", "mean", "learned", "flag"] = "zero"
     kind: Kind = "min-max"
     statistics: Statistics = "window"
     center: tuple[float, ...] = ()
     spread: tuple[float, ...] = ()
-
-    @model_validator(mode="after")
-    def _fits(self) -> ConvPyramidConfig:
-        if self.kernel % 2 == 0:
-            raise ValueError(f"kernel {self.kernel} is even; choose {self.kernel + 1}")
-        if self.strides and len(self.strides) != len(self.widths):
-            raise ValueError(
-                f"{len(self.strides)} strides for {len(self.widths)} widths; give one a level, or "
-                "none for strides of 2"
-            )
-        if any(width <= 0 or width > 65_536 for width in self.widths):
-            raise ValueError(f"widths {self.widths} must lie in 1..65536")
-        if any(stride <= 0 for stride in self.strides):
-            raise ValueError(f"strides {self.strides} must be positive")
-        return self
-
-    @property
-    def steps(self) -> tuple[int, ...]:
-        """Stride of each level."""
-        return self.strides or (2,) * len(self.widths)
 
 
 class ConvPyramid(nn.Module):

@@ -11,11 +11,47 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 Norm = Literal["batch", "group"]
 _GROUPS = 8
+
+
+class PyramidConfig(BaseModel):
+    """Sizes that an encoder and the decoder of its levels share, fine to coarse.
+
+    strides: of each level; none given means 2 everywhere. norm: "batch" (the paper) or "group".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: int = Field(default=1, gt=0, le=65_536)
+    widths: tuple[int, ...] = Field(default=(16, 32, 64, 128, 256), min_length=1, max_length=16)
+    kernel: int = Field(default=5, gt=0, le=1001)
+    strides: tuple[int, ...] = ()
+    norm: Norm = "batch"
+
+    @model_validator(mode="after")
+    def _fits(self) -> PyramidConfig:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} is even; choose {self.kernel + 1}")
+        if self.strides and len(self.strides) != len(self.widths):
+            raise ValueError(
+                f"{len(self.strides)} strides for {len(self.widths)} widths; give one a level, or "
+                "none for strides of 2"
+            )
+        if any(width <= 0 or width > 65_536 for width in self.widths):
+            raise ValueError(f"widths {self.widths} must lie in 1..65536")
+        if any(stride <= 0 for stride in self.strides):
+            raise ValueError(f"strides {self.strides} must be positive")
+        return self
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Stride of each level."""
+        return self.strides or (2,) * len(self.widths)
 
 
 def time_conv(

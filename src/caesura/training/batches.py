@@ -41,15 +41,7 @@ def pretraining_batches(
 ) -> BatchSource:
     """Return the batches of a pre-training; of a grid, the windows worth learning from."""
     if isinstance(view, TokenStore):
-        return SeriesBatches(
-            view,
-            train,
-            validation,
-            batch_tokens=settings.batch_tokens,
-            max_tokens=settings.max_tokens,
-            seed=seed,
-            order=order,
-        )
+        return _series_batches(view, (train, validation), settings, seed, order)
     chosen = view.worth_learning(view.tiles(train, data.overlap), data.quality)
     held_out = view.worth_learning(view.tiles(validation), data.quality)
     return window_batches(view, chosen, held_out, settings.batch_tokens, seed)
@@ -65,18 +57,29 @@ def labelled_batches(
 ) -> BatchSource:
     """Return the batches of a fine-tuning; `target` has a row for each series of the view."""
     if isinstance(view, TokenStore):
-        return SeriesBatches(
-            view,
-            train,
-            validation,
-            batch_tokens=settings.batch_tokens,
-            max_tokens=settings.max_tokens,
-            seed=seed,
-            target=target,
-            order="random" if settings.batches == "random" else "buckets",
-        )
+        order: Order = "random" if settings.batches == "random" else "buckets"
+        return _series_batches(view, (train, validation), settings, seed, order, target)
     chosen, held_out = view.covering(train), view.covering(validation)
     return window_batches(view, chosen, held_out, settings.batch_tokens, seed, target)
+
+
+def _series_batches(
+    tokens: TokenStore,
+    roles: tuple[NDArray[np.int64], NDArray[np.int64]],
+    settings: TrainingConfig,
+    seed: int,
+    order: Order,
+    target: torch.Tensor | None = None,
+) -> SeriesBatches:
+    return SeriesBatches(
+        tokens,
+        *roles,
+        batch_tokens=settings.batch_tokens,
+        max_tokens=settings.max_tokens,
+        seed=seed,
+        target=target,
+        order=order,
+    )
 
 
 def window_batches(

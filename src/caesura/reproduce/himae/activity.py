@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from caesura.metrics.classify import accuracy, macro_f1
 from caesura.reproduce.experiment import Comparison, Context, Experiment, Outcome
 from caesura.reproduce.himae.windows import (
+    ALL,
     PyramidSettings,
     Windows,
+    encoder_of,
     feature_sets,
     held_out_groups,
     new_encoder,
@@ -25,12 +27,8 @@ from caesura.reproduce.himae.windows import (
 )
 
 HMP, STAND_IN = "HMP", "tones (generated)"
-ALL, TWIN, SCRATCH, STATISTICS = (
-    "all levels",
-    "never trained, all levels",
-    "from scratch",
-    "statistics and spectra",
-)
+TWIN, SCRATCH = f"never trained, {ALL}", "from scratch"
+STATISTICS = "statistics and spectra"
 _RATE, _LENGTH, _HOP = 32.0, 128, 64
 
 
@@ -74,7 +72,8 @@ def _fold(
 ) -> dict[str, NDArray[np.float64]]:
     train, held = held_out_groups(data.groups[others], 0.15, context.seed)
     train, held = others[train], others[held]
-    encoder: Any = pretrained(context, data, train, held, own, f"pretraining-{place}").encoder
+    objective = pretrained(context, data, train, held, own, f"pretraining-{place}")
+    encoder = encoder_of(objective)
     channels = data.values.shape[1]
     blank = new_encoder(own, channels, 10_000 + context.seed)
     tested = Windows(data.values[test], data.labels[test], data.groups[test], data.rate_hz)

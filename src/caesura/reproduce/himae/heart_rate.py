@@ -17,8 +17,10 @@ from caesura.data.synthetic.pulses import PulseSettings, pulses
 from caesura.metrics.classify import r2
 from caesura.reproduce.experiment import Comparison, Context, Experiment, Outcome
 from caesura.reproduce.himae.windows import (
+    ALL,
     PyramidSettings,
     Windows,
+    encoder_of,
     feature_sets,
     held_out_groups,
     new_encoder,
@@ -28,8 +30,8 @@ from caesura.reproduce.himae.windows import (
 )
 
 TROIKA, STAND_IN = "TROIKA", "pulses (generated)"
-ALL, SCRATCH, PEAK, MEAN = "all levels", "from scratch", "highest spectral peak", "mean of others"
-SPECTRUM, TWIN = "ridge on spectra", "never trained, all levels"
+SCRATCH, PEAK, MEAN = "from scratch", "highest spectral peak", "mean of others"
+SPECTRUM, TWIN = "ridge on spectra", f"never trained, {ALL}"
 _PPG, _MOTION = slice(0, 2), slice(2, 5)
 
 
@@ -63,7 +65,7 @@ def _fold(
     train, held = held_out_groups(data.groups[others], 0.2, context.seed)
     train, held = others[train], others[held]
     objective = pretrained(context, data, train, held, own, f"pretraining-{person}")
-    encoder: Any = objective.encoder
+    encoder = encoder_of(objective)
     channels = data.values.shape[1]
     blank = new_encoder(own, channels, 10_000 + context.seed)
     seen, unseen = feature_sets(encoder, data)[ALL], feature_sets(blank, data)[ALL]
