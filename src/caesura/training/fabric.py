@@ -5,6 +5,7 @@ Imported by the loop alone, and late: it costs seconds that no other verb should
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import warnings
@@ -46,7 +47,15 @@ def launch(config: TrainingConfig) -> Any:
             precision="bf16-mixed" if _use_bf16(config) else "32-true",
         )
     fabric.launch()
+    if world_size > 1:
+        atexit.register(_leave)
     return fabric
+
+
+def _leave() -> None:
+    """End the group of processes: gloo's threads, left alone, now and then abort the exit."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _local_devices() -> int:
