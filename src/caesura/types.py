@@ -40,16 +40,20 @@ class _OnDevice:
 
 @dataclass(frozen=True)
 class Scale(_OnDevice):
-    """What values were normalised by: (value - center) / spread, for each row and channel."""
+    """What values were normalised by: (value - center) / spread.
 
-    center: Float[Tensor, "#batch channels 1"]
-    spread: Float[Tensor, "#batch channels 1"]
+    Of a grid for each row and channel, (batch, channels, 1); of tokens for each row and element
+    of a token, (batch, 1, size), or of a causal encoder for each token, (batch, tokens, size).
+    """
 
-    def normalised(self, values: Float[Tensor, "batch channels time"]) -> Tensor:
+    center: Float[Tensor, "#batch #places #size"]
+    spread: Float[Tensor, "#batch #places #size"]
+
+    def normalised(self, values: Float[Tensor, "batch places size"]) -> Tensor:
         """Return the values on the normalised scale."""
         return (values - self.center) / self.spread
 
-    def restored(self, values: Float[Tensor, "batch channels time"]) -> Tensor:
+    def restored(self, values: Float[Tensor, "batch places size"]) -> Tensor:
         """Return normalised values in their own unit."""
         return values * self.spread + self.center
 
@@ -184,6 +188,10 @@ class Encoder(Protocol):
         """The kind of input that `forward` takes."""
 
     @property
+    def reads_tokens(self) -> bool:
+        """Whether `forward` also takes what `tokenise` gives, so that tokens can be left out."""
+
+    @property
     def order(self) -> Literal["full", "causal"]:
         """Whether a place sees all places or earlier ones only."""
 
@@ -241,6 +249,14 @@ class Objective(Protocol):
     @property
     def needs_random_batches(self) -> bool:
         """Whether the loss has statistics of the batch, which must be a fair sample then."""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether a lower validation loss means a better model.
+
+        Not where the target moves with the model: a collapse lowers such losses. The last
+        weights are kept then, and nothing stops early.
+        """
 
     target: Literal["none", "required"]
     carry_rules: Mapping[str, Literal["sum", "mean"]]

@@ -61,7 +61,7 @@ class ToySource:
 class ToyEncoder(nn.Module):
     """Per-token layers and a masked mean; one level a block."""
 
-    consumes, order, summary_width = Tokens, "full", WIDTH
+    consumes, order, summary_width, reads_tokens = Tokens, "full", WIDTH, True
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ def masked_mean(error, real):
 
 
 class Toy(nn.Module):
-    needs_random_batches, target, carry_rules = False, "none", {}
+    needs_random_batches, comparable, target, carry_rules = False, True, "none", {}
 
     def after_step(self, carry, progress):
         pass
@@ -222,6 +222,7 @@ class ToyTokenizer(nn.Module):
     """A codebook over windows of a Grid; the codes are learned by counting."""
 
     consumes, order, widths, summary_width = Grid, "full", (2,), 0
+    reads_tokens = False
 
     def __init__(self):
         super().__init__()

@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from caesura.errors import RecipeError
-from caesura.nn.attend import attend, padding_mask
+from caesura.nn.attend import padding_mask
+from caesura.nn.cross import CrossBlock
 from caesura.nn.heads import LinearHead
 from caesura.nn.norm import RMSNorm
-from caesura.nn.rope import AxialRope, rotate
+from caesura.nn.rope import AxialRope
 from caesura.nn.sincos import sin_cos
 from caesura.nn.summary import CLS_GAP, with_summary
 from caesura.nn.transformer import TransformerConfig, truncated_normal_
@@ -37,40 +37,6 @@ class CrossDecoderConfig(TransformerConfig):
     channels: int = Field(default=0, ge=0, le=10**7)
     predicts: Literal["value", "normal"] = "value"
     absolute_positions: bool = False
-
-
-class _CrossBlock(nn.Module):
-    """x + attention(norm(x), context), then x + MLP(norm(x))."""
-
-    def __init__(self, config: CrossDecoderConfig) -> None:
-        super().__init__()
-        width, hidden = config.width, config.hidden or 4 * config.width
-        self.heads = config.heads
-        self.norm_attention, self.norm_mlp = RMSNorm(width), RMSNorm(width)
-        self.ask = nn.Linear(width, width, bias=False)
-        self.answer = nn.Linear(width, 2 * width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
-        self.rise = nn.Linear(width, hidden, bias=False)
-        self.fall = nn.Linear(hidden, width, bias=False)
-
-    def forward(
-        self,
-        x: Tensor,
-        context: Tensor,
-        mask: Tensor,
-        angles: tuple[Tensor, Tensor],
-        context_angles: tuple[Tensor, Tensor],
-    ) -> Tensor:
-        q = rotate(self._split(self.ask(self.norm_attention(x))), *angles)
-        k, v = (self._split(part) for part in self.answer(context).chunk(2, dim=-1))
-        mixed = attend(q, rotate(k, *context_angles), v, mask)
-        x = x + self.out(mixed.transpose(1, 2).flatten(2))
-        moved: Tensor = x + self.fall(F.silu(self.rise(self.norm_mlp(x))))
-        return moved
-
-    def _split(self, x: Tensor) -> Tensor:
-        parts = x.view(*x.shape[:2], self.heads, -1)
-        return parts.transpose(1, 2).contiguous()
 
 
 class CrossDecoder(nn.Module):
@@ -98,7 +64,7 @@ class CrossDecoder(nn.Module):
             config.rope_fraction,
             config.rope_base,
         )
-        self.blocks = nn.ModuleList([_CrossBlock(config) for _ in range(config.depth)])
+        self.blocks = nn.ModuleList([CrossBlock(config) for _ in range(config.depth)])
         outputs = config.values_per_token * (2 if config.predicts == "normal" else 1)
         self.head = LinearHead(config.width, outputs)
         truncated_normal_(self)

@@ -48,6 +48,7 @@ class ConvPyramid(nn.Module):
     """
 
     consumes = Grid
+    reads_tokens = False
     order: Literal["full", "causal"] = "full"
     summary_width = 0
 

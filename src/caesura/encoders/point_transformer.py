@@ -9,14 +9,18 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from caesura.errors import RecipeError
+from caesura.nn.attend import causal_mask
 from caesura.nn.sincos import sin_cos
 from caesura.nn.summary import with_summary
 from caesura.nn.transformer import Transformer, TransformerConfig, truncated_normal_
 from caesura.signal.center import less_own_mean
-from caesura.types import Features, Grid, Level, Tokens
+from caesura.signal.patch import patch_grid
+from caesura.signal.scale import token_scale
+from caesura.types import Features, Grid, Level, Scale, Tokens
 
 
 class PointTransformerConfig(TransformerConfig):
@@ -30,6 +34,11 @@ class PointTransformerConfig(TransformerConfig):
     magnitudes. The mean is over what the encoder sees: hidden values do not reach it.
     absolute_positions: add sines and cosines of the positions; with rope_fraction 0 they are
     the only ones (the paper's comparison).
+    patch: above 0, it reads a regular grid, cut into patches of so many samples.
+    normalise: "window" subtracts, of each row and channel, the mean of what the encoder sees
+    and divides by its deviation (patches alone): hidden samples have no part in it.
+    order: "causal" lets a token see earlier ones alone, in the order of the row, which from the
+    data door is that of time; normalisation then takes what was seen up to each token.
     """
 
     type: Literal["point_transformer"] = "point_transformer"
@@ -40,6 +49,18 @@ class PointTransformerConfig(TransformerConfig):
     missing_flags: bool = False
     relative_scale: float = Field(default=0.0, ge=0)
     absolute_positions: bool = False
+    patch: int = Field(default=0, ge=0, le=2**16)
+    normalise: Literal["off", "window"] = "off"
+    order: Literal["full", "causal"] = "full"
+
+    @model_validator(mode="after")
+    def _can_normalise(self) -> PointTransformerConfig:
+        if self.normalise == "window" and not self.patch:
+            raise ValueError(
+                "normalise=window needs patches of a grid; set patch, or relative_scale for "
+                "observations at any times"
+            )
+        return self
 
 
 class PointTransformer(nn.Module):
@@ -49,12 +70,16 @@ class PointTransformer(nn.Module):
     axis and tokens are moved by 1. Without [CLS] a shift of all positions changes nothing.
     """
 
-    consumes = Tokens
-    order: Literal["full", "causal"] = "full"
+    reads_tokens = True
 
     def __init__(self, config: PointTransformerConfig) -> None:
         super().__init__()
         self.config = config
+        if config.patch and config.values_per_token % config.patch:
+            raise RecipeError(
+                f"a token of {config.values_per_token} values is no whole number of channels of "
+                f"{config.patch} samples; leave values_per_token to the data"
+            )
         inputs = config.values_per_token * (2 if config.relative_scale else 1)
         self.projection = nn.Linear(inputs, config.width)
         self.flags = (
@@ -72,6 +97,16 @@ class PointTransformer(nn.Module):
             nn.init.trunc_normal_(self.cls, std=0.02, a=-0.04, b=0.04)
 
     @property
+    def consumes(self) -> type[Grid] | type[Tokens]:
+        """A grid where it cuts patches, else tokens."""
+        return Grid if self.config.patch else Tokens
+
+    @property
+    def order(self) -> Literal["full", "causal"]:
+        """Whether a token sees all others or earlier ones alone."""
+        return self.config.order
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Width of the one level."""
         return (self.config.width,)
@@ -82,24 +117,43 @@ class PointTransformer(nn.Module):
         return self.config.width if self.config.cls else 0
 
     def tokenise(self, inputs: Grid | Tokens) -> Tokens:
-        """Return Tokens as they are; a Grid needs a recipe with patches."""
-        if isinstance(inputs, Grid):
-            raise TypeError("PointTransformer consumes Tokens; patch the Grid at the door first")
-        return inputs
+        """Return Tokens as they are, and the patches of a Grid."""
+        if isinstance(inputs, Tokens):
+            return inputs
+        if not self.config.patch:
+            raise TypeError("a PointTransformer without patches reads Tokens; set patch for a Grid")
+        return patch_grid(inputs, self.config.patch)
 
-    def forward(self, inputs: Tokens, every_layer: bool = False) -> Features:
+    def forward(self, inputs: Grid | Tokens, every_layer: bool = False) -> Features:
         """Encode; with `every_layer` the levels are the outputs of the layers, first to last."""
-        x = self._embed(inputs)
-        positions, valid = inputs.positions, inputs.valid
+        rate = inputs.rate_hz if isinstance(inputs, Grid) else None
+        tokens = self.tokenise(inputs)
+        scale = self._scale(tokens)
+        x = self._embed(tokens, scale)
+        positions, valid = tokens.positions, tokens.valid
         if self.cls is not None:
             x, positions, valid = with_summary(self.cls.expand(x.shape[0], -1), x, positions, valid)
-        layers = self.transformer(x, positions, valid, every_layer=every_layer)
+        mask = None
+        if self.order == "causal":
+            mask = causal_mask(valid, summary=self.cls is not None)
+        layers = self.transformer(x, positions, valid, every_layer=every_layer, mask=mask)
         first = 0 if self.cls is None else 1
-        levels = tuple(Level(layer[:, first:], inputs.valid, inputs.positions) for layer in layers)
-        return Features(levels, None if self.cls is None else layers[-1][:, 0])
+        hop = None if rate is None else self.config.patch / rate
+        levels = tuple(
+            Level(layer[:, first:], tokens.valid, tokens.positions, hop) for layer in layers
+        )
+        return Features(levels, None if self.cls is None else layers[-1][:, 0], scale)
 
-    def _embed(self, inputs: Tokens) -> Tensor:
+    def _scale(self, tokens: Tokens) -> Scale | None:
+        if self.config.normalise == "off":
+            return None
+        channels = self.config.values_per_token // self.config.patch
+        return token_scale(tokens, channels, causal=self.order == "causal")
+
+    def _embed(self, inputs: Tokens, scale: Scale | None) -> Tensor:
         values = inputs.values
+        if scale is not None:
+            values = torch.where(inputs.observed, scale.normalised(values), 0.0)
         if self.config.relative_scale:
             relative = self.config.relative_scale * less_own_mean(inputs, self.config.channels)
             values = torch.cat([values, relative], dim=-1)

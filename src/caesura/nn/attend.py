@@ -46,6 +46,21 @@ def query_mask(
     return (seen[:, None, :] | itself[None])[:, None]
 
 
+def causal_mask(
+    valid: Bool[Tensor, "batch keys"], summary: bool = False
+) -> Bool[Tensor, "batch 1 keys keys"]:
+    """Let each see the real keys up to its own place.
+
+    summary: the first token sees all and is seen by none besides: it would tell the past of
+    the future.
+    """
+    place = torch.arange(valid.shape[1], device=valid.device)
+    earlier = place[None, :] <= place[:, None]
+    if summary:
+        earlier = (earlier & (place[None, :] > 0)) | (place[:, None] == 0)
+    return (earlier[None] & valid[:, None, :])[:, None]
+
+
 def attend(
     q: Float[Tensor, "batch heads queries width"],
     k: Float[Tensor, "batch heads keys width"],

@@ -114,19 +114,22 @@ class Transformer(nn.Module):
         valid: Bool[Tensor, "batch tokens"],
         context: int | None = None,
         every_layer: bool = False,
+        mask: Bool[Tensor, "batch 1 tokens tokens"] | None = None,
     ) -> list[Tensor]:
         """Return the output of the last block, or with `every_layer` of each, the last one last.
 
         context: how many tokens of a row all others see; later ones see themselves besides
-        (queries). By default all see all real ones. On a CPU rows with much padding are packed.
+        (queries). By default all see all real ones, or what `mask` lets them. On a CPU rows
+        with much padding are packed, where there is no mask.
         """
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         # computed in float64, cast after: once here and not in each block
         angles = () if self.rope is None else tuple(p.to(dtype) for p in self.rope(positions))
-        packed = Packed(valid, angles, context) if worth_packing(valid) else None
+        packed = Packed(valid, angles, context) if mask is None and worth_packing(valid) else None
         if packed is None:
-            mask = padding_mask(valid) if context is None else query_mask(valid, context)
+            if mask is None:
+                mask = padding_mask(valid) if context is None else query_mask(valid, context)
             layout: Layout = Padded(angles, mask)
         else:
             layout, x = packed, packed.pack(x)

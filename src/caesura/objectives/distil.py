@@ -36,6 +36,7 @@ class Distil(nn.Module):
     of 1 is that of saying nothing.
     """
 
+    comparable = True
     target: Literal["none", "required"] = "required"
     carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # never changed
 

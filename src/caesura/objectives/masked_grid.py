@@ -55,6 +55,7 @@ class MaskedGrid(nn.Module):
     a patch in milliseconds would have no size.
     """
 
+    comparable = True
     target: Literal["none", "required"] = "none"
     carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # never changed
 

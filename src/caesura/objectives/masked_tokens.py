@@ -18,6 +18,8 @@ from caesura.errors import RecipeError
 from caesura.nn.likelihood import LIKELIHOODS, Likelihood
 from caesura.signal.mask import MaskKind, Ratio, draw_mask, keep_indices
 from caesura.signal.noise import keyed_uniform
+from caesura.signal.view_config import ViewConfig
+from caesura.signal.views import draw_view
 from caesura.types import Batch, Decoder, Encoder, Loss, Tokens, as_module
 
 
@@ -30,6 +32,7 @@ class MaskedTokensConfig(BaseModel):
     likelihood: "squared" (the paper); "gaussian" and "crps" train a mean and a deviation, by
     the normal's log-likelihood or its continuous ranked probability score. The decoder must
     predict both (`predicts = "normal"`; a recipe sees to it).
+    view: an augmentation of what is seen; what is predicted stays clean.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +43,7 @@ class MaskedTokensConfig(BaseModel):
     mask: MaskKind = "uniform"
     likelihood: Likelihood = "squared"
     normalise_targets: bool = False
+    view: ViewConfig = ViewConfig()
 
     @model_validator(mode="after")
     def _ratios_in_order(self) -> MaskedTokensConfig:
@@ -54,11 +58,13 @@ class MaskedTokensConfig(BaseModel):
 class MaskedTokens(nn.Module):
     """loss = sum(w (prediction - value)^2) / sum(w) over hidden and observed elements.
 
+    Values on the scale of what is seen, where the encoder normalises.
     w is the inputs' weight (trust from observation errors), 1 where there is none. A row
     with one token hides none; a batch with nothing hidden has loss 0 and count 0.
     """
 
     needs_random_batches = False
+    comparable = True
     target: Literal["none", "required"] = "none"
     carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # never changed
 
@@ -68,13 +74,17 @@ class MaskedTokens(nn.Module):
 
     def forward(self, batch: Batch, rng: torch.Generator) -> Loss:
         """Return the loss of one batch under masks drawn from `rng`, keyed by series."""
-        tokens = self.encoder.tokenise(batch.inputs)
         config = self.config
+        view = draw_view(batch.inputs, batch.index, rng, config.view)
+        tokens, shown = (self.encoder.tokenise(one) for one in (view.clean, view.seen))
         hidden = draw_mask(tokens, batch.index, rng, self._ratio(batch, rng), config.mask)
-        seen = tokens.select(*keep_indices(tokens.valid & ~hidden))
+        seen = shown.select(*keep_indices(shown.valid & ~hidden))
         asked = tokens.select(*keep_indices(hidden))
-        predicted = self.decoder(self.encoder(seen), asked.without_values())
+        features = self.encoder(seen)
+        predicted = self.decoder(features, asked.without_values())
         goal = normalised(asked) if config.normalise_targets else asked.values
+        if features.scale is not None and not config.normalise_targets:
+            goal = features.scale.normalised(goal)
         weight = asked.observed.float()
         if asked.weight is not None:
             weight = weight * asked.weight

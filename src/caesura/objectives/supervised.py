@@ -62,6 +62,7 @@ class Supervised(nn.Module):
     holds the class weights (outputs,), 1 where unused.
     """
 
+    comparable = True
     target: Literal["none", "required"] = "required"
     carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # never changed
     balance: Tensor

@@ -35,6 +35,7 @@ class TokenRegression(nn.Module):
     """
 
     needs_random_batches = False
+    comparable = True
     target: Literal["none", "required"] = "required"
     carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # never changed
 

@@ -10,13 +10,22 @@ import torch
 from torch import Tensor, nn
 
 from caesura.errors import RecipeError
+from caesura.objectives.denoise import DenoiseConfig
 from caesura.objectives.distil import Distil, DistilConfig
+from caesura.objectives.jepa import JepaConfig
+from caesura.objectives.masked_grid import MaskedGridConfig
 from caesura.objectives.masked_tokens import MaskedTokensConfig
+from caesura.objectives.next_patch import NextPatchConfig
+from caesura.objectives.sum import SumConfig
 from caesura.objectives.supervised import Supervised, SupervisedConfig
 from caesura.objectives.token_regression import TokenRegressionConfig
 from caesura.recipes.schema import Recipe, Stage
 from caesura.recipes.tables import DECODERS, ENCODERS, OBJECTIVES, lookup
-from caesura.types import Grid, as_encoder
+from caesura.signal.view_config import check_view
+from caesura.types import Encoder, Grid, as_encoder
+
+_ON_TOKENS = (MaskedTokensConfig, NextPatchConfig, DenoiseConfig, JepaConfig)
+"""Objectives that hide, shift or choose tokens."""
 
 
 @contextmanager
@@ -60,13 +69,33 @@ def build_objective(stage: Stage, encoder: nn.Module, seed: int) -> Any:
             "token_regression needs a target for each token, which no table has; build it in "
             "Python, with batches of `caesura.training.indexed`"
         )
-    reads_grid = as_encoder(encoder).consumes is Grid
-    if isinstance(config, MaskedTokensConfig) == reads_grid:
-        kind, wanted = ("a grid", "masked_grid") if reads_grid else ("tokens", "masked_tokens")
+    _check_fit(config, as_encoder(encoder))
+    with seeded(seed + 2):
+        if isinstance(config, SumConfig):
+            terms = [stage.model_copy(update={"objective": t.objective}) for t in config.terms]
+            return make(encoder, [build_objective(term, encoder, seed) for term in terms], config)
+        if isinstance(config, MaskedTokensConfig | MaskedGridConfig):
+            return make(encoder, build_decoder(stage, seed), config)
+        return make(encoder, config)
+
+
+def _check_fit(config: Any, encoder: Encoder) -> None:
+    """Raise where an encoder cannot serve an objective, or its augmentation the data."""
+    regular = encoder.consumes is Grid
+    if isinstance(config, MaskedGridConfig) and encoder.reads_tokens:
+        kind = "patches of a grid" if regular else "tokens"
         raise RecipeError(
-            f"objective {config.type!r} with an encoder that reads {kind}; choose {wanted!r}"
+            f"objective {config.type!r} with an encoder that reads {kind}; choose 'masked_tokens'"
         )
-    return make(encoder, build_decoder(stage, seed), config)
+    if isinstance(config, _ON_TOKENS) and not encoder.reads_tokens:
+        raise RecipeError(
+            f"objective {config.type!r} leaves tokens out, which an encoder that reads a grid "
+            "whole cannot do; choose 'masked_grid', 'lejepa', 'dino' or 'vicreg', or an encoder "
+            "of patches (point_transformer with patch)"
+        )
+    view = getattr(config, "view", None)
+    if view is not None:
+        check_view(view, regular)
 
 
 def build_distil(config: DistilConfig, encoder: nn.Module, seed: int) -> Distil:

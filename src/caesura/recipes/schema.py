@@ -68,9 +68,18 @@ class Recipe(BaseModel):
 
 
 def _typed(value: object, table: Any, kind: str) -> object:
-    """Turn a table with a `type` key into the configuration class of that name."""
+    """Turn a table with a `type` key into the configuration class of that name.
+
+    The terms of a hybrid are objectives themselves.
+    """
     if not isinstance(value, Mapping):
         return value
+    if value.get("type") == "sum":
+        terms = [
+            {**term, "objective": _typed(term.get("objective", {}), table, kind)}
+            for term in value.get("terms", ())
+        ]
+        value = {**value, "terms": terms}
     if "type" not in value:
         raise RecipeError(f"{kind} needs a type; known: {', '.join(sorted(table))}")
     _, config = lookup(table, kind, value["type"])

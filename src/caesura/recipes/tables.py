@@ -12,11 +12,18 @@ from caesura.decoders.point_transformer import PointDecoder, PointDecoderConfig
 from caesura.encoders.conv_pyramid import ConvPyramid, ConvPyramidConfig
 from caesura.encoders.point_transformer import PointTransformer, PointTransformerConfig
 from caesura.errors import RecipeError
+from caesura.objectives.denoise import Denoise, DenoiseConfig
+from caesura.objectives.dino import Dino, DinoConfig
 from caesura.objectives.distil import Distil, DistilConfig
+from caesura.objectives.jepa import Jepa, JepaConfig
+from caesura.objectives.lejepa import Lejepa, LejepaConfig
 from caesura.objectives.masked_grid import MaskedGrid, MaskedGridConfig
 from caesura.objectives.masked_tokens import MaskedTokens, MaskedTokensConfig
+from caesura.objectives.next_patch import NextPatch, NextPatchConfig
+from caesura.objectives.sum import Sum, SumConfig
 from caesura.objectives.supervised import Supervised, SupervisedConfig
 from caesura.objectives.token_regression import TokenRegression, TokenRegressionConfig
+from caesura.objectives.vicreg import Vicreg, VicregConfig
 
 ENCODERS: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "point_transformer": (PointTransformer, PointTransformerConfig),
@@ -30,6 +37,13 @@ DECODERS: dict[str, tuple[type[Any], type[BaseModel]]] = {
 OBJECTIVES: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "masked_tokens": (MaskedTokens, MaskedTokensConfig),
     "masked_grid": (MaskedGrid, MaskedGridConfig),
+    "next_patch": (NextPatch, NextPatchConfig),
+    "denoise": (Denoise, DenoiseConfig),
+    "jepa": (Jepa, JepaConfig),
+    "lejepa": (Lejepa, LejepaConfig),
+    "dino": (Dino, DinoConfig),
+    "vicreg": (Vicreg, VicregConfig),
+    "sum": (Sum, SumConfig),
     "distil": (Distil, DistilConfig),
     "supervised": (Supervised, SupervisedConfig),
     "token_regression": (TokenRegression, TokenRegressionConfig),

@@ -57,3 +57,15 @@ def keyed_by(
     rows = _mix(key.to(index.device) + (index + 1) * _GOLDEN)
     bits = _mix(rows[:, None] + names * _GOLDEN)
     return _shift(bits, 40).to(torch.float32) * 2.0**-24  # 24 bits: all that float32 holds
+
+
+def keyed_normal(
+    rng: torch.Generator, index: Int64[Tensor, " batch"], count: int
+) -> Float[Tensor, "batch count"]:
+    """Return standard normal float32 numbers, `count` for each series number in `index`.
+
+    By Box and Muller (1958), two uniform numbers each; keyed like `keyed_uniform`. Advances
+    `rng` by two draws.
+    """
+    radius = (-2 * torch.log1p(-keyed_uniform(rng, index, count))).sqrt()
+    return radius * torch.cos(2 * torch.pi * keyed_uniform(rng, index, count))

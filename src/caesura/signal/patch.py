@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from caesura.errors import RecipeError
-from caesura.types import Tokens
+from caesura.types import Grid, Tokens
 
 
 def patchify(
@@ -54,6 +54,39 @@ def patchify(
         observed=_cut(real, sizes),
         positions=places,
         valid=torch.ones(cut.shape[:2], dtype=torch.bool, device=values.device),
+    )
+
+
+def patch_grid(grid: Grid, size: int) -> Tokens:
+    """Cut a grid into tokens of `size` samples of all channels, at positions 0, 1, ...
+
+    Elements are in order of time, channels last. Neighbours do not overlap: an overlap would
+    show half of a hidden patch. A shorter rest at the end is filled with unobserved samples;
+    a patch is valid where one of its samples is.
+    """
+    short = -grid.values.shape[-1] % size
+    values, observed = (
+        torch.nn.functional.pad(x, (0, short)).mT for x in (grid.values, grid.observed)
+    )
+    rows, time, channels = values.shape
+    count = time // size
+
+    def cut(x: Tensor) -> Tensor:
+        return x.reshape(rows, count, size * channels)
+
+    valid = torch.ones(rows, count, dtype=torch.bool, device=values.device)
+    if grid.valid is not None:
+        inside = torch.nn.functional.pad(grid.valid, (0, short))
+        valid = inside.view(rows, count, size).any(-1)
+    weight = grid.weight
+    return Tokens(
+        values=cut(values),
+        observed=cut(observed),
+        positions=torch.arange(count, device=values.device)
+        .float()[None, :, None]
+        .expand(rows, -1, 1),
+        valid=valid,
+        weight=None if weight is None else cut(torch.nn.functional.pad(weight, (0, short)).mT),
     )
 
 

@@ -277,7 +277,7 @@ class Trainer:
         joined.reduce(fabric)
         state.validation_loss = joined.loss
         state.stale += 1
-        if joined.loss < state.best_loss:
+        if joined.loss < state.best_loss or not self.objective.comparable:
             state.best_loss, state.best_step, state.stale = joined.loss, state.step, 0
             self.best = training_state.model_tensors(self.objective)
         state.finished = last or bool(self.config.patience and state.stale >= self.config.patience)

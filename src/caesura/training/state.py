@@ -85,9 +85,10 @@ def load_best(trainer: Trainer) -> None:
     # ask the counters, not `trainer.best`, which is empty on all ranks but the first: a
     # collective that only some ranks enter waits for ever
     best = trainer.best if trainer.state.best_step >= 0 else model_tensors(trainer.objective)
-    spread = StateDictOptions(
-        full_state_dict=True, broadcast_from_rank0=trainer.fabric.world_size > 1
-    )
+    several = trainer.fabric.world_size > 1
+    # the broadcast sends a part that two objectives share (`sum`) under one of its names
+    whole = not (several and _shares_parts(_module(trainer)))
+    spread = StateDictOptions(full_state_dict=True, broadcast_from_rank0=several, strict=whole)
     set_model_state_dict(_module(trainer), dict(best), options=spread)
     _module(trainer).eval()
 
@@ -101,6 +102,12 @@ def _restore_optimizer(trainer: Trainer, flat: dict[str, Tensor]) -> None:
         moments.setdefault(name, {})[key] = tensor
     whole: Any = {"state": moments, "param_groups": groups}
     set_optimizer_state_dict(_module(trainer), optimizer, whole, options=_WHOLE)
+
+
+def _shares_parts(module: Any) -> bool:
+    """Say whether a module stands in another under several names."""
+    names = sum(1 for _ in module.named_modules(remove_duplicate=False))
+    return names > sum(1 for _ in module.named_modules())
 
 
 def _module(trainer: Trainer) -> Any:
