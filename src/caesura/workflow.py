@@ -29,6 +29,7 @@ from caesura.folder import (
     require_begun,
 )
 from caesura.recipes.build import build_encoder, build_objective
+from caesura.recipes.dividend import with_patches
 from caesura.recipes.presets import find_recipe, finetune_recipe, reads_grids
 from caesura.recipes.schema import Recipe, assign, make_recipe, merged, read_recipe
 from caesura.run import Run, load
@@ -78,7 +79,7 @@ def compose(
         tree = merged(tree, {"seed": seed})
     for assignment in settings:
         tree = assign(tree, assignment)
-    return make_recipe(tree)
+    return make_recipe(with_patches(tree))
 
 
 def pretrain(

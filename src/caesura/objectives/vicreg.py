@@ -52,12 +52,13 @@ def covariance_penalty(z: Float[Tensor, "rows dim"]) -> Float[Tensor, ""]:
 
 
 def batch_moments(z: Float[Tensor, "rows dim"]) -> tuple[Tensor, Tensor]:
-    """Return mean and unbiased covariance over the rows of all processes."""
-    z = z.float()
-    count = summed(torch.tensor(float(len(z)), device=z.device))
-    mean = summed(z.sum(0)) / count
-    centred = z - mean
-    return mean, summed(centred.T @ centred) / (count - 1).clamp(min=1)
+    """Return mean and unbiased covariance over the rows of all processes, in float32."""
+    with torch.autocast(z.device.type, enabled=False):
+        z = z.float()
+        count = summed(torch.tensor(float(len(z)), device=z.device))
+        mean = summed(z.sum(0)) / count
+        centred = z - mean
+        return mean, summed(centred.T @ centred) / (count - 1).clamp(min=1)
 
 
 class Vicreg(nn.Module):

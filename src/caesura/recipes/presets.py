@@ -12,9 +12,10 @@ from pydantic import BaseModel
 from caesura.data.schema import Sampling, Schema
 from caesura.errors import RecipeError
 from caesura.objectives.sum import SumConfig
-from caesura.recipes import himae, romae
+from caesura.recipes import dividend, himae, romae
 from caesura.recipes.build import build_encoder
 from caesura.recipes.schema import Recipe, read_recipe
+from caesura.recipes.tables import ENCODERS, lookup
 from caesura.types import Grid, as_encoder
 
 PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -24,6 +25,7 @@ PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
     "romae-base": lambda: romae.paper_recipe("base"),
     "himae": himae.recipe,
     "himae-small": lambda: himae.recipe("small"),
+    **dividend.presets(),
 }
 
 _LEVELS_RULE = 0.25
@@ -43,8 +45,9 @@ def find_recipe(name: str) -> dict[str, Any]:
 
 def reads_grids(recipe: Recipe) -> bool:
     """Say whether the recipe's encoder reads a regular grid."""
-    with torch.device("meta"):  # what the encoder itself declares, without taking memory
-        return as_encoder(build_encoder(recipe, 0)).consumes is Grid
+    config: Any = recipe.encoder
+    patches = bool(getattr(config, "patch", 0))
+    return patches or lookup(ENCODERS, "encoder", config.type)[0].consumes is Grid
 
 
 def completed(recipe: Recipe, schema: Schema) -> Recipe:

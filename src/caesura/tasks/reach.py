@@ -19,12 +19,14 @@ def level_reach(run: Trained, count: int) -> list[Span]:
     blank = torch.zeros(1, len(run.schema.variables), sampling.window)
     with inference(encoder):
         found: Features = encoder(
-            Grid(blank, torch.ones_like(blank, dtype=torch.bool), rate_hz=sampling.rate_hz)
+            Grid(blank, torch.ones_like(blank, dtype=torch.bool), rate_hz=sampling.rate_hz),
+            every_layer=True,
         )
     return [(level.hop_s, level.reach_s) for level in found.levels]
 
 
 def level_names(run: Trained, count: int) -> list[str]:
     """Return "level 1", ... of an encoder with resolutions, "layer 1", ... of any other."""
-    kind = "layer" if run.schema.sampling is None else "level"
+    resolutions = len(need(run, "encoder").widths)
+    kind = "level" if resolutions > 1 else "layer"
     return [f"{kind} {place + 1}" for place in range(count)]
