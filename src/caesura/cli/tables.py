@@ -1,4 +1,4 @@
-"""Verbs on data: validate, stats, sort."""
+"""Verbs on data: validate, stats, sort, synthesise, convert, overlap."""
 
 from __future__ import annotations
 
@@ -109,3 +109,84 @@ def _opened(data: str, columns: dict[str, Any]) -> tuple[RaggedStore, DoorReport
 
     config = resolve_tokens(compose("romae", columns=columns).data, source_is_table=True)
     return open_data(data, config)
+
+
+@verbs.command()
+def synthesise(
+    generator: Annotated[str, typer.Argument(help="kernel-synth, or lmc (several channels).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the shards.")],
+    count: Annotated[int, typer.Option("-n", help="Number of series.")] = 1000,
+    length: Annotated[int, typer.Option("--length", "-L", help="Steps of a series.")] = 1024,
+    channels: Annotated[int, typer.Option(help="Channels of a series (lmc).")] = 8,
+    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+) -> None:
+    """Write synthetic series to pre-train on: Gaussian processes with random kernels.
+
+    Example: `caesura data synthesise kernel-synth -n 10000 --length 1024 -o corpus`
+    """
+    from caesura.data.corpus import synthesise as write_corpus
+
+    with console.counting_bar("drawing") as show:
+        paths = write_corpus(
+            generator, count, length, output, channels=channels, seed=seed, on_progress=show
+        )
+    columns = "value" if generator == "kernel-synth" else ",".join(f"v{c}" for c in range(channels))
+    shown = columns if len(columns) < 40 else f"v0,...,v{channels - 1}"
+    console.result(f"{count} series of {length} steps in {len(paths)} files: {output}")
+    console.result(f"next: caesura pretrain mae --data {output} --rate 1 --value {shown} --out run")
+
+
+@verbs.command()
+def convert(
+    source: Annotated[str, typer.Argument(help="A .tsf, GluonTS Arrow, or csv with a `date`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File: .parquet, .csv, .arrow.")],
+) -> None:
+    """Turn the files of forecasting archives into a long table: id, time (steps), value.
+
+    Example: `caesura data convert m4_weekly_dataset.tsf -o m4.parquet`
+    """
+    from caesura.data.corpus import as_long_table
+    from caesura.data.write import check_writable, write_table
+
+    check_writable(output)
+    table = as_long_table(source)
+    write_table(table, output)
+    series = len(table["id"].unique()) if "id" in table.column_names else 0
+    console.result(f"{series} series, {table.num_rows} rows: {output}")
+
+
+@verbs.command()
+def overlap(
+    corpus: Annotated[str, typer.Option(help="What was, or will be, pre-trained on.")],
+    data: Data,
+    id: Id = "",
+    time: Time = "",
+    channel: Channel = "",
+    value: Value = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write the pairs as JSON.")
+    ] = None,
+) -> None:
+    """Find series of --data that are in a corpus too, also rescaled, cut or resampled.
+
+    Exits with 1 where there are any: a test on them measures memory.
+
+    Example: `caesura data overlap --corpus corpus --data test.parquet`
+    """
+    from caesura.data.config import Columns, DataConfig
+    from caesura.data.corpus import shared_series
+    from caesura.data.door import open_data
+    from caesura.files import write_json
+
+    columns = Columns(**given_columns(id=id, time=time, channel=channel, value=value))
+    stores = [open_data(one, DataConfig(columns=columns))[0] for one in (corpus, data)]
+    rows = shared_series(*stores)
+    if output is not None:
+        write_json(output, rows)
+    if not rows:
+        console.result(f"none of {len(stores[1])} series is in the corpus of {len(stores[0])}")
+        return
+    console.table(rows[:20], "Series that the corpus holds too")
+    found = len({row["series"] for row in rows})
+    console.result(f"{found} series overlap with the corpus; leave them out of one of both")
+    raise typer.Exit(1)

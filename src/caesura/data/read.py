@@ -9,7 +9,10 @@ import pyarrow as pa
 
 from caesura.errors import DataError
 
-_READERS = "Parquet (.parquet, .pq, or a folder of them), CSV (.csv, .csv.gz), Arrow (.arrow)"
+_READERS = (
+    "Parquet (.parquet, .pq, or a folder of them), CSV (.csv, .csv.gz), Arrow (.arrow), "
+    "Monash (.tsf)"
+)
 
 
 def read_table(source: Any) -> pa.Table:
@@ -53,6 +56,10 @@ def _read_path(path: Path) -> pa.Table:
             return feather.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+    if suffixes.endswith(".tsf"):
+        from caesura.data.corpus_files import read_tsf
+
+        return read_tsf(path)
     raise DataError(f"{path}: unknown kind of file; known: {_READERS}")
 
 
