@@ -58,9 +58,9 @@ def with_patches(tree: Mapping[str, Any]) -> dict[str, Any]:
     known = {_name(one) for one in (*OBJECTIVES, "vicreg")}
     encoder = tree.get("encoder", {})
     regular = tree.get("data", {}).get("rate", 0) and tree.get("name") in known
-    if not regular or "patch" in encoder:
+    if not regular or encoder.get("patch", PATCH) == 0:
         return dict(tree)
-    return {**tree, "encoder": {**encoder, "patch": PATCH, "normalise": "window"}}
+    return {**tree, "encoder": {"patch": PATCH, "normalise": "window", **encoder}}
 
 
 def _name(objective: str) -> str:

@@ -69,8 +69,15 @@ def resolve_tokens(config: DataConfig, source_is_table: bool) -> DataConfig:
 
 
 def split_of(store: RaggedStore, recipe: Recipe) -> Split:
-    """Split the series of a store by group, as the recipe says."""
+    """Split the series of a store by group, as the recipe says.
+
+    One or two recordings train whole and validate too: batches split them by time.
+    """
     data = recipe.data
+    if reads_grids(recipe) and len(np.unique(store.group_codes)) < 3:
+        log.warning("%d series: the last tenth of each validates", len(store))
+        everything = np.arange(len(store))
+        return Split(everything, everything, everything[:0])
     found = split_by_group(store.group_codes, data.validation, data.calibration, recipe.seed)
     if not reads_grids(recipe):
         return found

@@ -42,8 +42,11 @@ def pretraining_batches(
     """Return the batches of a pre-training; of a grid, the windows worth learning from."""
     if isinstance(view, TokenStore):
         return _series_batches(view, (train, validation), settings, seed, order)
-    chosen = view.worth_learning(view.tiles(train, data.overlap), data.quality)
-    held_out = view.worth_learning(view.tiles(validation), data.quality)
+    tiles, other = view.tiles(train, data.overlap), view.tiles(validation)
+    if len(np.intersect1d(train, validation)):  # few recordings: by time
+        tiles, other = _earlier(view, tiles, data.validation), _latest(view, other, data.validation)
+    chosen = view.worth_learning(tiles, data.quality)
+    held_out = view.worth_learning(other, data.quality)
     return window_batches(view, chosen, held_out, settings.batch_tokens, seed)
 
 
@@ -61,6 +64,26 @@ def labelled_batches(
         return _series_batches(view, (train, validation), settings, seed, order, target)
     chosen, held_out = view.covering(train), view.covering(validation)
     return window_batches(view, chosen, held_out, settings.batch_tokens, seed, target)
+
+
+def _earlier(view: GridStore, windows: Windows, share: float) -> Windows:
+    """Return the windows that end before the last `share` of their series."""
+    return windows.take(np.flatnonzero(windows.stop <= _bound(view, windows, share)))
+
+
+def _latest(view: GridStore, windows: Windows, share: float) -> Windows:
+    """Return the windows within the last `share` of their series, the last one at least."""
+    inside = windows.start >= _bound(view, windows, share)
+    last = np.append(np.diff(windows.series) != 0, True)
+    return windows.take(np.flatnonzero(inside | last))
+
+
+def _bound(view: GridStore, windows: Windows, share: float) -> NDArray[np.int64]:
+    """Return where the last `share` of a window's series begins, or its last window."""
+    stop = view.offsets[windows.series + 1]
+    length = view.lengths[windows.series]
+    held = np.maximum((share * length).astype(np.int64), view.window + length % view.window)
+    return np.asarray(stop - held)
 
 
 def _series_batches(

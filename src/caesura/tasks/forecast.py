@@ -1,0 +1,239 @@
+"""Forecasts by a linear head on a frozen encoder, beside the forecasts it must beat.
+
+The head reads the features of a window and predicts what follows, less the window's mean, over
+its deviation. Everything is in order of time: the head is fitted first, its strength chosen
+next, intervals and scores come from what is later still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caesura.data.grid import GridStore, sample_store
+from caesura.data.store import RaggedStore
+from caesura.errors import CheckpointError, DataError
+from caesura.metrics.forecast import mae, mse, seasonal_error, seasonal_naive
+from caesura.tasks.needs import Trained, need
+from caesura.tasks.ridge import Ridge, fit_ridge
+from caesura.tasks.window_features import bridged_rows, sequence_features, windows_of
+
+Floats = NDArray[np.floating[Any]]
+Read = Callable[[Floats], Floats]
+
+_MOST_WINDOWS = 6000
+"""Windows a head is fitted to, over all series: more changed no score and cost time."""
+LEVELS = (0.05, 0.5, 0.95)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Windows (rows, channels, lookback), what follows (rows, channels, horizon), role of each.
+
+    role: 0 fits the head, 1 chooses its strength, 2 scores it. series: where a row is from.
+    """
+
+    past: Floats
+    future: Floats
+    role: NDArray[np.int64]
+    series: NDArray[np.int64]
+
+    def of(self, role: int) -> tuple[Floats, Floats]:
+        """Return pasts and futures of one role."""
+        mine = self.role == role
+        return self.past[mine], self.future[mine]
+
+
+def examples_of(
+    series: list[Floats], lookback: int, horizon: int, bounds: list[tuple[int, int]] | None = None
+) -> Examples:
+    """Cut series (channels, time) into windows and futures, roles by time.
+
+    bounds: for each series the steps from which futures choose the strength and score; by
+    default after 60 % and 80 % of the futures. A future belongs to one role whole: those that
+    straddle a bound are left out. Series shorter than lookback + horizon give none; where all
+    are, it is a DataError.
+    """
+    whole = lookback + horizon
+    total = sum(max(one.shape[1] - whole + 1, 0) for one in series)
+    if not total:
+        longest = max((one.shape[1] for one in series), default=0)
+        raise DataError(
+            f"a horizon of {horizon} steps after a window of {lookback} needs series of {whole}; "
+            f"the longest has {longest}. Choose a shorter --horizon, or a run with a shorter window"
+        )
+    hop = max(1, total // _MOST_WINDOWS)
+    pasts, futures, roles, which = [], [], [], []
+    for number, one in enumerate(series):
+        cut, starts = windows_of(one, whole, hop)
+        if not len(starts):
+            continue
+        begin = starts + lookback
+        if bounds is None:
+            span = one.shape[1] - lookback
+            first, second = (lookback + int(span * share) for share in (0.6, 0.8))
+        else:
+            first, second = bounds[number]
+        role = np.where(begin >= second, 2, np.where(begin >= first, 1, 0))
+        end = begin + horizon
+        straddles = ((role == 0) & (end > first)) | ((role == 1) & (end > second))
+        keep = ~straddles
+        pasts.append(cut[keep][..., :lookback])
+        futures.append(cut[keep][..., lookback:])
+        roles.append(role[keep])
+        which.append(np.full(int(keep.sum()), number))
+    found = Examples(*(np.concatenate(x) for x in (pasts, futures, roles, which)))
+    for number, need_for in enumerate(("to fit", "to choose", "to score")):
+        if not (found.role == number).any():
+            raise DataError(
+                f"series too short: no window is left {need_for} a forecast of {horizon} steps "
+                f"after {lookback}; give longer series or a shorter --horizon"
+            )
+    return found
+
+
+def scaled_by(past: Floats, values: Floats) -> Floats:
+    """Return values less the mean of their window, over its deviation."""
+    center, spread = _size(past)
+    return np.asarray((values - center) / spread)
+
+
+def _size(past: Floats) -> tuple[Floats, Floats]:
+    return past.mean(-1, keepdims=True), past.std(-1, keepdims=True) + 1e-5
+
+
+def fit_head(examples: Examples, read: Read) -> Ridge:
+    """Fit a linear head on features of windows."""
+    (past, future), (past_later, future_later) = examples.of(0), examples.of(1)
+
+    def targets(p: Floats, f: Floats) -> Floats:
+        return scaled_by(p, f).reshape(len(p), -1)
+
+    return fit_ridge(
+        read(past), targets(past, future), read(past_later), targets(past_later, future_later)
+    )
+
+
+def predict_with(head: Ridge, read: Read, past: Floats, horizon: int) -> Floats:
+    """Return forecasts (rows, channels, horizon) in the windows' units."""
+    center, spread = _size(past)
+    out = head.predict(read(past)).reshape(*past.shape[:2], horizon)
+    return np.asarray(out * spread + center)
+
+
+def dlinear_features(past: Floats, width: int = 25) -> Floats:
+    """Return trend (moving average) and remainder of each window, what DLinear is linear in.
+
+    Zeng et al. 2023, arXiv 2205.13504; here its two maps are fitted as one ridge.
+    """
+    half = width // 2
+    padded = np.pad(past, [(0, 0), (0, 0), (half, half)], mode="edge")
+    summed = np.cumsum(np.pad(padded, [(0, 0), (0, 0), (1, 0)]), axis=-1)
+    trend = (summed[..., width:] - summed[..., :-width]) / width
+    center, spread = _size(past)
+    parts = [(trend - center) / spread, (past - trend) / spread]
+    return np.concatenate([p.reshape(len(past), -1) for p in parts], axis=1)
+
+
+def season_of(series: list[Floats], most: int) -> int:
+    """Return the lag of the highest autocorrelation of differences, 1 where none reaches 0.2."""
+    total = np.zeros(most + 1)
+    for one in series:
+        for row in one:
+            change = np.diff(row[-20_000:])
+            change = change - change.mean()
+            size = float(change @ change)
+            if size <= 0 or len(change) < 2 * most:
+                continue
+            spectrum = np.abs(np.fft.rfft(change, 2 * len(change))) ** 2
+            total += np.fft.irfft(spectrum)[: most + 1] / size
+    if most < 3 or not total[0]:
+        return 1
+    found = total / total[0]
+    peaks = 2 + np.flatnonzero((found[2:-1] > found[1:-2]) & (found[2:-1] >= found[3:]))
+    high = peaks[found[peaks] >= 0.2]
+    if not len(high):
+        return 1
+    # of a season and its multiples, nearly as high, the season
+    return int(high[found[high] >= 0.9 * found[high].max()][0])
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """What follows each series: (series, channels, horizon), its interval, and a backtest."""
+
+    value: Floats
+    lower: Floats
+    upper: Floats
+    backtest: list[dict[str, Any]]
+    season: int
+
+
+def forecast(run: Trained, store: RaggedStore, horizon: int, season: int = 0) -> Forecasts:
+    """Forecast `horizon` steps beyond the end of each series of a store, with 90 % intervals.
+
+    The head is fitted to the earlier parts of these series; the intervals hold the share of
+    errors of the latest 20 % of the steps (of one step ahead and channel each). season: steps;
+    0: found by autocorrelation.
+    """
+    encoder, view = need(run, "encoder"), regular_view(run, store)
+    lookback, series = view.window, [bridged_rows(x) for x in _each(view)]
+    short = [i for i, one in enumerate(series) if one.shape[1] < lookback]
+    if short:
+        raise DataError(
+            f"series {store.ids[short[0]].as_py()!r} has {series[short[0]].shape[1]} steps, a "
+            f"window of this run {lookback}; leave it out, or pre-train with a shorter --window"
+        )
+    if horizon < 1:
+        raise DataError(f"a horizon of {horizon} steps; give 1 or more")
+    examples = examples_of(series, lookback, horizon)
+    season = season or season_of(series, lookback // 2)
+
+    def read(past: Floats) -> Floats:
+        return sequence_features(encoder, past, view.rate_hz)
+
+    heads: dict[str, tuple[Ridge, Read]] = {}
+    for name, reader in (("this run", read), ("DLinear", dlinear_features)):
+        heads[name] = (fit_head(examples, reader), reader)
+    past, future = examples.of(2)
+    said = {
+        name: predict_with(head, reader, past, horizon) for name, (head, reader) in heads.items()
+    }
+    said["seasonal naive"] = seasonal_naive(past, horizon, min(season, lookback))
+    scale = np.array([np.mean([_scale(row, season) for row in one]) for one in series])
+    where = examples.series[examples.role == 2]
+    rows = []
+    for name, predicted in said.items():
+        ratios = [mae(f, p) / scale[s] for f, p, s in zip(future, predicted, where, strict=True)]
+        row = {"forecast": name, "MASE": float(np.mean(ratios))}
+        rows.append(row | {"MAE": mae(future, predicted), "MSE": mse(future, predicted)})
+    errors = scaled_by(past, future) - scaled_by(past, said["this run"])
+    reach = np.quantile(np.abs(errors), 0.9, axis=0)
+    last = np.stack([one[:, -lookback:] for one in series])
+    value = predict_with(*heads["this run"], last, horizon)
+    width = reach * _size(last)[1]
+    return Forecasts(value, value - width, value + width, rows, season)
+
+
+def _scale(row: Floats, season: int) -> float:
+    return max(seasonal_error(row, min(season, len(row) - 1)), 1e-9)
+
+
+def regular_view(run: Trained, store: RaggedStore) -> GridStore:
+    """See a store on the run's grid; a run that reads any times is a CheckpointError."""
+    if run.schema.sampling is None:
+        raise CheckpointError(
+            "this run reads observations at any times and has no windows; ask it at later times "
+            "with `caesura interpolate --at`, or pre-train one with --rate"
+        )
+    return sample_store(store, run.schema)
+
+
+def _each(view: GridStore) -> list[Floats]:
+    """Return each series as (channels, time), NaN where it was not measured."""
+    whole = np.where(view.signal.observed, view.signal.values, np.nan)
+    return [whole[:, a:b] for a, b in zip(view.offsets[:-1], view.offsets[1:], strict=True)]

@@ -1,0 +1,114 @@
+"""What a frozen encoder says of windows of regular series, as rows for a linear model."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from caesura.nn.heads import mean_of
+from caesura.tasks.needs import inference
+from caesura.types import Features, Grid, Level
+
+_ROWS = 256
+_MOST_FLAT = 4096
+"""Numbers of a window's features up to which all places are kept."""
+
+Floats = NDArray[np.floating]
+
+
+def grid_of(windows: Floats, rate_hz: float | None) -> Grid:
+    """Return raw windows (rows, channels, samples) as a Grid; NaN is unobserved."""
+    values = torch.from_numpy(np.ascontiguousarray(windows, dtype=np.float32))
+    observed = values.isfinite()
+    return Grid(torch.where(observed, values, 0.0), observed, rate_hz=rate_hz)
+
+
+def level_features(
+    encoder: nn.Module, windows: Floats, rate_hz: float | None = None
+) -> NDArray[np.float32]:
+    """Return the last level at every place, (rows, places, width)."""
+    found = []
+    with inference(encoder):
+        for first in range(0, len(windows), _ROWS):
+            features: Features = encoder(grid_of(windows[first : first + _ROWS], rate_hz))
+            found.append(features.levels[-1].features.float().cpu().numpy())
+    return np.concatenate(found)
+
+
+def pooled_features(
+    encoder: nn.Module, windows: Floats, rate_hz: float | None = None
+) -> NDArray[np.float32]:
+    """Return the means of all levels and the windows' own mean and log deviation.
+
+    Encoders normalise each window; where level and size tell something, all arms of a
+    comparison are told them alike. (rows, widths + 2 channels)
+    """
+    found = []
+    with inference(encoder):
+        for first in range(0, len(windows), _ROWS):
+            features: Features = encoder(grid_of(windows[first : first + _ROWS], rate_hz))
+            means = [mean_of(level) for level in features.levels]
+            found.append(torch.cat(means, -1).float().cpu().numpy())
+    return np.concatenate([np.concatenate(found), window_statistics(windows)], axis=1)
+
+
+def sequence_features(
+    encoder: nn.Module, windows: Floats, rate_hz: float | None = None
+) -> NDArray[np.float32]:
+    """Return all places of the last level in a row, or mean and last ones of each level.
+
+    The second where the first would have more than 4,096 numbers.
+    """
+    found = []
+    with inference(encoder):
+        for first in range(0, len(windows), _ROWS):
+            features: Features = encoder(grid_of(windows[first : first + _ROWS], rate_hz))
+            last = features.levels[-1].features
+            if last[0].numel() <= _MOST_FLAT:
+                rows = last.flatten(1)
+            else:
+                rows = torch.cat([p for level in features.levels for p in _ends(level)], -1)
+            found.append(rows.float().cpu().numpy())
+    return np.concatenate(found)
+
+
+def _ends(level: Level) -> tuple[torch.Tensor, torch.Tensor]:
+    return mean_of(level), level.features[:, -1]
+
+
+def window_statistics(windows: Floats) -> NDArray[np.float32]:
+    """Return mean and log deviation of each channel, (rows, 2 channels); 0 where all is NaN."""
+    seen = np.isfinite(windows)
+    count = np.maximum(seen.sum(-1), 1)
+    filled = np.where(seen, windows, 0.0)
+    mean = filled.sum(-1) / count
+    square = (np.square(filled - mean[..., None]) * seen).sum(-1) / count
+    return np.concatenate([mean, np.log(np.sqrt(square) + 1e-6)], axis=1).astype(np.float32)
+
+
+def windows_of(values: Floats, length: int, hop: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Return windows (rows, channels, length) of one series and their starts.
+
+    The last one ends with the series, also where the hop does not fit.
+    """
+    time = values.shape[-1]
+    if time < length:
+        return np.zeros((0, values.shape[0], length), values.dtype), np.zeros(0, np.int64)
+    starts = np.arange(0, time - length + 1, hop)
+    if starts[-1] != time - length:
+        starts = np.append(starts, time - length)
+    view = np.lib.stride_tricks.sliding_window_view(values, length, axis=-1)
+    return np.ascontiguousarray(view[:, starts].transpose(1, 0, 2)), starts
+
+
+def bridged_rows(values: Floats) -> Floats:
+    """Return (channels, time) with NaN filled on lines between neighbours; 0 where all is NaN."""
+    out = np.array(values, dtype=np.float64)
+    for row in out:
+        seen = np.isfinite(row)
+        if not seen.all():
+            place = np.arange(len(row))
+            row[:] = np.interp(place, place[seen], row[seen]) if seen.any() else 0.0
+    return out

@@ -1,0 +1,137 @@
+"""Forecasts and anomaly scores of a frozen encoder, in order of time."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import caesura
+from caesura.errors import CheckpointError, DataError
+from caesura.tasks.detect import average_by_time, detect
+from caesura.tasks.forecast import (
+    dlinear_features,
+    examples_of,
+    fit_head,
+    forecast,
+    predict_with,
+    season_of,
+)
+from caesura.tasks.ridge import fit_ridge
+from caesura.tasks.window_features import pooled_features, windows_of
+
+
+def waves(count=4, length=400, seed=0, odd=None):
+    rng = np.random.default_rng(seed)
+    t = np.arange(length)
+    rows = np.stack([np.sin(2 * np.pi * t / 16 + k) + 0.1 * rng.standard_normal(length)
+                     for k in range(count)])  # fmt: skip
+    if odd is not None:
+        rows[0, odd : odd + 16] = np.sign(rows[0, odd : odd + 16])
+    ids = np.repeat([f"s{k}" for k in range(count)], length)
+    return pa.table({"id": ids, "time": np.tile(t, count), "value": rows.ravel()})
+
+
+@pytest.fixture(scope="module")
+def run():
+    settings = ["encoder.width=16", "encoder.depth=1", "encoder.patch=8", "data.rate=1",
+                "data.window=64", "stages.0.decoder.width=16"]  # fmt: skip
+    return caesura.pretrain(waves(), "mae", steps=20, settings=settings)
+
+
+def test_a_wave_is_forecast_with_intervals_that_hold(run):
+    store = run.open(waves())
+    found = forecast(run, store, horizon=8)
+    assert found.value.shape == (4, 1, 8)
+    assert found.season == 16
+    assert {row["forecast"] for row in found.backtest} == {"this run", "DLinear", "seasonal naive"}
+    t = np.arange(400, 408)
+    truth = np.stack([np.sin(2 * np.pi * t / 16 + k) for k in range(4)])[:, None]
+    assert np.abs(found.value - truth).mean() < 0.2
+    assert ((truth >= found.lower) & (truth <= found.upper)).mean() > 0.8
+
+
+def test_the_future_never_reaches_a_forecast(run):
+    """The scored futures are changed: the head and its forecasts stay."""
+    values = np.sin(np.arange(400) / 3)[None]
+    other = values.copy()
+    examples = examples_of([values], 64, 8)
+    bound = 64 + int((400 - 64) * 0.8)
+    other[:, bound:] += 100
+    changed = examples_of([other], 64, 8)
+    one, two = (fit_head(e, dlinear_features) for e in (examples, changed))
+    np.testing.assert_array_equal(one.weights, two.weights)
+    past, _ = examples.of(0)
+    assert predict_with(one, dlinear_features, past, 8).shape == (len(past), 1, 8)
+
+
+def test_roles_follow_time_and_do_not_overlap():
+    found = examples_of([np.arange(300.0)[None]], 20, 10)
+    starts = [found.future[found.role == k][:, 0, 0] for k in range(3)]
+    assert starts[0].max() + 10 <= starts[1].min()
+    assert starts[1].max() + 10 <= starts[2].min()
+    assert found.future[found.role == 2][:, 0, -1].max() == 299  # the last one is kept
+
+
+def test_a_horizon_longer_than_the_series_says_what_to_do(run):
+    with pytest.raises(DataError, match=r"needs series of 464; the longest has 400"):
+        forecast(run, run.open(waves()), horizon=400)
+    with pytest.raises(DataError, match="give 1 or more"):
+        forecast(run, run.open(waves()), horizon=0)
+
+
+def test_a_run_on_irregular_series_is_sent_to_interpolate():
+    from builders import long_table, tiny_run
+
+    irregular = tiny_run(steps=4)
+    with pytest.raises(CheckpointError, match="caesura interpolate --at"):
+        forecast(irregular, irregular.open(long_table()), horizon=3)
+
+
+def test_a_season_is_the_shortest_of_its_multiples():
+    t = np.arange(2000)
+    assert season_of([np.sin(2 * np.pi * t / 24)[None]], 100) == 24
+    assert season_of([np.random.default_rng(0).standard_normal((1, 2000))], 100) == 1
+
+
+def test_an_odd_wave_scores_highest_and_normal_ones_have_uniform_p(run):
+    normal, new = run.open(waves(length=1600, seed=5)), run.open(waves(length=800, seed=9, odd=400))
+    found = detect(run, new, normal)
+    top = int(found.score[0].argmax())
+    assert 390 <= top <= 430
+    p = np.concatenate(found.p_value[1:])
+    assert 0.3 < p.mean() < 0.7
+    assert found.p_value[0][top] < 0.02
+
+
+def test_overlapping_windows_are_averaged_by_time_stamp():
+    scores = np.array([[1.0, 1.0], [3.0, 3.0]])
+    found = average_by_time(scores, np.array([0, 2]), 4, 6)
+    np.testing.assert_array_equal(found, [1, 1, 2, 2, 3, 3])
+
+
+def test_windows_cover_a_series_to_its_end():
+    cut, starts = windows_of(np.arange(10.0)[None], 4, 4)
+    assert starts.tolist() == [0, 4, 6]
+    assert cut[-1, 0].tolist() == [6, 7, 8, 9]
+    assert len(windows_of(np.zeros((1, 3)), 4, 1)[0]) == 0
+
+
+def test_features_tell_level_and_size_that_the_encoder_normalises_away(run):
+    windows = np.sin(np.arange(64) / 3)[None, None] * np.array([1.0, 5.0])[:, None, None] + 2
+    one, two = pooled_features(run.parts["encoder"], windows, 1.0)
+    np.testing.assert_allclose(one[:-2], two[:-2], atol=1e-3)
+    assert abs(one[-1] - two[-1]) > 1
+
+
+def test_ridge_finds_a_line_and_its_strength_by_later_rows():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((200, 30))
+    y = x[:, :1] * 3 + 1 + 0.1 * rng.standard_normal((200, 1))
+    found = fit_ridge(x[:100], y[:100], x[100:150], y[100:150])
+    assert np.square(found.predict(x[150:]) - y[150:]).mean() < 0.03
+
+
+def test_one_recording_trains_and_validates_by_time():
+    settings = ["encoder.width=16", "encoder.depth=1", "encoder.patch=8", "data.rate=1",
+                "data.window=64", "stages.0.decoder.width=16"]  # fmt: skip
+    alone = caesura.pretrain(waves(1, 900), "mae", steps=4, settings=settings)
+    assert alone.metrics["validation_loss"] > 0
