@@ -93,6 +93,10 @@ class PointTransformer(nn.Module):
         self.cls = nn.Parameter(torch.zeros(config.width)) if config.cls else None
         self.transformer = Transformer(config, config.position_axes)
         truncated_normal_(self)
+        if config.patch:
+            # a constant window is 0 after normalisation; at 0 exactly every norm of the stack
+            # multiplies the gradient by 1 / sqrt(eps), and the first step overflows
+            nn.init.trunc_normal_(self.projection.bias, std=0.1, a=-0.2, b=0.2)
         if self.cls is not None:
             nn.init.trunc_normal_(self.cls, std=0.02, a=-0.04, b=0.04)
 

@@ -23,8 +23,9 @@ from caesura.nn.norm import RMSNorm
 from caesura.nn.rope import AxialRope
 from caesura.nn.sincos import sin_cos
 from caesura.nn.transformer import TransformerConfig, truncated_normal_
-from caesura.objectives.next_patch import check_causal, row_deviation, successor_weight
+from caesura.objectives.next_patch import check_causal, successor_weight
 from caesura.signal.noise import keyed_normal, keyed_uniform
+from caesura.signal.scale import row_deviation
 from caesura.signal.view_config import ViewConfig
 from caesura.signal.views import draw_view
 from caesura.types import Batch, Encoder, Loss, as_module

@@ -18,9 +18,10 @@ from caesura.errors import RecipeError
 from caesura.nn.likelihood import LIKELIHOODS, Likelihood
 from caesura.signal.mask import MaskKind, Ratio, draw_mask, keep_indices
 from caesura.signal.noise import keyed_uniform
+from caesura.signal.scale import row_deviation
 from caesura.signal.view_config import ViewConfig
 from caesura.signal.views import draw_view
-from caesura.types import Batch, Decoder, Encoder, Loss, Tokens, as_module
+from caesura.types import Batch, Decoder, Encoder, Loss, Scale, Tokens, as_module
 
 
 class MaskedTokensConfig(BaseModel):
@@ -84,7 +85,10 @@ class MaskedTokens(nn.Module):
         predicted = self.decoder(features, asked.without_values())
         goal = normalised(asked) if config.normalise_targets else asked.values
         if features.scale is not None and not config.normalise_targets:
-            goal = features.scale.normalised(goal)
+            # in deviations of the whole row: beside that of a nearly constant visible part a
+            # hidden spike would be worth thousands. The unit weighs, no prediction reads it
+            unit = row_deviation(tokens)
+            goal, predicted = goal / unit, _restored(predicted, features.scale, unit)
         weight = asked.observed.float()
         if asked.weight is not None:
             weight = weight * asked.weight
@@ -113,6 +117,14 @@ class MaskedTokens(nn.Module):
     def parts(self) -> Mapping[str, nn.Module]:
         """The encoder and the decoder survive."""
         return {"encoder": as_module(self.encoder), "decoder": as_module(self.decoder)}
+
+
+def _restored(predicted: Tensor, scale: Scale, unit: Tensor) -> Tensor:
+    """Return predictions in units of the row: means moved and scaled, deviations scaled."""
+    size = scale.center.shape[-1]
+    mean, rest = predicted[..., :size].float(), predicted[..., size:].float()
+    mean = scale.restored(mean) / unit
+    return torch.cat([mean, rest], -1) if rest.shape[-1] else mean
 
 
 def _check_outputs(found: int, size: int, likelihood: Likelihood) -> None:

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from caesura.errors import RecipeError
 from caesura.nn.norm import RMSNorm
 from caesura.nn.sincos import sin_cos
+from caesura.signal.scale import row_deviation
 from caesura.signal.view_config import ViewConfig
 from caesura.signal.views import draw_view
 from caesura.types import Batch, Encoder, Loss, Tokens, as_module
@@ -106,15 +107,3 @@ def successor_weight(clean: Tokens, seen: Tokens) -> Tensor:
     real = (seen.valid[:, :-1] & clean.valid[:, 1:])[..., None]
     weight = (clean.observed[:, 1:] & real).float()
     return weight if clean.weight is None else weight * clean.weight[:, 1:]
-
-
-def row_deviation(tokens: Tokens) -> Tensor:
-    """Return the deviation of all observed values of a row, (batch, 1, 1), at least 0.1.
-
-    It weighs rows alike; no prediction reads it.
-    """
-    real = (tokens.observed & tokens.valid[..., None]).float()
-    count = real.sum((1, 2), keepdim=True).clamp(min=1)
-    mean = (tokens.values * real).sum((1, 2), keepdim=True) / count
-    variance = ((tokens.values - mean) * real).square().sum((1, 2), keepdim=True) / count
-    return variance.float().sqrt().clamp(min=0.1)

@@ -30,6 +30,8 @@ _PLACES = {
     "himae-heart-rate": "himae.heart_rate:HEART_RATE",
     "himae-activity": "himae.activity:ACTIVITY",
     "himae-ablation": "himae.ablation:ABLATION",
+    "dividend-rates": "dividend.frozen:RATES",
+    "dividend-frozen": "dividend.frozen:FROZEN",
 }
 
 

@@ -35,3 +35,15 @@ def token_scale(tokens: Tokens, channels: int, *, causal: bool = False) -> Scale
     size = tokens.values.shape[-1] // channels
     repeated = [part.repeat(1, 1, size).float() for part in (mean, spread)]
     return Scale(*repeated)
+
+
+def row_deviation(tokens: Tokens) -> Tensor:
+    """Return the deviation of all observed values of a row, (batch, 1, 1), at least 0.1.
+
+    It weighs rows alike; no prediction reads it.
+    """
+    real = (tokens.observed & tokens.valid[..., None]).float()
+    count = real.sum((1, 2), keepdim=True).clamp(min=1)
+    mean = (tokens.values * real).sum((1, 2), keepdim=True) / count
+    variance = ((tokens.values - mean) * real).square().sum((1, 2), keepdim=True) / count
+    return variance.float().sqrt().clamp(min=0.1)

@@ -23,7 +23,7 @@ from caesura.tasks.window_features import bridged_rows, level_features, windows_
 
 Floats = NDArray[np.floating[Any]]
 
-_MOST_NORMAL = 20_000
+_MOST_NORMAL = 4000
 """Places of normal data that are kept to compare with."""
 _NEIGHBOURS = 5
 _OVERLAP = 4

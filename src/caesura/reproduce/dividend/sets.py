@@ -1,0 +1,300 @@
+"""The evaluation sets, three families, and how a frozen encoder is scored on each.
+
+The pre-training is univariate, so every channel is a row of its own and features are joined
+over channels. The same probes serve all encoders: a logistic model with inner folds on official
+splits, a ridge on all tokens of a window of 336 (LTSF's bounds), nearest normal places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from caesura.metrics.detect import vus_pr
+from caesura.metrics.forecast import mae, seasonal_error, seasonal_naive
+from caesura.metrics.skill import anomaly_skill, classification_skill, forecast_skill
+from caesura.tasks.detect import fit_detector
+from caesura.tasks.forecast import dlinear_features, examples_of, fit_head, predict_with
+from caesura.tasks.linear import fit_and_predict, linear_model
+from caesura.tasks.window_features import pooled_features, sequence_features, window_statistics
+
+WINDOW = 336
+Floats = NDArray[np.floating[Any]]
+Family = Literal["classification", "forecasting", "anomaly"]
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """A set of one family: `score` gives the skill of an encoder, `beside` that of baselines."""
+
+    name: str
+    family: Family
+    score: Callable[[nn.Module], float]
+    beside: Callable[[], Mapping[str, float]]
+    tags: Mapping[str, Any] = field(default_factory=dict)
+
+
+CLASSIFICATION = (
+    "ECG200",
+    "GunPoint",
+    "SyntheticControl",
+    "Trace",
+    "Epilepsy",
+    "UWaveGestureLibrary",
+)
+FORECASTING = ("ETTh1", "ETTm1", "bike_sharing", "us_births")
+ANOMALY = ("UCR-136", "UCR-138", "SMD-1-6", "SMD-2-1")
+CHOICE = ("CBF", "ECGFiveDays", "exchange_rate", "UCR-135", "UCR-137")
+"""Sets that choose learning rates, and are in no report."""
+REPORTED = (*CLASSIFICATION, *FORECASTING, *ANOMALY)
+
+
+def load_set(name: str, root: Path) -> EvaluationSet:
+    """Return an evaluation set from the data folder."""
+    if name in FORECASTING or name == "exchange_rate":
+        return _forecasting(name, root)
+    if name.startswith(("UCR-", "SMD-")):
+        return _anomaly(name, root)
+    return _classification(name, root)
+
+
+# --- classification
+
+
+def resampled(x: Floats, length: int = WINDOW) -> Floats:
+    """Return (cases, channels, length): each series, less its NaN padding, on lines between its
+    samples. Paths of 24 to 1,000 steps become one length, the same for all encoders."""
+    out = np.zeros((*x.shape[:2], length), dtype=np.float32)
+    for case, rows in enumerate(x):
+        for channel, row in enumerate(rows):
+            seen = row[np.isfinite(row)]
+            if len(seen):
+                at = np.linspace(0, len(seen) - 1, length)
+                out[case, channel] = np.interp(at, np.arange(len(seen)), seen)
+    return out
+
+
+def by_channel(encoder: nn.Module, x: Floats) -> Floats:
+    """Return features of each case, its channels' joined."""
+    cases, channels, time = x.shape
+    rows: Floats = pooled_features(encoder, x.reshape(cases * channels, 1, time), 1.0)
+    return np.asarray(rows.reshape(cases, -1))
+
+
+def _classification(name: str, root: Path) -> EvaluationSet:
+    with np.load(root / "ucr_uea" / f"{name}.npz", allow_pickle=False) as z:
+        x, y, x_new, y_new = (z[k] for k in ("X_train", "y_train", "X_test", "y_test"))
+    x, x_new = resampled(x), resampled(x_new)
+    classes = int(max(y.max(), y_new.max())) + 1
+
+    def fitted(a: Floats, b: Floats) -> float:
+        said = fit_and_predict(
+            linear_model("classification", 0), "classification", a, y, b, classes
+        )
+        return classification_skill(y_new, said.argmax(1), classes)
+
+    def score(encoder: nn.Module) -> float:
+        return fitted(by_channel(encoder, x), by_channel(encoder, x_new))
+
+    def beside() -> Mapping[str, float]:
+        raw = [v.reshape(len(v), -1)[:, ::4] for v in (x, x_new)]
+        simple = [window_statistics(v) for v in (x, x_new)]
+        features = [series_features(v) for v in (x, x_new)]
+        return {
+            "raw samples": fitted(*raw),
+            "mean and deviation": fitted(*simple),
+            "series features": fitted(*features),
+        }
+
+    tags = {"x": x, "y": y, "x_new": x_new, "y_new": y_new, "classes": classes}
+    return EvaluationSet(name, "classification", score, beside, tags)
+
+
+def series_features(x: Floats) -> Floats:
+    """Return 18 plain features of each channel: moments, autocorrelation, spectrum, crossings.
+
+    In the manner of catch22 (Lubba et al. 2019), not its list.
+    """
+    from scipy.stats import kurtosis, skew
+
+    z = (x - x.mean(-1, keepdims=True)) / (x.std(-1, keepdims=True) + 1e-6)
+    power = np.square(np.abs(np.fft.rfft(z)))[..., 1:]
+    share = power / (power.sum(-1, keepdims=True) + 1e-12)
+    place = np.arange(power.shape[-1])
+    change = np.diff(z, axis=-1)
+    lags = [(z[..., k:] * z[..., :-k]).mean(-1) for k in (1, 2, 4, 8, 16, 32)]
+    rows = [
+        x.mean(-1), np.log(x.std(-1) + 1e-6), skew(z, -1), kurtosis(z, -1), *lags,
+        (np.diff(np.sign(z), axis=-1) != 0).mean(-1), np.abs(change).mean(-1),
+        change.std(-1), np.quantile(z, 0.05, -1), np.quantile(z, 0.95, -1),
+        (share * place).sum(-1), -(share * np.log(share + 1e-12)).sum(-1),
+        place[power.argmax(-1)],
+    ]  # fmt: skip
+    return np.asarray(np.nan_to_num(np.stack(rows, -1).reshape(len(x), -1)))
+
+
+# --- forecasting
+
+
+def _columns(name: str, root: Path) -> tuple[Floats, tuple[int, int], int, int]:
+    """Return (channels, time), the bounds of LTSF, the horizon and the season."""
+    import pyarrow.parquet as pq
+
+    folder = root / "forecasting"
+    if name == "us_births":
+        table = pq.read_table(folder / "monash_us_births_dataset.parquet")
+        values = table["value"].to_numpy().astype(np.float64)[None]
+        season = 7
+    elif name == "bike_sharing":
+        table = pq.read_table(folder / "bike_sharing.parquet")
+        values = table["users"].to_numpy().astype(np.float64)[None]
+        season = 24
+    else:
+        table = pq.read_table(folder / f"{name}.parquet")
+        names = [n for n in table.column_names if n != "date"]
+        values = np.stack([table[n].to_numpy().astype(np.float64) for n in names])
+        season = {"ETTh1": 24, "ETTm1": 96, "exchange_rate": 7}[name]
+    time = values.shape[1]
+    known = {"ETTh1": (8640, 11520, 14400), "ETTm1": (34560, 46080, 57600)}
+    first, second, last = known.get(name, (int(0.7 * time), int(0.8 * time), time))
+    return values[:, :last], (first, second), 96, season
+
+
+def _forecasting(name: str, root: Path) -> EvaluationSet:
+    values, bounds, horizon, season = _columns(name, root)
+    center = values[:, : bounds[0]].mean(1, keepdims=True)
+    spread = values[:, : bounds[0]].std(1, keepdims=True) + 1e-9
+    scaled = (values - center) / spread
+    series = [row[None] for row in scaled]
+    scale = np.array([seasonal_error(row[0, : bounds[0]], season) for row in series])
+    examples = examples_of(series, WINDOW, horizon, [bounds] * len(series))
+    where = examples.series[examples.role == 2]
+    past, future = examples.of(2)
+
+    def mase_of(predicted: Floats) -> float:
+        pairs = zip(future, predicted, where, strict=True)
+        return float(np.mean([mae(f, p) / scale[s] for f, p, s in pairs]))
+
+    naive = mase_of(seasonal_naive(past, horizon, season))
+
+    def with_reader(read: Callable[[Floats], Floats]) -> float:
+        head = fit_head(examples, read)
+        return forecast_skill(mase_of(predict_with(head, read, past, horizon)), naive)
+
+    def score(encoder: nn.Module) -> float:
+        return with_reader(lambda p: sequence_features(encoder, p, 1.0))
+
+    def beside() -> Mapping[str, float]:
+        return {"seasonal naive": 0.0, "DLinear": with_reader(dlinear_features)}
+
+    tags: dict[str, Any] = {
+        "examples": examples,
+        "horizon": horizon,
+        "mase_of": mase_of,
+        "naive": naive,
+    }
+    return EvaluationSet(name, "forecasting", score, beside, tags)
+
+
+# --- anomalies
+
+_CHANNELS = 8
+"""Channels of a machine that are read: those of the largest variance in the training part."""
+
+
+def _recording(name: str, root: Path) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return training and test part (channels, time) and the labels of the test part."""
+    if name.startswith("SMD-"):
+        with np.load(root / "anomaly" / "SMD" / f"machine-{name[4:]}.npz", allow_pickle=False) as z:
+            train, test, labels = z["train"].T, z["test"].T, z["label"] > 0
+        top = np.sort(np.argsort(-train.var(1))[:_CHANNELS])
+        return train[top], test[top], labels
+    with np.load(root / "anomaly" / "ucr_anomaly_sample.npz", allow_pickle=False) as z:
+        key = next(k for k in z.files if k.startswith(name[4:]))
+        whole = z[key]
+    first, start, stop = (int(part) for part in key.split("_")[-3:])
+    labels = np.zeros(len(whole), dtype=bool)
+    labels[start : stop + 1] = True
+    return whole[None, :first], whole[None, first:], labels[first:]
+
+
+def _anomaly(name: str, root: Path) -> EvaluationSet:
+    train, test, labels = _recording(name, root)
+    center, spread = train.mean(1, keepdims=True), train.std(1, keepdims=True) + 1e-3
+    train, test = (train - center) / spread, np.clip((test - center) / spread, -20, 20)
+    rng = np.random.default_rng(0)
+    noise = float(np.mean([vus_pr(labels, rng.random(len(labels))) for _ in range(5)]))
+
+    def by_channels(one: Callable[[Floats, Floats], Floats]) -> float:
+        total = np.zeros(len(labels))
+        for row, new in zip(train, test, strict=True):
+            found = one(row[None], new[None])
+            total += (found - found.mean()) / (found.std() + 1e-12)
+        return anomaly_skill(vus_pr(labels, total), noise)
+
+    def score(encoder: nn.Module) -> float:
+        return by_channels(
+            lambda row, new: fit_detector(encoder, [row], WINDOW, 1.0).scores(encoder, new, 1.0)
+        )
+
+    def beside() -> Mapping[str, float]:
+        return {
+            "uniform noise": 0.0,
+            "z-energy": by_channels(lambda row, new: np.square(new[0])),
+            "PCA": by_channels(lambda row, new: _sub_pca(row[0], new[0])),
+            "KNN": by_channels(lambda row, new: _sub_knn(row[0], new[0])),
+            "isolation forest": by_channels(lambda row, new: _forest(row[0], new[0])),
+        }
+
+    return EvaluationSet(name, "anomaly", score, beside, {"noise": noise})
+
+
+_SUB = 64
+
+
+def _subsequences(x: Floats, hop: int = 1) -> tuple[Floats, NDArray[np.int64]]:
+    view = np.lib.stride_tricks.sliding_window_view(x, _SUB)
+    starts = np.arange(0, len(view), hop)
+    return np.ascontiguousarray(view[starts]), starts
+
+
+def _spread(values: Floats, starts: NDArray[np.int64], time: int) -> Floats:
+    total, count = np.zeros(time + 1), np.zeros(time + 1)
+    for ends, sign in ((starts, 1.0), (starts + _SUB, -1.0)):
+        np.add.at(total, ends, sign * values)
+        np.add.at(count, ends, sign)
+    return np.asarray(total.cumsum()[:time] / np.maximum(count.cumsum()[:time], 1))
+
+
+def _sub_pca(train: Floats, test: Floats) -> Floats:
+    known, _ = _subsequences(train, 4)
+    new, starts = _subsequences(test, 4)
+    center = known.mean(0)
+    _, _, vectors = np.linalg.svd(known[:4000] - center, full_matrices=False)
+    kept = vectors[:10]
+    rest = (new - center) - (new - center) @ kept.T @ kept
+    return _spread(np.square(rest).sum(1), starts, len(test))
+
+
+def _sub_knn(train: Floats, test: Floats) -> Floats:
+    from sklearn.neighbors import NearestNeighbors
+
+    known, _ = _subsequences(train, max(1, len(train) // 2000))
+    new, starts = _subsequences(test, 8)
+    near = NearestNeighbors(n_neighbors=min(5, len(known))).fit(known)
+    return _spread(near.kneighbors(new)[0].mean(1), starts, len(test))
+
+
+def _forest(train: Floats, test: Floats) -> Floats:
+    from sklearn.ensemble import IsolationForest
+
+    known, _ = _subsequences(train, 4)
+    new, starts = _subsequences(test, 4)
+    fitted = IsolationForest(n_estimators=50, random_state=0).fit(known)
+    return _spread(-fitted.score_samples(new), starts, len(test))
