@@ -16,7 +16,18 @@ os.environ.setdefault("LRU_CACHE_CAPACITY", "128")
 import typer
 from typer.core import TyperGroup
 
-from caesura.cli import ahead, console, demo, inspect, reproduce, ship, tables, train, use
+from caesura.cli import (
+    ahead,
+    console,
+    demo,
+    inspect,
+    reproduce,
+    ship,
+    study,
+    tables,
+    train,
+    use,
+)
 from caesura.errors import CaesuraError, StoppedError
 
 app = typer.Typer(
@@ -29,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     cls=TyperGroup,
 )
-for group in (demo, train, use, ahead, ship, inspect, tables, reproduce):
+for group in (demo, train, use, ahead, study, ship, inspect, tables, reproduce):
     group.add_to(app)
 
 

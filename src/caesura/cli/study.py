@@ -1,0 +1,123 @@
+"""Verbs that ask whether and how to pre-train: study dividend."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from caesura.cli import console
+from caesura.cli.options import LabelId, Labels, Rare, Resume, Target, checked_rare, given_columns
+from caesura.cli.options import split_names as names_of
+from caesura.cli.tables import Channel, Data, Error, Group, Id, Missing, Static, Time, Value
+
+verbs = typer.Typer(help="Ask whether pre-training pays, and which.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.add_typer(verbs, name="study")
+
+
+@verbs.command()
+def dividend(
+    data: Data,
+    labels: Labels,
+    out: Annotated[Path, typer.Option(help="Folder of the study.")],
+    id: Id = "",
+    time: Time = "",
+    channel: Channel = "",
+    value: Value = "",
+    error: Error = "",
+    group: Group = "",
+    static: Static = "",
+    missing: Missing = "",
+    target: Target = "",
+    label_id: LabelId = "",
+    rare: Rare = "keep",
+    rate: Annotated[
+        float,
+        typer.Option(help="Samples a second of regular series; 0: irregular ones."),
+    ] = 0.0,
+    window: Annotated[float, typer.Option(help="Seconds of a window, with --rate.")] = 0.0,
+    objectives: Annotated[
+        str,
+        typer.Option(
+            help="Of masked_tokens, next_patch, denoise, jepa, lejepa, dino, vicreg: A,B,..."
+        ),
+    ] = "masked_tokens,lejepa",
+    augmentations: Annotated[
+        str, typer.Option(help="none, jitter, crop, dwt, time_mask, scale, drop, ...: A,B,...")
+    ] = "none,jitter",
+    encoders: Annotated[str, typer.Option(help="WIDTHxDEPTH: A,B,...")] = "64x3",
+    seeds: Annotated[int, typer.Option(help="Seeds of the report.")] = 2,
+    folds: Annotated[int, typer.Option(help="Folds by group.")] = 3,
+    features: Annotated[
+        str | None, typer.Option(help="Table of id and numbers of your own, scored beside.")
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="Time for the whole study.")] = 5.0,
+    steps: Annotated[int, typer.Option(help="Pre-training steps instead of --minutes.")] = 0,
+    processes: Annotated[int, typer.Option(help="Processes that share the cells.")] = 1,
+    resume: Resume = False,
+) -> None:
+    """Ask what pre-training buys on your own data and task, with controls and intervals.
+
+    Objectives x augmentations x seeds on one encoder, the same tokens each; every learning rate
+    from a grid of three, chosen on labelled series that the report does not use.
+
+    Example: `caesura study dividend --data ecg.parquet --rate 1 --labels labels.csv --out study`
+    """
+    from caesura.study.dividend.answers import answer
+    from caesura.study.dividend.begin import Question, begin, data_config
+    from caesura.study.dividend.report import baseline_rows, result_rows, write_study
+
+    columns = given_columns(
+        id=id, time=time, channel=channel, value=value, error=error, group=group,
+        static=static, missing=missing,
+    )  # fmt: skip
+    settings = {
+        "objectives": names_of(objectives), "views": names_of(augmentations),
+        "encoders": names_of(encoders), "seeds": seeds, "folds": folds,
+    } | ({"steps": steps} if steps else {})  # fmt: skip
+    question = Question(
+        data, data_config(data, columns, rate, window), labels, names_of(target), label_id,
+        checked_rare(rare), features,
+    )  # fmt: skip
+    study = begin(question, out, settings, minutes=0.0 if steps else minutes, processes=processes)
+    study.open(resume=resume)
+    plan = study.plan
+    console.say(
+        f"{len(list(plan.cells()))} cells; {plan.steps} steps of pre-training for an objective "
+        f"that reads each token once, {plan.tuning_steps} of fine-tuning"
+    )
+    helpers = [] if processes < 2 else _helpers(processes - 1)
+    try:
+        with console.bar("study") as progress:
+            job = progress.task_ids[0]
+            study.run(
+                lambda title, done, total: progress.update(job, note=title, completed=done / total)
+            )
+    finally:
+        for helper in helpers:
+            helper.terminate()
+    found = answer(study)
+    page = write_study(study, found)
+    console.table(result_rows(found), f"{found.cases} labelled series, {plan.seeds} seeds")
+    console.result("")
+    console.table(baseline_rows(found), "Baselines")
+    console.result(f"\n{found.sentence()}\n{found.certainty()}")
+    console.result(f"report: {page}")
+
+
+def _helpers(count: int) -> list[subprocess.Popen[bytes]]:
+    """Start the same command again, to share the cells of the folder."""
+    again = [a for a in sys.argv[1:] if a != "--resume"]
+    command = [sys.executable, "-m", "caesura.cli.main", "--quiet", *again, "--resume"]
+    command += ["--processes", "1"]
+    return [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(count)
+    ]

@@ -1,0 +1,350 @@
+"""Runs a study's cells: each result is kept as soon as it is there, by several processes if asked.
+
+A cell is locked while it runs; one whose rate is not chosen yet waits for the cells that choose.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from caesura.data.grid import GridStore
+from caesura.data.store import RaggedStore
+from caesura.data.view import view_store
+from caesura.errors import CheckpointError, DataError, DivergedError, RecipeError, StorageError
+from caesura.files import locked, read_limited, write_json
+from caesura.recipes.build import build_encoder, build_objective
+from caesura.recipes.schema import Recipe
+from caesura.study.dividend.plan import TRIAL_SEED, Cell, DividendPlan
+from caesura.study.dividend.task import Part
+from caesura.tasks.bands import band_decodability
+from caesura.tasks.budget import operations_a_row, tokens_a_row
+from caesura.tasks.controls import channel_statistics
+from caesura.tasks.embed import embed
+from caesura.tasks.pretrain import Pretrained, prepare, split_of
+from caesura.tasks.window_features import window_statistics
+from caesura.training.arithmetic import resolved
+from caesura.training.batches import pretraining_batches
+from caesura.training.loop import BatchSource, Progress, Trainer
+from caesura.training.state import CHECKPOINT
+from caesura.types import Batch, as_module
+
+Watch = Callable[[Progress], None]
+_WAIT_S = 2.0
+_BAND_WINDOWS = 400
+
+
+def _silent(progress: Progress) -> None:
+    """Show progress to nobody."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a cell trains. tokens, operations: of a series in a step, forward and back."""
+
+    objective: Any
+    source: BatchSource
+    recipe: Recipe
+    schema: Any
+    tokens: float
+    operations: float
+
+
+@dataclass
+class Study:
+    """A folder with a plan, the data it is about, and the results so far.
+
+    Raises RecipeError where the folder holds another study, DataError where series or labels do
+    not fit the plan.
+    """
+
+    folder: Path
+    plan: DividendPlan
+    store: RaggedStore
+    choice: Part
+    report: Part
+    foreign: NDArray[np.float64] | None = None
+    done: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def open(self, *, resume: bool) -> None:
+        """Take the folder: a new one, or that of this very study."""
+        path, plan = self.folder / "plan.json", json.loads(self.plan.model_dump_json())
+        if path.is_file():
+            there = json.loads(read_limited(path))
+            if there != plan:
+                differs = sorted(k for k in plan if there.get(k) != plan[k])
+                raise RecipeError(
+                    f"{self.folder} holds another study (it differs in {', '.join(differs)}); "
+                    "choose another --out, or the same settings and --resume"
+                )
+            if not resume:
+                raise RecipeError(
+                    f"{self.folder} holds this study; pass --resume to go on, or another --out"
+                )
+        elif self.folder.exists() and any(self.folder.iterdir()):
+            raise RecipeError(
+                f"{self.folder} is not empty and holds no study; choose another --out"
+            )
+        write_json(path, plan)
+
+    def pending(self) -> list[Cell]:
+        """Return the cells without a result, in the order in which they can be done."""
+        return [cell for cell in self.plan.cells() if not self.path(cell).exists()]
+
+    def path(self, cell: Cell) -> Path:
+        """Return the file of a cell's result."""
+        return self.folder / "cells" / f"{cell.name(self.plan)}.json"
+
+    def result(self, cell: Cell) -> dict[str, Any]:
+        """Return what a finished cell found."""
+        name = cell.name(self.plan)
+        if name not in self.done:
+            try:
+                self.done[name] = json.loads(read_limited(self.path(cell)))
+            except ValueError as error:
+                raise CheckpointError(
+                    f"{self.path(cell)} cannot be read ({error}); remove it"
+                ) from None
+        return self.done[name]
+
+    def run(self, watch: Callable[[str, int, int], None] = lambda title, done, total: None) -> None:
+        """Run what is pending until nothing is, beside other processes on the same folder."""
+        total = len(list(self.plan.cells()))
+        while pending := self.pending():
+            moved = False
+            for cell in pending:
+                if not self._ready(cell) or self.path(cell).exists():
+                    continue
+                watch(cell.title, total - len(self.pending()), total)
+                moved |= self._run_locked(cell)
+            if not moved:
+                time.sleep(_WAIT_S)  # another process has what is left
+        watch("", total, total)
+
+    def _run_locked(self, cell: Cell) -> bool:
+        work = self.folder / "work" / cell.name(self.plan)
+        try:
+            with locked(work):
+                if self.path(cell).exists():
+                    return False
+                begun = time.monotonic()
+                found = self._found(cell, work)
+                found |= {
+                    "kind": cell.kind, "encoder": cell.encoder, "objective": cell.objective,
+                    "augmentation": cell.view, "seed": cell.seed,
+                    "seconds": round(time.monotonic() - begun, 2),
+                }  # fmt: skip
+                found.setdefault("rate", cell.rate)
+                write_json(self.path(cell), found)
+        except StorageError as error:
+            if "another process" in str(error):
+                return False
+            raise
+        if cell.kind != "rate":  # the trials' encoders are read by the trials of tuning
+            shutil.rmtree(work, ignore_errors=True)
+        return True
+
+    def _ready(self, cell: Cell) -> bool:
+        return all(self.path(other).exists() for other in self._needed(cell))
+
+    def _needed(self, cell: Cell) -> list[Cell]:
+        """Return the cells that choose what a cell depends on."""
+        if cell.kind == "tuning rate":
+            return self._trials("rate", cell)
+        if cell.kind == "scratch":
+            return self._trials("scratch rate", cell)
+        if cell.kind == "arm":
+            return self._trials("rate", cell) + self._trials("tuning rate", cell)
+        return []
+
+    def _trials(self, kind: Any, cell: Cell) -> list[Cell]:
+        grid = self.plan.rates if kind == "rate" else self.plan.tuning_rates
+        return [Cell(kind, *cell.arm, TRIAL_SEED, rate) for rate in grid]
+
+    def best(self, kind: Any, cell: Cell) -> Cell:
+        """Return the trial of an arm with the highest skill on the part that chooses."""
+        return max(self._trials(kind, cell), key=lambda one: float(self.result(one)["skill"]))
+
+    def _found(self, cell: Cell, work: Path) -> dict[str, Any]:
+        if cell.kind == "beside":
+            return self._beside()
+        try:
+            return self._trained(cell, work)
+        except DivergedError as error:  # a rate that is too high is a result, not a failure
+            if cell.kind in ("rate", "tuning rate", "scratch rate"):
+                return {"skill": -1.0, "diverged": str(error)}
+            raise
+
+    def _trained(self, cell: Cell, work: Path) -> dict[str, Any]:
+        plan = self.plan
+        if cell.kind in ("scratch rate", "scratch"):
+            rate = cell.rate or self.best("scratch rate", cell).rate
+            part = self.report if cell.kind == "scratch" else self.choice
+            start = self.untrained(cell)
+            said = part.tuned(start, rate, plan.tuning_steps, cell.seed, from_scratch=True)
+            return {"skill": part.skill(said), "tuned": said.tolist(), "rate": rate}
+        if cell.kind == "tuning rate":
+            chosen = self.best("rate", cell)
+            run, _ = self.pretrained(chosen, self.folder / "work" / chosen.name(plan), plan.trial)
+            said = self.choice.tuned(run, cell.rate, plan.tuning_steps, cell.seed)
+            return {"skill": self.choice.skill(said)}
+        if cell.kind == "rate":
+            run, cost = self.pretrained(cell, work, plan.trial)
+            said = self.choice.probed(self.features(run, self.choice), 0)
+            return {"skill": self.choice.skill(said), **cost}
+        chosen = self.best("rate", cell)
+        own = Cell("arm", *cell.arm, cell.seed, chosen.rate)
+        run, cost = self.pretrained(own, work, 1.0)
+        tuning = self.best("tuning rate", cell).rate
+        frozen = self.report.probed(self.features(run, self.report), 0)
+        twin = self.report.probed(self.features(self.untrained(cell), self.report), 0)
+        tuned = self.report.tuned(run, tuning, plan.tuning_steps, cell.seed)
+        found = {
+            "frozen": frozen.tolist(), "twin": twin.tolist(), "tuned": tuned.tolist(),
+            "frozen skill": self.report.skill(frozen), "twin skill": self.report.skill(twin),
+            "tuned skill": self.report.skill(tuned),
+            "rate": chosen.rate, "tuning rate": tuning,
+        }  # fmt: skip
+        return found | cost | {"bands": self._bands(run)}
+
+    def features(self, run: Any, part: Part) -> NDArray[Any]:
+        """Return the frozen features of a part: the embedding, and level and size of the series."""
+        vectors = embed(run, part.store)
+        return np.concatenate([vectors, self._sizes(run, part)], axis=1)
+
+    def _sizes(self, run: Any, part: Part) -> NDArray[Any]:
+        """Return mean and log deviation of each channel, which encoders may normalise away."""
+        view = view_store(part.store, run.schema)
+        if not isinstance(view, GridStore):
+            return np.zeros((len(part.store), 0), np.float32)
+        whole = np.where(view.signal.observed, view.signal.values, np.nan)
+        bounds = zip(view.offsets[:-1], view.offsets[1:], strict=True)
+        return np.concatenate([window_statistics(whole[None, :, a:b]) for a, b in bounds])
+
+    def _prepared(self, cell: Cell) -> tuple[Recipe, Any]:
+        """Return an arm's recipe, completed by the data, and the schema; the same split for all."""
+        recipe = self.plan.recipe(cell)
+        split = split_of(self.store, recipe.model_copy(update={"seed": 0}))
+        return prepare(self.store, recipe, split)
+
+    def untrained(self, cell: Cell) -> Pretrained:
+        """Return an arm's encoder as its seed draws it."""
+        recipe, schema = self._prepared(cell)
+        return Pretrained(recipe, schema, {"encoder": build_encoder(recipe, cell.seed)})
+
+    def training(self, cell: Cell, share: float) -> Training:
+        """Return what a cell trains: its objective, batches, and settings for its tokens."""
+        recipe, schema = self._prepared(cell)
+        split = split_of(self.store, recipe.model_copy(update={"seed": 0}))
+        made = build_objective(recipe.stages[0], build_encoder(recipe, cell.seed), cell.seed)
+        view = view_store(self.store, schema)
+        settings = recipe.training.model_copy(
+            update={"batch_tokens": self._batch_size(view), "epochs": 0.0, "patience": 0}
+        )
+        source = pretraining_batches(
+            view, split.train, split.validation, recipe.data, settings, cell.seed,
+            "whole" if made.needs_random_batches else "random",
+        )  # fmt: skip
+        sample = whole_batch(source)
+        own = tokens_a_row(made, sample)
+        once = float(made.encoder.tokenise(sample.inputs).valid.sum()) / len(sample.index)
+        steps = max(2, round(share * self.plan.steps * once / own))
+        settings = resolved(
+            settings.model_copy(update={"steps": steps, "lr": cell.rate, "evaluate_every": steps})
+        )
+        recipe = recipe.model_copy(update={"training": settings})
+        return Training(made, source, recipe, schema, own, operations_a_row(made, sample))
+
+    def pretrained(
+        self, cell: Cell, work: Path, share: float, watch: Watch = _silent
+    ) -> tuple[Pretrained, dict[str, Any]]:
+        """Pre-train a cell's encoder on a share of the budget, from where a kill stopped it."""
+        one = self.training(cell, share)
+        settings = one.recipe.training
+        work.mkdir(parents=True, exist_ok=True)
+        trainer = Trainer(
+            one.objective, one.source, settings, cell.seed, folder=work, on_progress=watch
+        )
+        state = trainer.fit(resume=(work / CHECKPOINT).is_file())
+        rows = len(whole_batch(one.source).index)
+        encoder = one.objective.parts()["encoder"]
+        cost = {
+            "steps": settings.steps,
+            "tokens a row": one.tokens,
+            "TFLOP": one.operations * rows * settings.steps / 1e12,
+            "training seconds": round(state.seconds, 2),
+            "parameters": sum(p.numel() for p in as_module(encoder).parameters()),
+            "effective rank": state.history[-1].get("effective_rank", float("nan")),
+        }
+        return Pretrained(one.recipe, one.schema, {"encoder": encoder}), cost
+
+    def seconds_a_step(self, cell: Cell, steps: int) -> float:
+        """Return the time of one reference step of an arm, measured on a few of its own."""
+        one = self.training(cell, 1.0)
+        settings = one.recipe.training.model_copy(
+            update={"steps": steps + 2, "evaluate_every": 10 * steps}
+        )
+        moments: list[float] = []
+        Trainer(
+            one.objective, one.source, settings, 0,
+            on_progress=lambda progress: moments.append(time.monotonic()),
+        ).fit()  # fmt: skip
+        # the first step prepares, the last one validates
+        return float(np.median(np.diff(moments[:-1]))) * one.recipe.training.steps / self.plan.steps
+
+    def _batch_size(self, view: Any) -> int:
+        """Return the batch in the loader's unit: samples of a grid, observations else."""
+        if isinstance(view, GridStore):
+            return self.plan.batch_tokens * max(self.plan.patch, 1)
+        return self.plan.batch_tokens
+
+    def _bands(self, run: Pretrained) -> dict[str, float]:
+        """Return the decodability of wavelet bands where series are regular and long enough."""
+        view = view_store(self.report.store, run.schema)
+        if not isinstance(view, GridStore) or len(run.schema.variables) > 1:
+            return {}
+        windows = view.tiles(np.arange(len(view)))
+        few = windows.take(
+            np.linspace(0, len(windows) - 1, min(_BAND_WINDOWS, len(windows))).astype(int)
+        )
+        values = view.collate(few).inputs.values.numpy()
+        encoder: nn.Module = run.parts["encoder"]
+        try:
+            return band_decodability(encoder, values, self.plan.patch, rate_hz=view.rate_hz)
+        except RecipeError:  # windows too short for three levels
+            return {}
+
+    def _beside(self) -> dict[str, Any]:
+        """Score what needs no pre-training: plain statistics, and features of others."""
+        _, schema = self._prepared(next(c for c in self.plan.cells() if c.kind == "rate"))
+        rows = {"channel statistics": channel_statistics(self.report.store, schema)}
+        if schema.sampling is not None:
+            view = view_store(self.report.store, schema)
+            if len(np.unique(view.lengths)) == 1 and isinstance(view, GridStore):
+                whole = view.signal.values.reshape(-1, len(view), int(view.lengths[0]))
+                rows["raw samples"] = whole.transpose(1, 0, 2).reshape(len(view), -1).astype(float)
+        if self.foreign is not None:
+            rows["features given"] = self.foreign
+        found: dict[str, Any] = {"predicted": {}, "skills": {}}
+        for name, features in rows.items():
+            said = self.report.probed(features, 0)
+            found["predicted"][name] = said.tolist()
+            found["skills"][name] = self.report.skill(said)
+        return found
+
+
+def whole_batch(source: BatchSource) -> Batch:
+    """Return the first micro-batch of the first step."""
+    parts = source.training(0, 0, 1)
+    if not parts:
+        raise DataError("no training series is left for a batch; give more series")
+    return parts[0]

@@ -1,0 +1,195 @@
+"""The dividend study: cells that resume, a report that the choice has no say in, bad inputs."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from caesura.errors import CaesuraError, DataError, RecipeError
+from caesura.study.dividend.answers import advice, answer
+from caesura.study.dividend.begin import Question, begin, data_config
+from caesura.study.dividend.plan import Cell, DividendPlan
+from caesura.study.dividend.report import write_study
+
+TINY = {
+    "objectives": ("masked_tokens", "lejepa"), "views": ("none", "jitter"), "encoders": ("16x1",),
+    "seeds": 2, "folds": 2, "steps": 4, "tuning_steps": 3, "rates": (1e-3,),
+    "tuning_rates": (1e-3, 3e-3), "batch_tokens": 64,
+}  # fmt: skip
+
+
+def files(folder, count=40, length=48):
+    rng = np.random.default_rng(0)
+    t = np.arange(length)
+    kinds = np.arange(count) % 2
+    rows = [np.sin(t / (2 + 3 * k)) + 2.0 * rng.standard_normal(length) for k in kinds]
+    ids = [f"s{i}" for i in range(count)]
+    data, labels = folder / "data.parquet", folder / "labels.parquet"
+    table = {"id": np.repeat(ids, length), "time": np.tile(t, count), "value": np.concatenate(rows)}
+    pq.write_table(pa.table(table), data)
+    pq.write_table(pa.table({"id": ids, "kind": kinds}), labels)
+    return str(data), str(labels)
+
+
+def question(folder, rate=1.0, **changes):
+    data, labels = files(folder)
+    own = {"labels": labels, **changes}
+    return Question(data, data_config(data, {}, rate), **own)
+
+
+def made(folder, out="study", rate=1.0, **settings):
+    study = begin(question(folder, rate), folder / out, TINY | settings)
+    study.open(resume=False)
+    return study
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    study = made(tmp_path_factory.mktemp("study"))
+    study.run()
+    return study
+
+
+def test_a_study_ends_with_both_dividends_and_a_page(finished):
+    found = answer(finished)
+    assert len(found.arms) == 4
+    for arm in found.arms:
+        gap = arm.tuned.value - arm.scratch.value
+        assert arm.tuned_dividend.value == pytest.approx(gap)
+        assert arm.frozen_dividend.value == pytest.approx(arm.frozen.value - arm.twin.value)
+        assert arm.tuned_dividend.lower <= arm.tuned_dividend.value <= arm.tuned_dividend.upper
+    assert set(found.baselines) == {"channel statistics", "raw samples"}
+    assert sum(found.shares.values()) == pytest.approx(1)
+    page = write_study(finished, found).read_text()
+    assert found.sentence().split("(")[0] in page
+    assert "from scratch" in page
+    assert "http" not in page.split("</style>")[1].replace("http://www.w3.org", "")
+    rows = [
+        json.loads(line) for line in (finished.folder / "results.jsonl").read_text().splitlines()
+    ]
+    assert len(rows) == 4
+    assert advice(found, finished)
+
+
+def test_all_arms_read_the_same_tokens(finished):
+    """Views and teachers count: steps x tokens of a series agree to a step."""
+    arms = [finished.result(c) for c in finished.plan.cells() if c.kind == "arm"]
+    read = {a["objective"]: a["steps"] * a["tokens a row"] for a in arms}
+    assert read["masked_tokens"] == pytest.approx(read["lejepa"], rel=0.3)
+    steps = {a["objective"]: a["steps"] for a in arms}
+    assert steps["masked_tokens"] > steps["lejepa"]  # half of the tokens a step
+
+
+def test_the_part_that_chooses_and_the_report_share_no_series(finished):
+    choice = set(finished.choice.store.ids.to_pylist())
+    report = set(finished.report.store.ids.to_pylist())
+    assert not choice & report
+    assert len(choice | report) == 40
+    found = answer(finished)
+    cells = [Cell("arm", a.encoder, a.objective, a.view) for a in found.arms]
+    skills = [finished.result(finished.best("tuning rate", c))["skill"] for c in cells]
+    assert found.chosen == found.arms[int(np.argmax(skills))]
+
+
+def test_a_killed_study_goes_on_and_finds_the_same(finished, tmp_path):
+    study = made(tmp_path)
+    cells = list(study.plan.cells())
+    for cell in cells[:6]:
+        study._run_locked(cell)
+    again = begin(question(tmp_path), tmp_path / "study", TINY)
+    again.open(resume=True)
+    assert len(again.pending()) == len(cells) - 6
+    again.run()
+    for cell in cells:
+        one, two = (dict(s.result(cell)) for s in (finished, again))
+        assert {k: v for k, v in one.items() if "seconds" not in k} == {
+            k: v for k, v in two.items() if "seconds" not in k
+        } or any(isinstance(v, float) and np.isnan(v) for v in one.values())
+
+
+def test_a_folder_holds_one_study(finished, tmp_path):
+    folder = finished.folder
+    with pytest.raises(RecipeError, match="pass --resume to go on"):
+        finished.open(resume=False)
+    other = begin(question(folder.parent), tmp_path / "x", TINY | {"seeds": 3})
+    other.folder = folder
+    with pytest.raises(RecipeError, match="another study .it differs in seeds"):
+        other.open(resume=True)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a.txt").write_text("mine")
+    foreign = begin(question(folder.parent), tmp_path / "full", TINY)
+    with pytest.raises(RecipeError, match="not empty and holds no study"):
+        foreign.open(resume=False)
+
+
+def test_a_cell_is_named_by_all_that_rules_it(tmp_path):
+    plan = made(tmp_path).plan
+    names = {cell.name(plan) for cell in plan.cells()}
+    assert len(names) == len(list(plan.cells()))
+    cell = Cell("arm", "16x1", "lejepa", "none", 1)
+    for change in ({"steps": 9}, {"series": "x"}, {"folds": 3}, {"rates": (2e-3,)}):
+        assert cell.name(plan.model_copy(update=change)) != cell.name(plan)
+    assert cell.name(plan.model_copy(update={"seeds": 9})) == cell.name(plan)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"objectives": ("byol",)}, "unknown objective 'byol'; known: masked_tokens"),
+        ({"views": ("blur",)}, "unknown augmentation 'blur'; known: none, jitter"),
+        ({"encoders": ("big",)}, "'big' is not WIDTHxDEPTH"),
+        ({"folds": 15}, "fold"),
+    ],
+)
+def test_bad_settings_are_errors_before_anything_is_trained(tmp_path, settings, message):
+    with pytest.raises(CaesuraError, match=message):
+        made(tmp_path, **settings)
+    assert not (tmp_path / "study").exists()
+
+
+def test_wavelets_on_irregular_series_are_refused_with_the_reason(tmp_path):
+    with pytest.raises(RecipeError, match="needs regular sampling"):
+        made(tmp_path, rate=0.0, views=("dwt",))
+
+
+def test_labels_that_match_nothing_and_features_of_others_are_errors(tmp_path):
+    own = question(tmp_path)
+    wrong = tmp_path / "wrong.parquet"
+    pq.write_table(pa.table({"id": ["x", "y"], "kind": [0, 1]}), wrong)
+    with pytest.raises(DataError):
+        begin(Question(own.data, own.config, str(wrong)), tmp_path / "s", TINY)
+    pq.write_table(pa.table({"id": ["x", "y"], "f": [0.0, 1.0]}), wrong)
+    with pytest.raises(DataError, match="features of none of the labelled series"):
+        begin(Question(own.data, own.config, own.labels, features=str(wrong)), tmp_path / "s", TINY)
+
+
+def test_irregular_series_and_given_features_run_too(tmp_path):
+    own = question(tmp_path, rate=0.0)
+    given = tmp_path / "given.parquet"
+    ids = [f"s{i}" for i in range(40)]
+    pq.write_table(pa.table({"id": ids, "f": np.arange(40) % 2 + 0.0}), given)
+    asked = Question(own.data, own.config, own.labels, features=str(given))
+    small = {"objectives": ("next_patch", "jepa"), "views": ("drop",), "seeds": 1, "steps": 2}
+    study = begin(asked, tmp_path / "study", TINY | small)
+    study.open(resume=False)
+    study.run()
+    found = answer(study)
+    assert found.baselines["features given"].value > 0.9
+    assert len({cell.objective for cell in study.plan.cells() if cell.kind == "scratch"}) == 2
+
+
+def test_a_plan_fits_into_its_time(tmp_path):
+    short = begin(question(tmp_path), tmp_path / "a", TINY | {"steps": 150}, minutes=0.5).plan
+    long = begin(question(tmp_path), tmp_path / "b", TINY | {"steps": 150}, minutes=3).plan
+    assert long.steps > 2 * short.steps
+    assert 20 <= short.tuning_steps <= long.tuning_steps <= 200
+
+
+def test_a_plan_names_who_is_trained_from_scratch():
+    plan = DividendPlan.model_validate(
+        {"data": {}, "objectives": ("lejepa", "next_patch", "jepa"), "encoders": ("8x1",)}
+    )
+    assert plan.starts() == [("8x1", "lejepa"), ("8x1", "next_patch")]
+    assert plan.start_of(Cell("arm", "8x1", "jepa", "none", 3)).objective == "lejepa"
