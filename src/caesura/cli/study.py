@@ -55,6 +55,7 @@ def dividend(
     encoders: Annotated[str, typer.Option(help="WIDTHxDEPTH: A,B,...")] = "64x3",
     seeds: Annotated[int, typer.Option(help="Seeds of the report.")] = 2,
     folds: Annotated[int, typer.Option(help="Folds by group.")] = 3,
+    most: Annotated[int, typer.Option(help="Labelled series that are used at most.")] = 500,
     features: Annotated[
         str | None, typer.Option(help="Table of id and numbers of your own, scored beside.")
     ] = None,
@@ -81,6 +82,7 @@ def dividend(
     settings = {
         "objectives": names_of(objectives), "views": names_of(augmentations),
         "encoders": names_of(encoders), "seeds": seeds, "folds": folds,
+        "most": most,
     } | ({"steps": steps} if steps else {})  # fmt: skip
     question = Question(
         data, data_config(data, columns, rate, window), labels, names_of(target), label_id,
@@ -121,3 +123,64 @@ def _helpers(count: int) -> list[subprocess.Popen[bytes]]:
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(count)
     ]
+
+
+@verbs.command()
+def recommend(
+    data: Data,
+    labels: Labels,
+    id: Id = "",
+    time: Time = "",
+    channel: Channel = "",
+    value: Value = "",
+    error: Error = "",
+    group: Group = "",
+    missing: Missing = "",
+    target: Target = "",
+    label_id: LabelId = "",
+    rare: Rare = "keep",
+    rate: Annotated[
+        float, typer.Option(help="Samples a second of regular series; 0: irregular ones.")
+    ] = 0.0,
+    window: Annotated[float, typer.Option(help="Seconds of a window, with --rate.")] = 0.0,
+    objectives: Annotated[
+        str, typer.Option(help="What is tried: A,B,...")
+    ] = "masked_tokens,next_patch,jepa,lejepa",
+    most: Annotated[int, typer.Option(help="Labelled series that are used at most.")] = 500,
+    minutes: Annotated[float, typer.Option(help="Time for all of it.")] = 5.0,
+) -> None:
+    """Propose an objective and a resolution for your data and task, after a short try of each.
+
+    Example: `caesura study recommend --data ecg.parquet --rate 1 --labels labels.csv`
+    """
+    import tempfile
+
+    from caesura.study.dividend.begin import Question, begin, data_config
+    from caesura.study.dividend.recommend import recommend as propose
+
+    columns = given_columns(
+        id=id, time=time, channel=channel, value=value, error=error, group=group, missing=missing
+    )
+    question = Question(
+        data, data_config(data, columns, rate, window), labels, names_of(target), label_id,
+        checked_rare(rare),
+    )  # fmt: skip
+    settings = {"objectives": names_of(objectives), "views": ("none",), "seeds": 1, "most": most}
+    with tempfile.TemporaryDirectory() as folder, console.bar("trying"):
+        study = begin(question, Path(folder) / "study", settings)
+        patch = study.plan.patch
+        patches = tuple(p for p in (patch // 2, 2 * patch) if p > 0) if patch else ()
+        found = propose(study, minutes, patches)
+    rows = [
+        {
+            "objective": one.objective,
+            "patch": one.patch or "",
+            "frozen skill": str(one.skill),
+            "over no training": str(one.dividend),
+            "seconds": round(one.seconds, 1),
+        }
+        for one in found.tried
+    ]
+    console.table(rows, "Tried for a short while")
+    console.result(f"\n{found.sentence()}")
+    console.result("It chose by its own score; `caesura study dividend` measures what it is worth.")

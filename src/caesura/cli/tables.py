@@ -190,3 +190,25 @@ def overlap(
     found = len({row["series"] for row in rows})
     console.result(f"{found} series overlap with the corpus; leave them out of one of both")
     raise typer.Exit(1)
+
+
+@verbs.command()
+def bundled(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the files.")],
+) -> None:
+    """Write the bundled records out, to try things on: 3,500 stays of PhysioNet 2012.
+
+    Example: `caesura data bundled -o records`
+    """
+    from caesura.data.bundled import bundled as path_of
+    from caesura.data.read import read_table
+    from caesura.data.write import write_table
+
+    for name, kind in (("physionet2012", "stays"), ("physionet2012_outcomes", "outcomes")):
+        write_table(read_table(path_of(f"{name}.parquet")), output / f"{kind}.parquet")
+    console.result(
+        f"{output}/stays.parquet: stay, hour, variable, value\n"
+        f"{output}/outcomes.parquet: stay, died\n"
+        f"next: caesura study dividend --data {output}/stays.parquet --id stay --time hour "
+        f"--channel variable --value value --labels {output}/outcomes.parquet --out study"
+    )

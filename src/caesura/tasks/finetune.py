@@ -17,7 +17,7 @@ from torch import nn
 from caesura.data.labels import Labels
 from caesura.data.schema import Schema, Target
 from caesura.data.store import RaggedStore
-from caesura.data.view import View, view_store
+from caesura.data.view import view_store
 from caesura.errors import RecipeError
 from caesura.metrics.classify import all_scores
 from caesura.nn.lora import merge_low_rank
@@ -86,7 +86,10 @@ def finetune(
     stage = recipe.stages[0].model_copy(update={"objective": config})
     whole = recipe.model_copy(update={"stages": (stage,), "encoder": run.recipe.encoder})
     schema = run.schema.model_copy(update={"target": target})
-    metrics = _validation_scores(Finetuned(whole, schema, parts, {}), view, labels, validation)
+    held = view_store(labelled.take(validation), run.schema)
+    predicted = predict_view(Finetuned(whole, schema, parts, {}), held)
+    scores = all_scores(labels.target.task, labels.values[validation], predicted)
+    metrics = {f"validation {name}": value for name, value in scores.items()}
     metrics |= {"steps": state.step, "best_step": state.best_step, "seconds": state.seconds}
     metrics |= {"train_series": len(train), "validation_series": len(validation)}
     return Finetuned(whole, schema, parts, metrics)
@@ -133,11 +136,3 @@ def _class_weights(config: SupervisedConfig, values: NDArray[Any]) -> torch.Tens
     counts = np.bincount(values, minlength=config.outputs)
     weights = len(values) / (config.outputs * np.maximum(counts, 1))
     return torch.from_numpy(weights.astype(np.float32))
-
-
-def _validation_scores(
-    tuned: Finetuned, view: View, labels: Labels, validation: NDArray[np.int64]
-) -> dict[str, float]:
-    predicted = predict_view(tuned, view)[validation]
-    scores = all_scores(labels.target.task, labels.values[validation], predicted)
-    return {f"validation {name}": value for name, value in scores.items()}

@@ -28,10 +28,10 @@ from caesura.tasks.pretrain import resolve_tokens
 
 log = logging.getLogger("caesura")
 
-_FEWEST_STEPS = 20
+_FEWEST_STEPS = 10
 _TUNING_SHARE = 0.45
 """Of the time, for fine-tuning; pre-training gets the rest."""
-_SURE = 0.85
+_SURE = 0.75
 """Of the time, planned for: probes, reading and drift take what is left."""
 _MEASURED = 6
 
@@ -100,7 +100,7 @@ def begin(
         faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise RecipeError("; ".join(faults)) from None
     plan.check()
-    choice, report = parts_of(store, known, plan.choice, plan.folds)
+    choice, report = parts_of(store, known, plan.choice, plan.folds, plan.most)
     study = Study(out, plan, store, choice, report)
     if features is not None:
         study.foreign = _foreign(features, config.columns.id, report)
@@ -124,7 +124,7 @@ def fitted(study: Study, minutes: float, processes: int = 1) -> DividendPlan:
     """Return the plan with as many steps as fit.
 
     The rule: a few steps of every arm and of one fine-tuning are timed. Fine-tuning gets 45 % of
-    85 % of the time, 20 to 200 steps each; pre-training what is left, the same tokens each.
+    75 % of the time, 10 to 200 steps each; pre-training what is left, the same tokens each.
     """
     plan = study.plan
     seconds = 60 * minutes * _SURE * processes
@@ -137,7 +137,9 @@ def fitted(study: Study, minutes: float, processes: int = 1) -> DividendPlan:
     by_step = max((long - short) / _MEASURED, 1e-4)
     fixed = max(short - 2 * by_step, 0.0)
     kinds = [cell.kind for cell in plan.cells()]
-    tunings = sum(kind in ("tuning rate", "scratch rate", "arm", "scratch") for kind in kinds)
+    # all folds in the report, one in a trial, on the smaller part
+    trials = sum(kind in ("tuning rate", "scratch rate") for kind in kinds)
+    tunings = sum(kind in ("arm", "scratch") for kind in kinds) + trials / plan.folds
     room = _TUNING_SHARE * seconds / tunings - fixed
     tuning_steps = int(np.clip(room / by_step, _FEWEST_STEPS, 200))
     left = seconds - tunings * (fixed + tuning_steps * by_step)

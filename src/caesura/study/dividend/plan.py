@@ -29,7 +29,8 @@ class DividendPlan(BaseModel):
     encoders: "WIDTHxDEPTH". steps: of an objective that reads each token once; another one gets
     as many as read the same tokens. rates, tuning_rates: the grids of learning rates. trial:
     share of the steps that a trial of a rate has. choice: share of the labelled groups on which
-    rates and the arm of the headline are chosen; the report never sees them.
+    rates and the arm of the headline are chosen; the report never sees them. most: labelled series
+    that are used at most.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +48,7 @@ class DividendPlan(BaseModel):
     trial: float = Field(default=0.34, gt=0, le=1)
     choice: float = Field(default=0.3, gt=0, lt=1)
     folds: int = Field(default=3, ge=2, le=20)
+    most: int = Field(default=500, gt=9)
     patch: int = Field(default=0, ge=0)
     series: str = ""
     """Fingerprint of the data and labels, so that a folder holds one study."""
@@ -156,7 +158,7 @@ class Cell:
         """Return the hash of all that the cell's result depends on."""
         whole: dict[str, Any] = {"cell": asdict(self), "series": plan.series}
         fields = ("steps", "tuning_steps", "batch_tokens", "rates", "tuning_rates", "trial",
-                  "choice", "folds", "patch")  # fmt: skip
+                  "choice", "folds", "most", "patch")  # fmt: skip
         whole |= {name: getattr(plan, name) for name in fields}
         if self.kind != "beside":
             whole["recipe"] = plan.recipe(self).model_dump(mode="json")

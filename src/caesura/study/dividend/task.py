@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +23,8 @@ from caesura.tasks.needs import Trained
 from caesura.tasks.predict import predict_view
 from caesura.tasks.probe import out_of_fold
 from caesura.training.arithmetic import resolved
+
+log = logging.getLogger("caesura")
 
 
 @dataclass(frozen=True)
@@ -50,22 +53,41 @@ class Part:
         self, run: Trained, rate: float, steps: int, seed: int, *, from_scratch: bool = False
     ) -> NDArray[Any]:
         """Return each case's prediction by a fine-tuning that did not see its fold."""
-        view = view_store(self.store, run.schema)
-        width = max(len(self.labels.target.classes), 1)
-        if self.labels.target.task == "regression":
-            width = self.labels.values.shape[1]
+        width = len(self.labels.target.classes) or self.labels.values.shape[1]
         predicted = np.zeros((len(self.labels.series), width))
+        for train, test in self.cuts:
+            predicted[test] = self._tuned_on(train, test, run, rate, steps, seed, from_scratch)
+        return decided(self.labels, predicted)
+
+    def tuned_once(
+        self, run: Trained, rate: float, steps: int, seed: int, *, from_scratch: bool = False
+    ) -> float:
+        """Return the skill of one fine-tuning, on the first fold alone: what chooses a rate."""
+        train, test = self.cuts[0]
+        found = self._tuned_on(train, test, run, rate, steps, seed, from_scratch)
+        own = Labels(test, self.labels.values[test], self.labels.target)
+        said = decided(own, found, self.labels)
+        return skill_of(own, np.arange(len(test)), said)
+
+    def _tuned_on(
+        self,
+        train: NDArray[np.int64],
+        test: NDArray[np.int64],
+        run: Trained,
+        rate: float,
+        steps: int,
+        seed: int,
+        from_scratch: bool,
+    ) -> NDArray[np.float64]:
         tree = finetune_recipe(run.recipe, "")
         tree["seed"] = seed
         tree["training"] |= {"epochs": 0, "steps": steps, "lr": rate, "patience": 0}
         recipe = make_recipe(tree)
         recipe = recipe.model_copy(update={"training": resolved(recipe.training)})
-        for train, test in self.cuts:
-            own = Labels(train, self.labels.values[train], self.labels.target)
-            own = replace(own, split=validating_split(own, self.groups[train], seed))
-            tuned = finetune(run, self.store, own, recipe, from_scratch=from_scratch)
-            predicted[test] = predict_view(tuned, view)[test]
-        return decided(self.labels, predicted)
+        own = Labels(train, self.labels.values[train], self.labels.target)
+        own = replace(own, split=validating_split(own, self.groups[train], seed))
+        tuned = finetune(run, self.store, own, recipe, from_scratch=from_scratch)
+        return predict_view(tuned, view_store(self.store.take(test), run.schema))
 
 
 def validating_split(
@@ -82,11 +104,18 @@ def validating_split(
     return np.sort(order[fifth:]), np.sort(order[:fifth])
 
 
-def decided(labels: Labels, predicted: NDArray[Any]) -> NDArray[Any]:
-    """Return class numbers of probabilities, or the values of a regression."""
-    if labels.target.task == "classification":
-        return np.asarray(predicted.argmax(1))
-    return predicted
+def decided(labels: Labels, predicted: NDArray[Any], known: Labels | None = None) -> NDArray[Any]:
+    """Return class numbers of probabilities, or the values of a regression.
+
+    The skill balances classes, so the class is chosen whose probability is highest beside its
+    share among the labels (of `known`, where given): the best rule under a balanced loss. By the
+    highest probability alone a rare class would never be said.
+    """
+    if labels.target.task != "classification":
+        return predicted
+    counted = (known or labels).values
+    share = np.bincount(counted, minlength=predicted.shape[1]) / len(counted)
+    return np.asarray((predicted / np.maximum(share, 1e-9)).argmax(1))
 
 
 def skill_of(labels: Labels, cases: NDArray[np.int64], predicted: NDArray[Any]) -> float:
@@ -97,14 +126,26 @@ def skill_of(labels: Labels, cases: NDArray[np.int64], predicted: NDArray[Any]) 
     return regression_skill(truth, said)
 
 
-def parts_of(store: RaggedStore, labels: Labels, share: float, num_folds: int) -> tuple[Part, Part]:
+def parts_of(
+    store: RaggedStore, labels: Labels, share: float, num_folds: int, most: int
+) -> tuple[Part, Part]:
     """Split the labelled series by group into what chooses and what reports.
 
+    most: labelled series that are used; groups beyond are left out at random, and said.
     Fewer groups than folds, or a class with fewer cases than folds in a part, is a DataError.
     """
     if labels.target.task == "multilabel":
         raise DataError("a study takes one label; pass one --target")
     labelled = store.take(labels.series)
+    if len(labels.series) > most:
+        log.warning("%d of %d labelled series are used (--most)", most, len(labels.series))
+        codes = labelled.group_codes
+        names = np.random.default_rng(7).permutation(np.unique(codes))
+        sizes = np.cumsum([int((codes == name).sum()) for name in names[: most + 1]])
+        kept = names[: max(2, int((sizes <= most).sum()))]
+        rows = np.flatnonzero(np.isin(codes, kept))
+        labels = Labels(labels.series[rows], labels.values[rows], labels.target)
+        labelled = store.take(labels.series)
     groups = labelled.group_codes
     parts: list[Part] = []
     wanted = max(2, round(1 / share))

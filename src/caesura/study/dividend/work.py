@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from caesura.data.grid import GridStore
+from caesura.data.schema import Schema
+from caesura.data.split import Split
 from caesura.data.store import RaggedStore
-from caesura.data.view import view_store
+from caesura.data.view import View, view_store
 from caesura.errors import CheckpointError, DataError, DivergedError, RecipeError, StorageError
 from caesura.files import locked, read_limited, write_json
 from caesura.recipes.build import build_encoder, build_objective
+from caesura.recipes.presets import completed
 from caesura.recipes.schema import Recipe
 from caesura.study.dividend.plan import TRIAL_SEED, Cell, DividendPlan
 from caesura.study.dividend.task import Part
@@ -54,7 +57,7 @@ class Training:
     objective: Any
     source: BatchSource
     recipe: Recipe
-    schema: Any
+    schema: Schema
     tokens: float
     operations: float
 
@@ -74,6 +77,8 @@ class Study:
     report: Part
     foreign: NDArray[np.float64] | None = None
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fitted: tuple[Split, Schema, View] | None = None
+    """Roles of the series, what is fitted to those that train, and the data seen so."""
 
     def open(self, *, resume: bool) -> None:
         """Take the folder: a new one, or that of this very study."""
@@ -188,15 +193,16 @@ class Study:
         plan = self.plan
         if cell.kind in ("scratch rate", "scratch"):
             rate = cell.rate or self.best("scratch rate", cell).rate
-            part = self.report if cell.kind == "scratch" else self.choice
-            start = self.untrained(cell)
-            said = part.tuned(start, rate, plan.tuning_steps, cell.seed, from_scratch=True)
-            return {"skill": part.skill(said), "tuned": said.tolist(), "rate": rate}
+            start, steps = self.untrained(cell), plan.tuning_steps
+            if cell.kind == "scratch rate":
+                skill = self.choice.tuned_once(start, rate, steps, cell.seed, from_scratch=True)
+                return {"skill": skill}
+            said = self.report.tuned(start, rate, steps, cell.seed, from_scratch=True)
+            return {"skill": self.report.skill(said), "tuned": said.tolist(), "rate": rate}
         if cell.kind == "tuning rate":
             chosen = self.best("rate", cell)
             run, _ = self.pretrained(chosen, self.folder / "work" / chosen.name(plan), plan.trial)
-            said = self.choice.tuned(run, cell.rate, plan.tuning_steps, cell.seed)
-            return {"skill": self.choice.skill(said)}
+            return {"skill": self.choice.tuned_once(run, cell.rate, plan.tuning_steps, cell.seed)}
         if cell.kind == "rate":
             run, cost = self.pretrained(cell, work, plan.trial)
             said = self.choice.probed(self.features(run, self.choice), 0)
@@ -230,23 +236,24 @@ class Study:
         bounds = zip(view.offsets[:-1], view.offsets[1:], strict=True)
         return np.concatenate([window_statistics(whole[None, :, a:b]) for a, b in bounds])
 
-    def _prepared(self, cell: Cell) -> tuple[Recipe, Any]:
-        """Return an arm's recipe, completed by the data, and the schema; the same split for all."""
+    def _prepared(self, cell: Cell) -> tuple[Recipe, tuple[Split, Schema, View]]:
+        """Return an arm's recipe, completed by the data, and the schema; both split once."""
         recipe = self.plan.recipe(cell)
-        split = split_of(self.store, recipe.model_copy(update={"seed": 0}))
-        return prepare(self.store, recipe, split)
+        if self.fitted is None:
+            split = split_of(self.store, recipe.model_copy(update={"seed": 0}))
+            _, schema = prepare(self.store, recipe, split)
+            self.fitted = split, schema, view_store(self.store, schema)
+        return completed(recipe, self.fitted[1]), self.fitted
 
     def untrained(self, cell: Cell) -> Pretrained:
         """Return an arm's encoder as its seed draws it."""
-        recipe, schema = self._prepared(cell)
+        recipe, (_, schema, _) = self._prepared(cell)
         return Pretrained(recipe, schema, {"encoder": build_encoder(recipe, cell.seed)})
 
     def training(self, cell: Cell, share: float) -> Training:
         """Return what a cell trains: its objective, batches, and settings for its tokens."""
-        recipe, schema = self._prepared(cell)
-        split = split_of(self.store, recipe.model_copy(update={"seed": 0}))
+        recipe, (split, schema, view) = self._prepared(cell)
         made = build_objective(recipe.stages[0], build_encoder(recipe, cell.seed), cell.seed)
-        view = view_store(self.store, schema)
         settings = recipe.training.model_copy(
             update={"batch_tokens": self._batch_size(view), "epochs": 0.0, "patience": 0}
         )
@@ -325,7 +332,7 @@ class Study:
 
     def _beside(self) -> dict[str, Any]:
         """Score what needs no pre-training: plain statistics, and features of others."""
-        _, schema = self._prepared(next(c for c in self.plan.cells() if c.kind == "rate"))
+        _, (_, schema, _) = self._prepared(next(c for c in self.plan.cells() if c.kind == "rate"))
         rows = {"channel statistics": channel_statistics(self.report.store, schema)}
         if schema.sampling is not None:
             view = view_store(self.report.store, schema)

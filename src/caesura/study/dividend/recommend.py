@@ -1,0 +1,135 @@
+"""A probe of a few minutes that proposes an objective and a resolution, with its evidence."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caesura.metrics.bootstrap import Interval, group_resamples
+from caesura.study.dividend.plan import Cell
+from caesura.study.dividend.task import Part, skill_of
+from caesura.study.dividend.work import Study
+
+_DRAWS = 500
+_TIE = 0.01
+"""Difference of skill that nobody would choose by."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to pre-train, tried for a short while: its frozen skill and what it adds."""
+
+    objective: str
+    patch: int
+    skill: Interval
+    dividend: Interval
+    seconds: float
+    predicted: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What is proposed, and all that was tried; `pays` where the interval excludes 0."""
+
+    chosen: Candidate
+    tried: list[Candidate]
+
+    @property
+    def pays(self) -> bool:
+        """Whether the proposal beats an untrained encoder beyond its interval."""
+        return self.chosen.dividend.excludes_zero and self.chosen.dividend.value > 0
+
+    def sentence(self) -> str:
+        """Return the proposal in a sentence."""
+        one = self.chosen
+        where = f" with patches of {one.patch} samples" if one.patch else ""
+        verdict = (
+            "and beats the same encoder untrained"
+            if self.pays
+            else "but does not beat the same encoder untrained beyond doubt"
+        )
+        return (
+            f"Proposed: {one.objective}{where}. Frozen skill {one.skill.value:.3f}, "
+            f"{one.dividend.value:+.3f} [{one.dividend.lower:+.3f}, {one.dividend.upper:+.3f}] "
+            f"over no training, {verdict}."
+        )
+
+
+def recommend(study: Study, minutes: float, patches: tuple[int, ...] = ()) -> Recommendation:
+    """Try every objective of a study's plan at one resolution, then the best at others.
+
+    The time is shared out evenly: two thirds to objectives, one third to resolutions, in tokens
+    read alike. Scored by a linear probe on the part that chooses and the report part joined: a
+    proposal, whose score has been chosen by itself and is no estimate (`study dividend` gives
+    one). Of scores within 0.01 the objective named first is taken.
+    """
+    plan = study.plan
+    objectives = plan.objectives
+    seconds = 60 * minutes * 0.7
+    rate = plan.rates[len(plan.rates) // 2]
+    cells = [Cell("rate", plan.encoders[0], one, "none", 0, rate) for one in objectives]
+    cost = sum(study.seconds_a_step(cell, 4) for cell in cells)
+    # every candidate is scored twice, untrained too
+    steps = max(10, int(seconds * 2 / 3 / max(cost, 1e-6)))
+    work = study.folder / "recommend"
+    try:
+        tried = [_try(study, cell, plan.patch, steps, work) for cell in cells]
+        best = _best(tried)
+        others = [p for p in patches if p != plan.patch] if plan.patch else []
+        if others:
+            per_step = study.seconds_a_step(
+                Cell("rate", plan.encoders[0], best.objective, "none", 0, rate), 4
+            )
+            fewer = max(10, int(seconds / 3 / (len(others) * max(per_step, 1e-6))))
+            cell = next(c for c in cells if c.objective == best.objective)
+            tried += [_try(study, cell, patch, min(steps, fewer), work) for patch in others]
+        return Recommendation(_best(tried), tried)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _best(tried: list[Candidate]) -> Candidate:
+    most = max(one.skill.value for one in tried)
+    return next(one for one in tried if one.skill.value >= most - _TIE)
+
+
+def _try(study: Study, cell: Cell, patch: int, steps: int, work: Path) -> Candidate:
+    begun = time.monotonic()
+    own = replace(
+        study, plan=study.plan.model_copy(update={"steps": steps, "patch": patch}), fitted=None
+    )
+    run, _ = own.pretrained(cell, work / f"{cell.objective}-{patch}", 1.0)
+    twin = own.untrained(cell)
+    parts = (own.choice, own.report)
+    ours, theirs = (
+        [part.probed(own.features(model, part), 0) for part in parts] for model in (run, twin)
+    )
+    return Candidate(
+        cell.objective, patch, _interval(parts, ours, None), _interval(parts, ours, theirs),
+        time.monotonic() - begun, np.concatenate(ours),
+    )  # fmt: skip
+
+
+def _interval(
+    parts: tuple[Part, Part], ours: list[NDArray[Any]], theirs: list[NDArray[Any]] | None
+) -> Interval:
+    """Return the skill over both parts, or its paired difference, weighted by cases."""
+    sizes = np.array([len(part.labels.series) for part in parts], dtype=float)
+    shares = sizes / sizes.sum()
+
+    def gap(k: int, cases: NDArray[np.int64]) -> float:
+        own = skill_of(parts[k].labels, cases, ours[k])
+        return own if theirs is None else own - skill_of(parts[k].labels, cases, theirs[k])
+
+    everything = [np.arange(int(n)) for n in sizes]
+    value = sum(shares[k] * gap(k, everything[k]) for k in range(2))
+    draws = [group_resamples(part.groups, _DRAWS, 0) for part in parts]
+    means = [sum(shares[k] * gap(k, draws[k][i]) for k in range(2)) for i in range(_DRAWS)]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Interval(float(value), float(low), float(high))
