@@ -32,6 +32,8 @@ _PLACES = {
     "himae-ablation": "himae.ablation:ABLATION",
     "dividend-rates": "dividend.frozen:RATES",
     "dividend-frozen": "dividend.frozen:FROZEN",
+    "dividend-tuned": "dividend.tuned:TUNED",
+    "dividend-origin": "dividend.origin:ORIGIN",
 }
 
 

@@ -47,16 +47,16 @@ def _choose(cell: str, context: Context) -> Outcome:
     rows: dict[str, dict[str, float]] = {}
     for lr in settings.lrs:
         encoder, cost = pretrained(objective, view, lr, settings, context, settings.trial)
-        rows[f"{cell}, {lr:g}"] = {**_scores(encoder, _sets(CHOICE, context), context), **cost}
+        rows[f"{cell}, {lr:g}"] = {**scores_of(encoder, sets_of(CHOICE, context), context), **cost}
     return Outcome(rows)
 
 
-def _sets(names: tuple[str, ...], context: Context) -> tuple[str, ...]:
+def sets_of(names: tuple[str, ...], context: Context) -> tuple[str, ...]:
     """Return the sets of a scale; the quick form has two."""
     return names if context.settings.steps > 100 else _QUICK_SETS
 
 
-def _scores(encoder: Any, names: tuple[str, ...], context: Context) -> dict[str, float]:
+def scores_of(encoder: Any, names: tuple[str, ...], context: Context) -> dict[str, float]:
     root = context.file("ucr_uea").parent
     return {name: load_set(name, root).score(encoder) for name in names}
 
@@ -68,8 +68,9 @@ def chosen_rate(cell: str, context: Context) -> float:
     folder = context.folder.parent.parent.parent.parent / RATES.name / scale / "cells"
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         found = json.loads(read_limited(path))
-        if found["cell"] == cell and found["settings"] == settings.model_dump(mode="json"):
-            names = _sets(CHOICE, context)
+        known = DividendSettings(**{k: getattr(settings, k) for k in DividendSettings.model_fields})
+        if found["cell"] == cell and found["settings"] == known.model_dump(mode="json"):
+            names = sets_of(CHOICE, context)
             table = np.array(
                 [[found["rows"][f"{cell}, {lr:g}"][n] for n in names] for lr in settings.lrs]
             )
@@ -84,7 +85,7 @@ def chosen_rate(cell: str, context: Context) -> float:
 def _probe(cell: str, context: Context) -> Outcome:
     """Pre-train at the chosen rate; score it, and its twin that was never trained."""
     settings: DividendSettings = context.settings
-    names = _sets(REPORTED, context)
+    names = sets_of(REPORTED, context)
     if cell == BESIDE:
         root = context.file("ucr_uea").parent
         beside: dict[str, dict[str, float]] = {}
@@ -95,7 +96,7 @@ def _probe(cell: str, context: Context) -> Outcome:
     objective, view = split_cell(cell)
     lr = chosen_rate(cell, context)
     encoder, cost = pretrained(objective, view, lr, settings, context)
-    own, other = _scores(encoder, names, context), _twin_scores(objective, names, context)
+    own, other = scores_of(encoder, names, context), _twin_scores(objective, names, context)
     return Outcome({cell: {**own, **cost, "lr": lr}, f"{cell}, random twin": other})
 
 
@@ -107,7 +108,7 @@ def _twin_scores(objective: str, names: tuple[str, ...], context: Context) -> di
         found: dict[str, float] = json.loads(read_limited(path))
         return found
     twin = random_encoder(objective, context.settings, context.seed)
-    scores = _scores(twin, names, context)
+    scores = scores_of(twin, names, context)
     write_json(path, scores)
     return scores
 

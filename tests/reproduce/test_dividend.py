@@ -1,0 +1,159 @@
+"""The reference study: sets scored the same for all encoders, and what its tables say."""
+
+import numpy as np
+import pytest
+import torch
+
+from caesura.errors import DataError
+from caesura.recipes.build import build_encoder, build_objective
+from caesura.recipes.dividend import CAUSAL, OBJECTIVES
+from caesura.reproduce.dividend.analysis import (
+    Frozen,
+    arm_rows,
+    asymmetry,
+    critical_difference,
+    family_rows,
+    latent_rows,
+    rank_table,
+    share_rows,
+    verdict,
+)
+from caesura.reproduce.dividend.corpus import batches, corpus, windows_from
+from caesura.reproduce.dividend.encoders import (
+    AUGMENTATIONS,
+    DividendSettings,
+    random_encoder,
+    recipe_of,
+)
+from caesura.reproduce.dividend.frozen import QUICK, chosen_rate
+from caesura.reproduce.dividend.sets import CHOICE, REPORTED, resampled, series_features
+from caesura.reproduce.experiment import Context
+from caesura.tasks.bands import band_decodability
+from caesura.tasks.budget import operations_a_row, tokens_a_row
+
+
+def planted(seeds=2, missing=()):
+    """Results in which lejepa is worth .1 on classification and dwt .02 everywhere."""
+    rng = np.random.default_rng(0)
+    found = []
+    for seed in range(seeds):
+        for o in OBJECTIVES:
+            for v in AUGMENTATIONS:
+                cell = f"{o}, {v}"
+                twin = {name: 0.5 + 0.01 * rng.standard_normal() for name in REPORTED}
+                own = {
+                    name: value + 0.1 * (o == "lejepa" and k < 6) + 0.02 * (v == "dwt")
+                    for k, (name, value) in enumerate(twin.items())
+                }
+                rows = {cell: own, f"{cell}, random twin": twin}
+                if (cell, seed) not in missing:
+                    found.append({"cell": cell, "seed": seed, "rows": rows})
+    found.append({"cell": "baselines", "seed": 0, "rows": {"simple": dict.fromkeys(REPORTED, 0.7)}})
+    return found
+
+
+def test_planted_dividends_come_out_by_family():
+    found = Frozen(planted())
+    rows = {(r["objective"], r["augmentation"]): r for r in arm_rows(found)}
+    assert rows["lejepa", "none"]["classification"].startswith("+0.100")
+    assert rows["lejepa", "dwt"]["forecasting"].startswith("+0.020")
+    assert rows["jepa", "none"]["anomaly"].startswith("+0.000")
+    assert family_rows(found)[0]["best baseline a set"] == "0.700"
+    shares = share_rows(found)[0]
+    assert float(shares["objective"].rstrip(" %")) > 80
+    gap = asymmetry(found)["classification - forecasting"]
+    assert gap.value == pytest.approx(0.1 / 6, abs=1e-6)
+    assert verdict(gap) == "confirmed"
+    assert latent_rows(found)[0]["latent - generative"].startswith("+0.033")
+
+
+def test_a_seed_that_is_not_whole_is_left_out():
+    found = Frozen(planted(2, missing={("dino, dwt", 1)}))
+    assert found.seeds == [0]
+    with pytest.raises(ValueError, match="no seed has all of its cells"):
+        Frozen(planted(1, missing={("dino, dwt", 0)}))
+
+
+def test_ranks_are_drawn():
+    names, table = rank_table(Frozen(planted()))
+    assert table.shape == (14, 7)
+    assert critical_difference(names, table).startswith("<svg")
+
+
+def test_no_set_chooses_and_reports():
+    assert not set(CHOICE) & set(REPORTED)
+    assert len(REPORTED) >= 12
+
+
+def test_all_objectives_begin_from_one_encoder_and_see_the_same_windows():
+    settings = QUICK
+    full = [o for o in OBJECTIVES if o not in CAUSAL]
+    weights = [random_encoder(o, settings, 3).state_dict() for o in full]
+    for other in weights[1:]:
+        assert all(
+            torch.equal(a, b) for a, b in zip(weights[0].values(), other.values(), strict=True)
+        )
+    sizes = {
+        sum(p.numel() for p in random_encoder(o, settings, 0).parameters()) for o in OBJECTIVES
+    }
+    assert len(sizes) == 1
+    windows = corpus("synthetic", 40, None)
+    one, two = (batches(windows, 8, 5).training(3, 0, 1)[0] for _ in range(2))
+    assert torch.equal(one.inputs.values, two.inputs.values)
+
+
+def test_tokens_count_views_and_teachers():
+    windows = corpus("synthetic", 40, None)
+    sample = batches(windows, 8, 0).training(0, 0, 1)[0]
+    counted = {}
+    for name in OBJECTIVES:
+        recipe = recipe_of(name, "none", QUICK, 0)
+        made = build_objective(recipe.stages[0], build_encoder(recipe, 0), 0)
+        counted[name] = tokens_a_row(made, sample)
+        assert operations_a_row(made, sample) > 0
+        assert all(p.grad is None for p in made.parameters())
+    assert counted["next_patch"] == counted["denoise"] == 21
+    assert counted["masked_tokens"] == 10  # half of 21, rounded down to what is seen
+    assert counted["jepa"] == 21 + 10
+    assert 60 < counted["dino"] < 95
+
+
+def test_a_rate_is_chosen_before_the_report(tmp_path):
+    context = Context(DividendSettings(), 0, tmp_path, tmp_path / "dividend-frozen/medium/work/x")
+    with pytest.raises(DataError, match="run `caesura reproduce dividend-rates`"):
+        chosen_rate("jepa, none", context)
+
+
+def test_windows_cover_series_and_short_ones_are_stretched():
+    found = windows_from([np.arange(700, dtype=np.float32), np.arange(200, dtype=np.float32)])
+    assert found.shape == (4, 336)
+    assert found[2, -1] == 699
+    assert found[3, -1] == 199
+    padded = np.full((1, 1, 50), np.nan)
+    padded[0, 0, :25] = np.arange(25)
+    assert resampled(padded).max() == 24
+    assert np.isfinite(series_features(resampled(padded))).all()
+
+
+def test_bands_of_an_encoder_that_tells_all_are_decoded():
+    class Whole(torch.nn.Module):
+        """Features that are the normalised samples of the patch."""
+
+        def __init__(self):
+            super().__init__()
+            self.unused = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, grid):
+            from caesura.types import Features, Level
+
+            x = grid.values[:, 0]
+            x = (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-5)
+            cut = x.view(len(x), -1, 16)
+            valid = torch.ones(cut.shape[:2], dtype=torch.bool)
+            return Features((Level(cut, valid, torch.zeros(*cut.shape[:2], 1)),))
+
+    windows = corpus("synthetic", 40, None)[:, None]
+    found = band_decodability(Whole(), np.repeat(windows, 4, 0), 16)
+    assert list(found) == ["approximation", "detail 3", "detail 2", "detail 1"]
+    assert found["approximation"] > 0.9
+    assert min(found.values()) > 0.3
