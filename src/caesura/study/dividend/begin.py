@@ -31,7 +31,7 @@ log = logging.getLogger("caesura")
 _FEWEST_STEPS = 10
 _TUNING_SHARE = 0.45
 """Of the time, for fine-tuning; pre-training gets the rest."""
-_SURE = 0.75
+_SURE = 0.65
 """Of the time, planned for: probes, reading and drift take what is left."""
 _MEASURED = 6
 
@@ -124,7 +124,7 @@ def fitted(study: Study, minutes: float, processes: int = 1) -> DividendPlan:
     """Return the plan with as many steps as fit.
 
     The rule: a few steps of every arm and of one fine-tuning are timed. Fine-tuning gets 45 % of
-    75 % of the time, 10 to 200 steps each; pre-training what is left, the same tokens each.
+    65 % of the time, 10 to 200 steps each; pre-training what is left, the same tokens each.
     """
     plan = study.plan
     seconds = 60 * minutes * _SURE * processes
