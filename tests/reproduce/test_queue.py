@@ -155,7 +155,8 @@ def test_each_experiment_is_complete(name):
         assert one.seeds[scale] >= 1
         assert one.cost[scale]
         assert isinstance(one.settings[scale], Settings)
-    assert one.seeds["medium"] >= 3
+    if name != "dividend-rates":  # it chooses, and reports nothing
+        assert one.seeds["medium"] >= 3
 
 
 def test_an_unknown_experiment_lists_the_known_ones():

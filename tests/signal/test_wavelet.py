@@ -71,3 +71,14 @@ def test_unknown_wavelets_and_too_many_levels_say_what_to_do():
         decompose(torch.zeros(1, 64), "db99", 1)
     with pytest.raises(RecipeError, match="5 levels of db4 for series of 64 samples, which have 3"):
         decompose(torch.zeros(1, 64), "db4", 5)
+
+
+def test_taps_asked_for_under_another_device_are_numbers():
+    """A recipe is checked on the meta device, and its constants are kept."""
+    wavelet.filters.cache_clear()
+    wavelet._matrices.cache_clear()
+    with torch.device("meta"):
+        wavelet.filters("db4")
+        wavelet._matrices("db4", 64, 2)
+    x = torch.randn(1, 64, generator=generator(0))
+    assert recompose(decompose(x, "db4", 2), "db4", 2, 64).isfinite().all()

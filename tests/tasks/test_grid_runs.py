@@ -113,7 +113,7 @@ def test_irregular_and_rateless_data_are_errors_before_a_folder_is_made(tmp_path
     with pytest.raises(DataError, match="a grid needs a rate: pass --rate HZ; .* 100 Hz"):
         caesura.pretrain(wide_table(found), "himae", tmp_path / "run", columns=COLUMNS, steps=1)
     assert not (tmp_path / "run").exists()
-    with pytest.raises(RecipeError, match="an encoder that reads a grid; choose 'masked_grid'"):
+    with pytest.raises(RecipeError, match="reads a grid whole cannot do; choose 'masked_grid'"):
         grid_run(wide_table(found), columns=COLUMNS, settings=(
             'stages=[{"objective": {"type": "masked_tokens"}}]',))  # fmt: skip
 

@@ -61,6 +61,7 @@ def dividend(
     ] = None,
     minutes: Annotated[float, typer.Option(help="Time for the whole study.")] = 5.0,
     steps: Annotated[int, typer.Option(help="Pre-training steps instead of --minutes.")] = 0,
+    tuning_steps: Annotated[int, typer.Option(help="Fine-tuning steps, with --steps.")] = 60,
     processes: Annotated[int, typer.Option(help="Processes that share the cells.")] = 1,
     resume: Resume = False,
 ) -> None:
@@ -83,7 +84,7 @@ def dividend(
         "objectives": names_of(objectives), "views": names_of(augmentations),
         "encoders": names_of(encoders), "seeds": seeds, "folds": folds,
         "most": most,
-    } | ({"steps": steps} if steps else {})  # fmt: skip
+    } | ({"steps": steps, "tuning_steps": tuning_steps} if steps else {})  # fmt: skip
     question = Question(
         data, data_config(data, columns, rate, window), labels, names_of(target), label_id,
         checked_rare(rare), features,

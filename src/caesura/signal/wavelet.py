@@ -30,7 +30,7 @@ class Filters(NamedTuple):
     rec_hi: Tensor
 
 
-@lru_cache(maxsize=64)  # a constant of its argument
+@lru_cache(maxsize=64)  # a constant of its argument, on whatever device it is first asked for
 def filters(name: str) -> Filters:
     """Return the taps of an orthogonal or biorthogonal wavelet; an unknown name is an error."""
     import pywt
@@ -39,7 +39,10 @@ def filters(name: str) -> Filters:
         families = "haar, db1-db38, sym2-sym20, coif1-coif17, bior1.1-bior6.8, rbio1.1-rbio6.8"
         raise RecipeError(f"unknown wavelet {name!r}; known: {families}, dmey")
     return Filters(
-        *(torch.tensor(taps, dtype=torch.float64) for taps in pywt.Wavelet(name).filter_bank)
+        *(
+            torch.tensor(taps, dtype=torch.float64, device="cpu")
+            for taps in pywt.Wavelet(name).filter_bank
+        )
     )
 
 
@@ -104,9 +107,9 @@ def _check(name: str, length: int, levels: int) -> None:
 @lru_cache(maxsize=16)  # constants of the arguments
 def _matrices(name: str, length: int, levels: int) -> tuple[Tensor, Tensor]:
     """Return the transforms there and back, as matrices to multiply rows with."""
-    there = _analysed(torch.eye(length, dtype=torch.float64), name, levels)
+    there = _analysed(torch.eye(length, dtype=torch.float64, device="cpu"), name, levels)
     size = sum(band_lengths(name, length, levels))
-    back = _synthesised(torch.eye(size, dtype=torch.float64), name, levels, length)
+    back = _synthesised(torch.eye(size, dtype=torch.float64, device="cpu"), name, levels, length)
     return there.float(), back.float()
 
 

@@ -71,5 +71,6 @@ ORIGIN = Experiment(
     cost={"quick": "1 minute", "medium": "3 core-hours", "full": "days on a GPU"},
     run=_run,
     data=DATA,
+    goal="the paper's claims on depth and origin: confirmed, refuted or undecided",
     notes=("The published tables are not available to us.",),
 )  # fmt: skip

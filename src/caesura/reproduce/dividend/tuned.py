@@ -138,5 +138,6 @@ TUNED = Experiment(
     cost={"quick": "1 minute", "medium": "2 core-hours", "full": "days on a GPU"},
     run=_run,
     data=DATA,
+    goal="the tuned dividend, positive or not, with its interval",
     notes=("Arms without augmentation; the choice among all waits for the frozen study.",),
 )

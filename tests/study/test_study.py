@@ -14,9 +14,9 @@ from caesura.study.dividend.plan import Cell, DividendPlan
 from caesura.study.dividend.report import write_study
 
 TINY = {
-    "objectives": ("masked_tokens", "lejepa"), "views": ("none", "jitter"), "encoders": ("16x1",),
+    "objectives": ("masked_tokens", "lejepa"), "views": ("none",), "encoders": ("16x1",),
     "seeds": 2, "folds": 2, "steps": 4, "tuning_steps": 3, "rates": (1e-3,),
-    "tuning_rates": (1e-3, 3e-3), "batch_tokens": 64,
+    "tuning_rates": (1e-3,), "batch_tokens": 64,
 }  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def finished(tmp_path_factory):
 
 def test_a_study_ends_with_both_dividends_and_a_page(finished):
     found = answer(finished)
-    assert len(found.arms) == 4
+    assert len(found.arms) == 2
     for arm in found.arms:
         gap = arm.tuned.value - arm.scratch.value
         assert arm.tuned_dividend.value == pytest.approx(gap)
@@ -66,11 +66,12 @@ def test_a_study_ends_with_both_dividends_and_a_page(finished):
     page = write_study(finished, found).read_text()
     assert found.sentence().split("(")[0] in page
     assert "from scratch" in page
-    assert "http" not in page.split("</style>")[1].replace("http://www.w3.org", "")
+    assert 'src="http' not in page
+    assert 'href="http' not in page
     rows = [
         json.loads(line) for line in (finished.folder / "results.jsonl").read_text().splitlines()
     ]
-    assert len(rows) == 4
+    assert len(rows) == 2
     assert advice(found, finished)
 
 
@@ -95,15 +96,16 @@ def test_the_part_that_chooses_and_the_report_share_no_series(finished):
 
 
 def test_a_killed_study_goes_on_and_finds_the_same(finished, tmp_path):
-    study = made(tmp_path)
+    part = {"objectives": ("lejepa",), "views": ("none",), "seeds": 1}
+    study = made(tmp_path, **part)
     cells = list(study.plan.cells())
-    for cell in cells[:6]:
+    for cell in cells[:3]:
         study._run_locked(cell)
-    again = begin(question(tmp_path), tmp_path / "study", TINY)
+    again = begin(question(tmp_path), tmp_path / "study", TINY | part)
     again.open(resume=True)
-    assert len(again.pending()) == len(cells) - 6
+    assert len(again.pending()) == len(cells) - 3
     again.run()
-    for cell in cells:
+    for cell in (c for c in cells if c.kind != "scratch" and c.kind != "scratch rate"):
         one, two = (dict(s.result(cell)) for s in (finished, again))
         assert {k: v for k, v in one.items() if "seconds" not in k} == {
             k: v for k, v in two.items() if "seconds" not in k
