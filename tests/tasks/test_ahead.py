@@ -135,3 +135,12 @@ def test_one_recording_trains_and_validates_by_time():
                 "data.window=64", "stages.0.decoder.width=16"]  # fmt: skip
     alone = caesura.pretrain(waves(1, 900), "mae", steps=4, settings=settings)
     assert alone.metrics["validation_loss"] > 0
+
+
+def test_a_transformer_of_patches_exports_with_its_normalisation(run, tmp_path):
+    pytest.importorskip("onnxruntime")
+    from caesura.export.onnx import export_onnx
+
+    found = export_onnx(run, run.open(waves()), tmp_path / "patches.onnx")
+    assert found.parity["value"] < 1e-5
+    assert found.inputs["samples"] == ["batch", 1, 64]

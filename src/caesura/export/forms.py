@@ -127,6 +127,30 @@ class TokenForm(nn.Module):
         return answer
 
 
+class PatchForm(nn.Module):
+    """Raw samples, NaN where not measured, to an embedding of a Transformer of patches."""
+
+    missing = True
+
+    def __init__(self, encoder: nn.Module, pooling: Pooling, answer: Answer) -> None:
+        super().__init__()
+        self.encoder, self.pooling, self.answer = encoder, pooling, answer
+
+    @property
+    def parameters_used(self) -> int:
+        """Number of parameters of the encoder and what answers."""
+        return sum(p.numel() for p in self.parameters())
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Return (batch, outputs)."""
+        features = self.encoder(Grid(samples.nan_to_num(0.0), ~samples.isnan()))
+        answer: Tensor = self.answer(pooled(features, self.pooling))
+        return answer
+
+
+Form = PyramidForm | PatchForm | TokenForm
+
+
 def folded(encoder: ConvPyramid) -> ConvPyramid:
     """Return a copy whose batch normalisations are part of the convolutions before them."""
     own = copy.deepcopy(encoder).eval()
@@ -143,7 +167,7 @@ def folded(encoder: ConvPyramid) -> ConvPyramid:
 
 def form_of(
     run: Trained, level: str = "all", head: ProbeHead | None = None, *, missing: bool = False
-) -> PyramidForm | TokenForm:
+) -> Form:
     """Return the module to export: embeddings, a probe's answer, or a fine-tuned run's.
 
     level: "all", or the number of one level of a pyramid.
@@ -169,7 +193,8 @@ def form_of(
     if not isinstance(encoder, ConvPyramid):
         if head is not None or level != "all" or missing:
             raise RecipeError("--level, --head and --missing are for runs with levels (himae)")
-        return TokenForm(encoder, pooling, answer)
+        patches = run.schema.sampling is not None
+        return (PatchForm if patches else TokenForm)(encoder, pooling, answer)
     levels = _levels(encoder, level, head, pooling)
     maxima = pooling == "levels+max"
     return PyramidForm(encoder, levels, answer, missing=missing, maxima=maxima)

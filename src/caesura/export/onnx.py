@@ -22,7 +22,7 @@ from caesura.data.store import RaggedStore
 from caesura.data.window import covering_windows
 from caesura.errors import DataError, ExportError
 from caesura.export.certificate import Certificate, count_macs, cpu_name, latencies, session
-from caesura.export.forms import PyramidForm, TokenForm, form_of
+from caesura.export.forms import Form, PatchForm, PyramidForm, form_of
 from caesura.files import write_atomically
 from caesura.nn.attend import plain_attention_up_to
 from caesura.tasks.needs import Trained
@@ -118,7 +118,7 @@ def export_onnx(
 
 
 def compared(
-    form: PyramidForm | TokenForm, opened: Any, inputs: list[tuple[Tensor, ...]], *, int8: bool
+    form: Form, opened: Any, inputs: list[tuple[Tensor, ...]], *, int8: bool
 ) -> dict[str, Any]:
     """Return how far a graph's outputs are from the run's own, on each of some inputs."""
     names = [value.name for value in opened.get_inputs()]
@@ -144,11 +144,11 @@ def compared(
 
 
 def sample_inputs(
-    run: Trained, store: RaggedStore, form: PyramidForm | TokenForm, most: int
+    run: Trained, store: RaggedStore, form: Form, most: int
 ) -> Iterator[tuple[Tensor, ...]]:
     """Yield inputs of the run's data, evenly chosen: whole windows, or series as tokens."""
     everything = np.arange(len(store))
-    if isinstance(form, PyramidForm):
+    if isinstance(form, PyramidForm | PatchForm):
         view = sample_store(store, run.schema)
         windows = view.tiles(everything)
         if not len(windows):
@@ -172,10 +172,10 @@ def _evenly(count: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, max(count - 1, 0), min(max(count, 1), most)).astype(np.int64))
 
 
-def _to_onnx(form: PyramidForm | TokenForm, example: tuple[Tensor, ...], path: Path) -> None:
+def _to_onnx(form: Form, example: tuple[Tensor, ...], path: Path) -> None:
     batch = torch.export.Dim("batch", min=1, max=65_536)
     shapes: tuple[dict[int, Any], ...]
-    if isinstance(form, PyramidForm):
+    if isinstance(form, PyramidForm | PatchForm):
         names, shapes = ["samples"], ({0: batch},)
         example = (example[0].expand(2, -1, -1).contiguous(),)
     else:
@@ -263,7 +263,7 @@ def _silence() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
-def _output_names(form: PyramidForm | TokenForm, head: ProbeHead | None, run: Trained) -> list[str]:
+def _output_names(form: Form, head: ProbeHead | None, run: Trained) -> list[str]:
     target = head.target if head is not None else run.schema.target
     if target is not None and form.answer.head is not None:
         return [f"p_{name}" for name in target.classes] or list(target.names)
@@ -273,11 +273,9 @@ def _output_names(form: PyramidForm | TokenForm, head: ProbeHead | None, run: Tr
     return ["embedding"]
 
 
-def _described(
-    run: Trained, form: PyramidForm | TokenForm, example: tuple[Tensor, ...]
-) -> dict[str, Any]:
+def _described(run: Trained, form: Form, example: tuple[Tensor, ...]) -> dict[str, Any]:
     sampling = run.schema.sampling
-    if isinstance(form, PyramidForm) and sampling is not None:
+    if isinstance(form, PyramidForm | PatchForm) and sampling is not None:
         return {
             "samples": ["batch", len(run.schema.variables), sampling.window],
             "channels": run.schema.variables,
