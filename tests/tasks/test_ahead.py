@@ -14,6 +14,8 @@ from caesura.tasks.forecast import (
     forecast,
     predict_with,
     season_of,
+    window_floor,
+    window_size,
 )
 from caesura.tasks.ridge import fit_ridge
 from caesura.tasks.window_features import pooled_features, windows_of
@@ -58,7 +60,7 @@ def test_the_future_never_reaches_a_forecast(run):
     other[:, bound:] += 100
     changed = examples_of([other], 64, 8)
     one, two = (fit_head(e, dlinear_features) for e in (examples, changed))
-    np.testing.assert_array_equal(one.weights, two.weights)
+    np.testing.assert_array_equal(one.ridge.weights, two.ridge.weights)
     past, _ = examples.of(0)
     assert predict_with(one, dlinear_features, past, 8).shape == (len(past), 1, 8)
 
@@ -144,3 +146,10 @@ def test_a_transformer_of_patches_exports_with_its_normalisation(run, tmp_path):
     found = export_onnx(run, run.open(waves()), tmp_path / "patches.onnx")
     assert found.parity["value"] < 1e-5
     assert found.inputs["samples"] == ["batch", 1, 64]
+
+
+def test_a_nearly_constant_window_has_no_size_of_its_own():
+    """In its own deviation what follows it would be worth thousands."""
+    past = np.sin(np.arange(64) / 3)[None, None] * np.array([1.0, 1.0, 1e-9])[:, None, None]
+    _, spread = window_size(past, window_floor(past))
+    assert spread[2, 0, 0] == pytest.approx(0.1 * spread[0, 0, 0], rel=0.02)

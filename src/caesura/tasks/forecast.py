@@ -96,33 +96,53 @@ def examples_of(
     return found
 
 
-def scaled_by(past: Floats, values: Floats) -> Floats:
-    """Return values less the mean of their window, over its deviation."""
-    center, spread = _size(past)
-    return np.asarray((values - center) / spread)
+@dataclass(frozen=True)
+class Head:
+    """A ridge on the features of windows, in units of each window's size (`window_size`)."""
+
+    ridge: Ridge
+    floor: Floats
+
+    def scaled(self, past: Floats, values: Floats) -> Floats:
+        """Return values less the mean of their window, over its size."""
+        center, spread = window_size(past, self.floor)
+        return np.asarray((values - center) / spread)
+
+    def predict(self, features: Floats, past: Floats, horizon: int) -> Floats:
+        """Return forecasts (rows, channels, horizon) in the windows' units."""
+        center, spread = window_size(past, self.floor)
+        out = self.ridge.predict(features).reshape(*past.shape[:2], horizon)
+        return np.asarray(out * spread + center)
 
 
-def _size(past: Floats) -> tuple[Floats, Floats]:
-    return past.mean(-1, keepdims=True), past.std(-1, keepdims=True) + 1e-5
+def window_floor(past: Floats) -> Floats:
+    """Return a tenth of the median deviation of windows, for each channel: (1, channels, 1)."""
+    return np.asarray(0.1 * np.median(past.std(-1), axis=0)[None, :, None] + 1e-9)
 
 
-def fit_head(examples: Examples, read: Read) -> Ridge:
+def window_size(past: Floats, floor: Floats) -> tuple[Floats, Floats]:
+    """Return mean and deviation of each window and channel, the latter of `floor` at least.
+
+    In its own deviations a window that is nearly constant would be worth more than all others.
+    """
+    return past.mean(-1, keepdims=True), np.sqrt(past.var(-1, keepdims=True) + floor**2)
+
+
+def fit_head(examples: Examples, read: Read) -> Head:
     """Fit a linear head on features of windows."""
-    (past, future), (past_later, future_later) = examples.of(0), examples.of(1)
+    floor = window_floor(examples.of(0)[0])
 
-    def targets(p: Floats, f: Floats) -> Floats:
-        return scaled_by(p, f).reshape(len(p), -1)
+    def rows(role: int) -> tuple[Floats, Floats]:
+        past, future = examples.of(role)
+        center, spread = window_size(past, floor)
+        return read(past), np.asarray((future - center) / spread).reshape(len(past), -1)
 
-    return fit_ridge(
-        read(past), targets(past, future), read(past_later), targets(past_later, future_later)
-    )
+    return Head(fit_ridge(*rows(0), *rows(1)), floor)
 
 
-def predict_with(head: Ridge, read: Read, past: Floats, horizon: int) -> Floats:
+def predict_with(head: Head, read: Read, past: Floats, horizon: int) -> Floats:
     """Return forecasts (rows, channels, horizon) in the windows' units."""
-    center, spread = _size(past)
-    out = head.predict(read(past)).reshape(*past.shape[:2], horizon)
-    return np.asarray(out * spread + center)
+    return head.predict(read(past), past, horizon)
 
 
 def dlinear_features(past: Floats, width: int = 25) -> Floats:
@@ -134,7 +154,8 @@ def dlinear_features(past: Floats, width: int = 25) -> Floats:
     padded = np.pad(past, [(0, 0), (0, 0), (half, half)], mode="edge")
     summed = np.cumsum(np.pad(padded, [(0, 0), (0, 0), (1, 0)]), axis=-1)
     trend = (summed[..., width:] - summed[..., :-width]) / width
-    center, spread = _size(past)
+    center, spread = past.mean(-1, keepdims=True), past.std(-1, keepdims=True)
+    spread = np.sqrt(spread**2 + (0.1 * np.median(spread)) ** 2) + 1e-9
     parts = [(trend - center) / spread, (past - trend) / spread]
     return np.concatenate([p.reshape(len(past), -1) for p in parts], axis=1)
 
@@ -196,7 +217,7 @@ def forecast(run: Trained, store: RaggedStore, horizon: int, season: int = 0) ->
     def read(past: Floats) -> Floats:
         return sequence_features(encoder, past, view.rate_hz)
 
-    heads: dict[str, tuple[Ridge, Read]] = {}
+    heads: dict[str, tuple[Head, Read]] = {}
     for name, reader in (("this run", read), ("DLinear", dlinear_features)):
         heads[name] = (fit_head(examples, reader), reader)
     past, future = examples.of(2)
@@ -211,11 +232,12 @@ def forecast(run: Trained, store: RaggedStore, horizon: int, season: int = 0) ->
         ratios = [mae(f, p) / scale[s] for f, p, s in zip(future, predicted, where, strict=True)]
         row = {"forecast": name, "MASE": float(np.mean(ratios))}
         rows.append(row | {"MAE": mae(future, predicted), "MSE": mse(future, predicted)})
-    errors = scaled_by(past, future) - scaled_by(past, said["this run"])
+    head = heads["this run"][0]
+    errors = head.scaled(past, future) - head.scaled(past, said["this run"])
     reach = np.quantile(np.abs(errors), 0.9, axis=0)
     last = np.stack([one[:, -lookback:] for one in series])
     value = predict_with(*heads["this run"], last, horizon)
-    width = reach * _size(last)[1]
+    width = reach * window_size(last, head.floor)[1]
     return Forecasts(value, value - width, value + width, rows, season)
 
 

@@ -31,7 +31,7 @@ class DividendSettings(Settings):
     depth: int = 3
     batch: int = 128
     steps: int = 1500
-    lrs: tuple[float, ...] = (5e-4, 2e-3, 8e-3)
+    lrs: tuple[float, ...] = (2e-4, 1e-3, 5e-3)
     trial: float = 1 / 3
 
 

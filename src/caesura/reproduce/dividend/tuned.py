@@ -21,7 +21,7 @@ from caesura.reproduce.dividend.encoders import DividendSettings, pretrained, ra
 from caesura.reproduce.dividend.frozen import DATA, chosen_rate, split_cell
 from caesura.reproduce.dividend.sets import EvaluationSet, load_set
 from caesura.reproduce.experiment import Context, Experiment, Outcome, Scale
-from caesura.tasks.forecast import scaled_by
+from caesura.tasks.forecast import window_floor, window_size
 from caesura.tasks.needs import inference
 from caesura.tasks.window_features import grid_of
 from caesura.training.indexed import IndexedBatches
@@ -78,10 +78,12 @@ def tuned_skill(
     config = SupervisedConfig(task="regression", outputs=horizon)
     made = build_supervised(config, encoder, torch.ones(horizon), context.seed)
     past, future = (np.concatenate(p) for p in zip(examples.of(0), examples.of(1), strict=True))
-    goal = scaled_by(past, future)[:, 0].astype(np.float32)
+    floor = window_floor(past)
+    center, spread = window_size(past, floor)
+    goal = ((future - center) / spread)[:, 0].astype(np.float32)
     context.train(made, _labelled(past, goal, settings.tuning_batch, context.seed), training, name)
     new, _ = examples.of(2)
-    center, spread = new.mean(-1, keepdims=True), new.std(-1, keepdims=True) + 1e-5
+    center, spread = window_size(new, floor)
     predicted = _said(made, new)[:, None] * spread + center
     return forecast_skill(tags["mase_of"](predicted), tags["naive"])
 

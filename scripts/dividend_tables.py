@@ -1,0 +1,128 @@
+"""Keep the reference study's cells in docs/results, write its tables, or lay the cells out again.
+
+Usage: python scripts/dividend_tables.py collect|restore REPRODUCED
+
+collect: every finished cell of REPRODUCED/dividend-*/medium becomes a line of
+docs/results/dividend.jsonl (cells that are there and not in the folder are kept), and the tables
+of docs/results/dividend.md are written from those lines.
+restore: the lines become cells in REPRODUCED again, so that `caesura reproduce dividend-... --out
+REPRODUCED --resume` goes on from them.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from caesura.files import write_json, write_text
+from caesura.reproduce.dividend.analysis import (
+    Frozen,
+    arm_rows,
+    asymmetry,
+    critical_difference,
+    family_rows,
+    latent_rows,
+    rank_table,
+    share_rows,
+    signed,
+    verdict,
+)
+from caesura.reproduce.dividend.encoders import AUGMENTATIONS, DividendSettings
+from caesura.reproduce.dividend.frozen import OBJECTIVES
+from caesura.reproduce.dividend.sets import CHOICE
+
+DOCS = Path(__file__).parents[1] / "docs" / "results"
+LINES, PAGE = DOCS / "dividend.jsonl", DOCS / "dividend.md"
+
+
+def known_cells():
+    """Return the cells of the file by (experiment, cell, seed)."""
+    lines = LINES.read_text().splitlines() if LINES.is_file() else []
+    rows = [json.loads(line) for line in lines]
+    return {(row["experiment"], row["cell"], row["seed"]): row for row in rows}
+
+
+def file_name(cell, seed):
+    """Return the file name that the queue gives a cell."""
+    plain = "".join(c if c.isalnum() else "-" for c in cell).strip("-").lower()
+    return f"{plain}-{seed}.json"
+
+
+def markdown(rows):
+    """Return rows as a Markdown table."""
+    head = list(rows[0])
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(str(r[k]) for k in head) + " |" for r in rows])
+
+
+def rate_rows(cells):
+    """Return the learning rate that each arm was given, by mean rank outside the report."""
+    rows = []
+    for objective in OBJECTIVES:
+        row = {"objective": objective}
+        for view in AUGMENTATIONS:
+            cell = f"{objective}, {view}"
+            found = cells.get(("dividend-rates", cell, 0))
+            if found is None:
+                row[view] = ""
+                continue
+            lrs = DividendSettings(**found["settings"]).lrs
+            table = np.array([[found["rows"][f"{cell}, {lr:g}"][n] for n in CHOICE] for lr in lrs])
+            row[view] = f"{lrs[int((-table).argsort(0).argsort(0).mean(1).argmin())]:g}"
+        rows.append(row)
+    return rows
+
+
+def blocks(cells):
+    """Return the text of each block of the page."""
+    done = sum(1 for name, _, _ in cells if name == "dividend-frozen")
+    found = {"rates": markdown(rate_rows(cells)), "state": f"{done} of 73 frozen cells x seeds "
+             "(24 arms x 3 seeds, and the baselines) are finished."}  # fmt: skip
+    try:
+        study = Frozen([row for key, row in cells.items() if key[0] == "dividend-frozen"])
+    except ValueError:
+        empty = "No seed is whole yet."
+        return found | dict.fromkeys(("families", "arms", "shares", "claims", "ranks"), empty)
+    claims = [
+        {"claim": f"dividend of {name} is larger", "difference": signed(gap),
+         "verdict": verdict(gap)}
+        for name, gap in asymmetry(study).items()
+    ]  # fmt: skip
+    write_text(DOCS / "dividend-ranks.svg", critical_difference(*rank_table(study)) + "\n")
+    found["state"] += f" The tables are of the whole seeds: {study.seeds}."
+    found["families"] = markdown(family_rows(study))
+    found["arms"] = markdown(arm_rows(study))
+    found["shares"] = markdown(share_rows(study)) + "\n\n" + markdown(latent_rows(study))
+    found["claims"] = markdown(claims)
+    found["ranks"] = "![Mean ranks over the sets](dividend-ranks.svg)"
+    return found
+
+
+def collect(folder):
+    """Write lines and tables."""
+    cells = known_cells()
+    for path in sorted(folder.glob("dividend-*/medium/cells/*.json")):
+        row = {"experiment": path.parents[2].name, **json.loads(path.read_text())}
+        cells[row["experiment"], row["cell"], row["seed"]] = row
+    ordered = [cells[key] for key in sorted(cells, key=str)]
+    write_text(LINES, "".join(json.dumps(row) + "\n" for row in ordered))
+    page = PAGE.read_text()
+    for name, text in blocks(cells).items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page = pattern.sub(lambda m, text=text: f"{m[1]}\n{text}\n\n{m[2]}", page)
+    write_text(PAGE, page)
+    print(f"{len(ordered)} cells")
+
+
+def restore(folder):
+    """Lay the cells out."""
+    for (name, cell, seed), row in known_cells().items():
+        own = {key: value for key, value in row.items() if key != "experiment"}
+        write_json(folder / name / "medium" / "cells" / file_name(cell, seed), own)
+    print(f"{len(known_cells())} cells")
+
+
+if __name__ == "__main__":
+    {"collect": collect, "restore": restore}[sys.argv[1]](Path(sys.argv[2]))
