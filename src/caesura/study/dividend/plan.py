@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -14,7 +14,7 @@ from caesura.data.config import DataConfig
 from caesura.errors import RecipeError
 from caesura.recipes import dividend
 from caesura.recipes.schema import Recipe, make_recipe
-from caesura.signal.view_config import ViewConfig, check_view
+from caesura.signal.view_config import ViewConfig, ViewKind, check_view
 
 Kind = Literal["rate", "tuning rate", "scratch rate", "arm", "scratch", "beside"]
 SCRATCH_VIEW = "-"
@@ -72,7 +72,7 @@ class DividendPlan(BaseModel):
 
     def check(self) -> None:
         """Raise where an augmentation does not exist or cannot be applied to these data."""
-        known = ViewConfig.model_fields["kind"].annotation.__args__  # type: ignore[union-attr]
+        known = get_args(ViewKind)
         for view in self.views:
             if view not in known:
                 raise RecipeError(f"unknown augmentation {view!r}; known: {', '.join(known)}")
