@@ -24,8 +24,8 @@ from caesura.study.dividend.answers import answer
 from caesura.study.dividend.begin import Question, begin, data_config
 from caesura.study.dividend.recommend import recommend
 
-SETS = ("ECG200", "GunPointAgeSpan", "SyntheticControl", "Trace", "ToeSegmentation1", "Plane", "CBF",
-        "Computers", "Ham", "Wine")  # fmt: skip
+SETS = ("ECG200", "GunPointAgeSpan", "SyntheticControl", "Trace", "ToeSegmentation1",
+        "CBF", "Computers", "Ham", "Wine")  # fmt: skip
 OBJECTIVES = ("masked_tokens", "next_patch", "jepa", "lejepa")
 WANTED = 8
 
