@@ -48,9 +48,7 @@ def as_tables(name: str, root: Path, folder: Path) -> tuple[str, str] | None:
     return str(data), str(labels)
 
 
-def regret_of(
-    name: str, root: Path, out: Path, study_minutes: float, minutes: float
-) -> dict | None:
+def regret_of(name: str, root: Path, study_minutes: float, minutes: float) -> dict | None:
     """Return the line of a set."""
     with tempfile.TemporaryDirectory() as temporary:
         tables = as_tables(name, root, Path(temporary))

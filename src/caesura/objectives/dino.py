@@ -21,7 +21,7 @@ from caesura.nn.gather import is_spread, summed
 from caesura.nn.heads import Pooling, pooled, pooled_width
 from caesura.nn.projector import Projector
 from caesura.nn.teacher import follow, frozen_copy, momentum_at
-from caesura.signal.collapse import alignment, effective_rank, uniformity
+from caesura.signal.collapse import signs_of_collapse
 from caesura.signal.view_config import ViewConfig
 from caesura.signal.views import CropConfig, several_views
 from caesura.types import Batch, Encoder, Features, Loss, as_module
@@ -111,14 +111,9 @@ class Dino(nn.Module):
             total = total + config.koleo * spread
             parts["koleo"] = spread.detach()
         if not self.training:
-            first, second = taught[0][2], taught[1][2]
             mean_shares = torch.stack([shares for shares, _, _ in taught]).mean((0, 1))
-            parts |= {
-                "effective_rank": effective_rank(first),
-                "alignment": alignment(first, second),
-                "uniformity": uniformity(first),
-                "prototypes_in_use": torch.special.entr(mean_shares).sum().exp(),
-            }
+            parts |= signs_of_collapse(taught[0][2], taught[1][2])
+            parts["prototypes_in_use"] = torch.special.entr(mean_shares).sum().exp()
         centre = torch.stack([logits for _, logits, _ in taught]).mean((0, 1))
         return Loss(total, count, parts=parts, carry={"centre": centre})
 

@@ -18,7 +18,7 @@ from caesura.nn.gather import summed
 from caesura.nn.heads import Pooling, pooled, pooled_width
 from caesura.nn.projector import Projector
 from caesura.nn.sigreg import random_slices, sigreg
-from caesura.signal.collapse import alignment, effective_rank, uniformity
+from caesura.signal.collapse import signs_of_collapse
 from caesura.signal.view_config import ViewConfig
 from caesura.signal.views import CropConfig, several_views
 from caesura.types import Batch, Encoder, Loss, as_module
@@ -76,11 +76,7 @@ class Lejepa(nn.Module):
         total = invariance + config.weight * spread
         parts = {"invariance": invariance.detach(), "sigreg": (spread * z.shape[1]).detach()}
         if not self.training:
-            parts |= {
-                "effective_rank": effective_rank(vectors[0]),
-                "alignment": alignment(vectors[0], vectors[1]),
-                "uniformity": uniformity(vectors[0]),
-            }
+            parts |= signs_of_collapse(vectors[0], vectors[1])
         return Loss(total, count, parts=parts)
 
     def after_step(self, carry: Mapping[str, Tensor], progress: float) -> None:

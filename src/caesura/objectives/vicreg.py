@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from caesura.nn.gather import summed
 from caesura.nn.heads import Pooling, pooled, pooled_width
 from caesura.nn.projector import Projector
-from caesura.signal.collapse import alignment, effective_rank, uniformity
+from caesura.signal.collapse import signs_of_collapse
 from caesura.signal.view_config import ViewConfig
 from caesura.signal.views import CropConfig, several_views
 from caesura.types import Batch, Encoder, Loss, as_module
@@ -94,11 +94,7 @@ class Vicreg(nn.Module):
         named = {"invariance": invariance, "variance": variance, "covariance": covariance}
         parts = {name: value.detach() for name, value in named.items()}
         if not self.training:
-            parts |= {
-                "effective_rank": effective_rank(vectors[0]),
-                "alignment": alignment(vectors[0], vectors[1]),
-                "uniformity": uniformity(vectors[0]),
-            }
+            parts |= signs_of_collapse(vectors[0], vectors[1])
         return Loss(total, count, parts=parts)
 
     def after_step(self, carry: Mapping[str, Tensor], progress: float) -> None:

@@ -36,3 +36,14 @@ def uniformity(z: Float[Tensor, "rows dim"]) -> Float[Tensor, ""]:
         return z.new_zeros(()).float()
     squares = torch.pdist(F.normalize(z.float(), dim=-1)).square()
     return squares.mul(-2).exp().mean().log()
+
+
+def signs_of_collapse(
+    one: Float[Tensor, "rows dim"], two: Float[Tensor, "rows dim"]
+) -> dict[str, Tensor]:
+    """Return rank and uniformity of one view's vectors, and the alignment of two views."""
+    return {
+        "effective_rank": effective_rank(one),
+        "alignment": alignment(one, two),
+        "uniformity": uniformity(one),
+    }

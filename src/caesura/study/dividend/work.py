@@ -134,6 +134,7 @@ class Study:
             if not moved:
                 time.sleep(_WAIT_S)  # another process has what is left
         watch("", total, total)
+        shutil.rmtree(self.folder / "work", ignore_errors=True)  # encoders that trials read
 
     def _run_locked(self, cell: Cell) -> bool:
         work = self.folder / "work" / cell.name(self.plan)
