@@ -7,8 +7,9 @@ next, intervals and scores come from what is later still.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,27 @@ from numpy.typing import NDArray
 from caesura.data.grid import GridStore, sample_store
 from caesura.data.store import RaggedStore
 from caesura.errors import CheckpointError, DataError
-from caesura.metrics.forecast import mae, mse, seasonal_error, seasonal_naive
+from caesura.metrics.forecast import (
+    mae,
+    mse,
+    seasonal_error,
+    seasonal_naive,
+    weighted_quantile_loss,
+)
 from caesura.tasks.needs import Trained, need
 from caesura.tasks.ridge import Ridge, fit_ridge
 from caesura.tasks.window_features import bridged_rows, sequence_features, windows_of
 
 Floats = NDArray[np.floating[Any]]
 Read = Callable[[Floats], Floats]
+"""Windows to features."""
+Way = Callable[[Floats], Floats]
+"""Windows to what follows them."""
 
 _MOST_WINDOWS = 6000
 """Windows a head is fitted to, over all series: more changed no score and cost time."""
-LEVELS = (0.05, 0.5, 0.95)
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Quantiles of the weighted quantile loss, those of the usual benchmarks."""
 
 
 @dataclass(frozen=True)
@@ -201,48 +212,83 @@ def forecast(run: Trained, store: RaggedStore, horizon: int, season: int = 0) ->
     errors of the latest 20 % of the steps (of one step ahead and channel each). season: steps;
     0: found by autocorrelation.
     """
-    encoder, view = need(run, "encoder"), regular_view(run, store)
-    lookback, series = view.window, [bridged_rows(x) for x in _each(view)]
-    short = [i for i, one in enumerate(series) if one.shape[1] < lookback]
-    if short:
-        raise DataError(
-            f"series {store.ids[short[0]].as_py()!r} has {series[short[0]].shape[1]} steps, a "
-            f"window of this run {lookback}; leave it out, or pre-train with a shorter --window"
-        )
     if horizon < 1:
         raise DataError(f"a horizon of {horizon} steps; give 1 or more")
+    encoder, view = need(run, "encoder"), regular_view(run, store)
+    series = _long_enough(view, store)
+    lookback = view.window
     examples = examples_of(series, lookback, horizon)
     season = season or season_of(series, lookback // 2)
 
     def read(past: Floats) -> Floats:
         return sequence_features(encoder, past, view.rate_hz)
 
-    heads: dict[str, tuple[Head, Read]] = {}
-    for name, reader in (("this run", read), ("DLinear", dlinear_features)):
-        heads[name] = (fit_head(examples, reader), reader)
-    past, future = examples.of(2)
-    said = {
-        name: predict_with(head, reader, past, horizon) for name, (head, reader) in heads.items()
+    head, linear = fit_head(examples, read), fit_head(examples, dlinear_features)
+    ways: dict[str, Way] = {
+        "this run": partial(predict_with, head, read, horizon=horizon),
+        "DLinear": partial(predict_with, linear, dlinear_features, horizon=horizon),
+        "seasonal naive": partial(seasonal_naive, horizon=horizon, season=min(season, lookback)),
     }
-    said["seasonal naive"] = seasonal_naive(past, horizon, min(season, lookback))
-    scale = np.array([np.mean([_scale(row, season) for row in one]) for one in series])
-    where = examples.series[examples.role == 2]
-    rows = []
-    for name, predicted in said.items():
-        ratios = [mae(f, p) / scale[s] for f, p, s in zip(future, predicted, where, strict=True)]
-        row = {"forecast": name, "MASE": float(np.mean(ratios))}
-        rows.append(row | {"MAE": mae(future, predicted), "MSE": mse(future, predicted)})
-    head = heads["this run"][0]
-    errors = head.scaled(past, future) - head.scaled(past, said["this run"])
+    rows = backtest(examples, ways, head, [_scale(one, season) for one in series])
+    past, future = examples.of(2)
+    errors = head.scaled(past, future) - head.scaled(past, ways["this run"](past))
     reach = np.quantile(np.abs(errors), 0.9, axis=0)
     last = np.stack([one[:, -lookback:] for one in series])
-    value = predict_with(*heads["this run"], last, horizon)
+    value = ways["this run"](last)
     width = reach * window_size(last, head.floor)[1]
     return Forecasts(value, value - width, value + width, rows, season)
 
 
-def _scale(row: Floats, season: int) -> float:
-    return max(seasonal_error(row, min(season, len(row) - 1)), 1e-9)
+def _long_enough(view: GridStore, store: RaggedStore) -> list[Floats]:
+    """Return the series, gaps bridged; one shorter than a window is a DataError."""
+    series = [bridged_rows(one) for one in _each(view)]
+    for number, one in enumerate(series):
+        if one.shape[1] < view.window:
+            raise DataError(
+                f"series {store.ids[number].as_py()!r} has {one.shape[1]} steps, a window of this "
+                f"run {view.window}; leave it out, or pre-train with a shorter --window"
+            )
+    return series
+
+
+def backtest(
+    examples: Examples, ways: Mapping[str, Way], head: Head, scale: list[float]
+) -> list[dict[str, Any]]:
+    """Score ways to forecast on the latest part; quantiles come from the errors before it.
+
+    scale: what MASE divides by, for each series. head: its sizes of windows, in which errors of
+    one window are those of another.
+    """
+    (past, future), (earlier, came) = examples.of(2), examples.of(1)
+    where = examples.series[examples.role == 2]
+    rows = []
+    for name, way in ways.items():
+        said = way(past)
+        pairs = zip(future, said, where, strict=True)
+        row: dict[str, Any] = {"forecast": name}
+        row["MASE"] = float(np.mean([mae(f, p) / scale[s] for f, p, s in pairs]))
+        row |= {"MAE": mae(future, said), "MSE": mse(future, said)}
+        quantiles = said + _quantiles(head, earlier, came - way(earlier), past)
+        rows.append(row | {"WQL": weighted_quantile_loss(future, quantiles, LEVELS)})
+    return rows
+
+
+def _quantiles(head: Head, earlier: Floats, errors: Floats, past: Floats) -> Floats:
+    """Return what to add to forecasts for each level, (levels, rows, channels, horizon).
+
+    errors: of the same forecasts of the earlier windows; their quantiles, by channel and step, in
+    units of the window's size.
+    """
+    _, own = window_size(earlier, head.floor)
+    found = np.quantile(errors / own, LEVELS, axis=0)
+    return np.asarray(found[:, None] * window_size(past, head.floor)[1])
+
+
+def _scale(one: Floats, season: int) -> float:
+    """Return the seasonal error of the part of a series that fits the head, over its channels."""
+    known = one[:, : max(2, int(0.6 * one.shape[1]))]
+    lag = min(season, known.shape[1] - 1)
+    return max(float(np.mean([seasonal_error(row, lag) for row in known])), 1e-9)
 
 
 def regular_view(run: Trained, store: RaggedStore) -> GridStore:
