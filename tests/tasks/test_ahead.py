@@ -6,7 +6,7 @@ import pytest
 
 import caesura
 from caesura.errors import CheckpointError, DataError
-from caesura.tasks.detect import average_by_time, detect
+from caesura.tasks.detect import average_by_time, compare_detectors, detect
 from caesura.tasks.forecast import (
     dlinear_features,
     examples_of,
@@ -102,6 +102,17 @@ def test_an_odd_wave_scores_highest_and_normal_ones_have_uniform_p(run):
     p = np.concatenate(found.p_value[1:])
     assert 0.3 < p.mean() < 0.7
     assert found.p_value[0][top] < 0.02
+
+
+def test_scores_are_compared_with_plain_detectors_and_noise(run):
+    normal, new = run.open(waves(length=1600, seed=5)), run.open(waves(length=800, seed=9, odd=400))
+    truth = [np.zeros(800, bool) for _ in range(4)]
+    truth[0][400:416] = True
+    rows = compare_detectors(run, new, normal, truth, detect(run, new, normal))
+    by_name = {row["detector"]: row for row in rows}
+    assert len(by_name) == 7
+    assert by_name["this run"]["VUS-PR"] > 2 * by_name["uniform noise"]["VUS-PR"]
+    assert 0 <= by_name["PCA"]["range F1"] <= 1
 
 
 def test_overlapping_windows_are_averaged_by_time_stamp():

@@ -71,6 +71,9 @@ def detect(
     normal: Annotated[
         str | None, typer.Option(help="Normal data. Default: what the run was trained on.")
     ] = None,
+    truth: Annotated[
+        str, typer.Option(help="Column of --data that is 1 in anomalies: also score the scores.")
+    ] = "",
     level: Annotated[float, typer.Option(help="p-value below which a time is listed.")] = 0.001,
 ) -> None:
     """Score every time stamp by how unlike normal data it is: id, time, score, p_value.
@@ -85,12 +88,15 @@ def detect(
 
     from caesura.data.write import check_writable, write_table
     from caesura.run import load
+    from caesura.tasks.detect import compare_detectors
     from caesura.tasks.detect import detect as detect_store
 
     check_writable(output)
     trained = load(run)
     store = trained.open(data)
-    found = detect_store(trained, store, trained.open(normal))
+    known = trained.open(normal)
+    marks = _marks(trained, store, data, truth) if truth else []
+    found = detect_store(trained, store, known)
     lengths = [len(one) for one in found.score]
     which = np.repeat(np.arange(len(lengths)), lengths)
     steps = np.concatenate([np.arange(n) for n in lengths])
@@ -103,6 +109,9 @@ def detect(
     }
     write_table(pa.table(table), output)
     flagged = p_value <= max(level, found.least)
+    if truth:
+        rows = compare_detectors(trained, store, known, marks, found)
+        console.table(rows, "Against the labels; point-adjusted F1 flatters: see that of noise")
     if found.least > level:
         console.result(
             f"p-values begin at {found.least:.2g}: so few normal time stamps were held out; give "
@@ -112,6 +121,36 @@ def detect(
         f"{len(which)} time stamps, {int(flagged.sum())} with p of {max(level, found.least):.2g} "
         f"or less ({max(level, found.least) * len(which):.0f} expected of normal data): {output}"
     )
+
+
+def _marks(run: Run, store: Any, data: str | None, column: str) -> list[Any]:
+    """Return which grid steps of each series a column of the data's table marks."""
+    import numpy as np
+
+    from caesura.data.read import read_table
+    from caesura.errors import DataError
+    from caesura.tasks.forecast import regular_view
+
+    table = read_table(data or run.recipe.data.path)
+    names = run.schema.columns
+    if column not in table.column_names:
+        raise DataError(f"column {column!r} not in table; columns: {', '.join(table.column_names)}")
+    view = regular_view(run, store)
+    marked = table.filter(np.asarray(table[column].to_numpy(zero_copy_only=False)) > 0)
+    place = {one: k for k, one in enumerate(store.ids.to_pylist())}
+    found = [np.zeros(int(n), dtype=bool) for n in view.lengths]
+    clock = marked[names.time]
+    if store.time_kind == "timestamp":
+        clock = clock.cast("timestamp[us]").cast("int64")
+    for one, moment in zip(marked[names.id].to_pylist(), clock.to_pylist(), strict=True):
+        number = place.get(one)
+        if number is not None:
+            step = round((moment - store.origins[number]) / store.ticks * view.rate_hz)
+            if 0 <= step < len(found[number]):
+                found[number][step] = True
+    if not any(one.any() for one in found):
+        raise DataError(f"column {column!r} marks no time stamp of these series")
+    return found
 
 
 def _times(run: Run, store: Any, which: Any, steps: Any) -> Any:

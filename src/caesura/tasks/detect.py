@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from caesura.data.grid import GridStore
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
-from caesura.metrics.detect import p_values
+from caesura.metrics.detect import all_detection_scores, p_values
 from caesura.tasks.forecast import regular_view
 from caesura.tasks.needs import Trained, need
+from caesura.tasks.plain_detectors import DETECTORS
+from caesura.tasks.random_twin import random_twin
 from caesura.tasks.window_features import bridged_rows, level_features, windows_of
 
 Floats = NDArray[np.floating[Any]]
@@ -107,6 +110,13 @@ def fit_detector(
     return Detector(center, whiten, made.normal, np.concatenate(own), window)
 
 
+def _series(view: GridStore) -> list[Floats]:
+    """Return each series as (channels, time), gaps bridged."""
+    whole = np.where(view.signal.observed, view.signal.values, np.nan)
+    bounds = zip(view.offsets[:-1], view.offsets[1:], strict=True)
+    return [bridged_rows(whole[:, a:b]) for a, b in bounds]
+
+
 @dataclass(frozen=True)
 class Detected:
     """Scores and p-values of the time stamps of each series, and the least p there can be."""
@@ -119,14 +129,59 @@ class Detected:
 def detect(run: Trained, store: RaggedStore, normal: RaggedStore, seed: int = 0) -> Detected:
     """Score every time stamp of a store against normal data."""
     encoder, view = need(run, "encoder"), regular_view(run, store)
-    known = regular_view(run, normal)
-
-    def each(one: Any) -> list[Floats]:
-        whole = np.where(one.signal.observed, one.signal.values, np.nan)
-        bounds = zip(one.offsets[:-1], one.offsets[1:], strict=True)
-        return [bridged_rows(whole[:, a:b]) for a, b in bounds]
-
-    detector = fit_detector(encoder, each(known), view.window, view.rate_hz, seed)
-    scores = [detector.scores(encoder, one, view.rate_hz) for one in each(view)]
+    known = _series(regular_view(run, normal))
+    detector = fit_detector(encoder, known, view.window, view.rate_hz, seed)
+    scores = [detector.scores(encoder, one, view.rate_hz) for one in _series(view)]
     p = [p_values(detector.calibration, one) for one in scores]
     return Detected(scores, p, 1 / (1 + len(detector.calibration)))
+
+
+def compare_detectors(
+    run: Trained,
+    store: RaggedStore,
+    normal: RaggedStore,
+    truth: list[NDArray[np.bool_]],
+    found: Detected,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Score this run beside its untrained twin, plain detectors and noise, against labels.
+
+    truth: for each series, which time stamps are anomalous. Scores with a threshold take it from
+    normal data: one per cent of those exceed it. Series without an anomaly are left out.
+    """
+    view, known = regular_view(run, store), regular_view(run, normal)
+    new, old = _series(view), _series(known)
+    twin = random_twin(run, seed)
+    untrained = fit_detector(twin.parts["encoder"], old, view.window, view.rate_hz, seed)
+    own = fit_detector(need(run, "encoder"), old, view.window, view.rate_hz, seed)
+    rng = np.random.default_rng(seed)
+    flat = np.concatenate(old, axis=1)
+    cut = int(0.8 * flat.shape[1])  # what follows calibrates, as for the encoders
+
+    def plain(way: Any, one: Floats) -> Floats:
+        later = np.concatenate([flat[:, cut:], one], axis=1)
+        each = [_standard(way(a, b)) for a, b in zip(flat[:, :cut], later, strict=True)]
+        return np.asarray(np.mean(each, axis=0))
+
+    rows: dict[str, list[dict[str, float]]] = {}
+    for number, labels in enumerate(truth):
+        if not labels.any():
+            continue
+        one = new[number]
+        scored = {"this run": (found.score[number], own.calibration)}
+        scores = untrained.scores(twin.parts["encoder"], one, view.rate_hz)
+        scored["the same, never trained"] = (scores, untrained.calibration)
+        for name, way in DETECTORS.items():
+            values = plain(way, one)
+            scored[name] = (values[-len(labels) :], values[: -len(labels)])
+        scored["uniform noise"] = (rng.random(len(labels)), rng.random(10_000))
+        for name, (values, calibration) in scored.items():
+            rows.setdefault(name, []).append(all_detection_scores(labels, values, calibration))
+    return [
+        {"detector": name} | {key: float(np.mean([one[key] for one in each])) for key in each[0]}
+        for name, each in rows.items()
+    ]
+
+
+def _standard(values: Floats) -> Floats:
+    return np.asarray((values - values.mean()) / (values.std() + 1e-12))

@@ -22,6 +22,7 @@ from caesura.metrics.skill import anomaly_skill, classification_skill, forecast_
 from caesura.tasks.detect import fit_detector
 from caesura.tasks.forecast import dlinear_features, examples_of, fit_head, predict_with
 from caesura.tasks.linear import fit_and_predict, linear_model
+from caesura.tasks.plain_detectors import DETECTORS
 from caesura.tasks.window_features import pooled_features, sequence_features, window_statistics
 
 WINDOW = 336
@@ -244,57 +245,10 @@ def _anomaly(name: str, root: Path) -> EvaluationSet:
         )
 
     def beside() -> Mapping[str, float]:
-        return {
-            "uniform noise": 0.0,
-            "z-energy": by_channels(lambda row, new: np.square(new[0])),
-            "PCA": by_channels(lambda row, new: _sub_pca(row[0], new[0])),
-            "KNN": by_channels(lambda row, new: _sub_knn(row[0], new[0])),
-            "isolation forest": by_channels(lambda row, new: _forest(row[0], new[0])),
-        }
+        def of(way: Callable[[Floats, Floats], Floats]) -> float:
+            return by_channels(lambda row, new: way(row[0], new[0]))
+
+        found = {"uniform noise": 0.0} | {name: of(way) for name, way in DETECTORS.items()}
+        return found
 
     return EvaluationSet(name, "anomaly", score, beside, {"noise": noise})
-
-
-_SUB = 64
-
-
-def _subsequences(x: Floats, hop: int = 1) -> tuple[Floats, NDArray[np.int64]]:
-    view = np.lib.stride_tricks.sliding_window_view(x, _SUB)
-    starts = np.arange(0, len(view), hop)
-    return np.ascontiguousarray(view[starts]), starts
-
-
-def _spread(values: Floats, starts: NDArray[np.int64], time: int) -> Floats:
-    total, count = np.zeros(time + 1), np.zeros(time + 1)
-    for ends, sign in ((starts, 1.0), (starts + _SUB, -1.0)):
-        np.add.at(total, ends, sign * values)
-        np.add.at(count, ends, sign)
-    return np.asarray(total.cumsum()[:time] / np.maximum(count.cumsum()[:time], 1))
-
-
-def _sub_pca(train: Floats, test: Floats) -> Floats:
-    known, _ = _subsequences(train, 4)
-    new, starts = _subsequences(test, 4)
-    center = known.mean(0)
-    _, _, vectors = np.linalg.svd(known[:4000] - center, full_matrices=False)
-    kept = vectors[:10]
-    rest = (new - center) - (new - center) @ kept.T @ kept
-    return _spread(np.square(rest).sum(1), starts, len(test))
-
-
-def _sub_knn(train: Floats, test: Floats) -> Floats:
-    from sklearn.neighbors import NearestNeighbors
-
-    known, _ = _subsequences(train, max(1, len(train) // 2000))
-    new, starts = _subsequences(test, 8)
-    near = NearestNeighbors(n_neighbors=min(5, len(known))).fit(known)
-    return _spread(near.kneighbors(new)[0].mean(1), starts, len(test))
-
-
-def _forest(train: Floats, test: Floats) -> Floats:
-    from sklearn.ensemble import IsolationForest
-
-    known, _ = _subsequences(train, 4)
-    new, starts = _subsequences(test, 4)
-    fitted = IsolationForest(n_estimators=50, random_state=0).fit(known)
-    return _spread(-fitted.score_samples(new), starts, len(test))
