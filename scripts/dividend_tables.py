@@ -14,8 +14,6 @@ import re
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from caesura.files import write_json, write_text
 from caesura.reproduce.dividend.analysis import (
     Frozen,
@@ -30,8 +28,9 @@ from caesura.reproduce.dividend.analysis import (
     verdict,
 )
 from caesura.reproduce.dividend.encoders import AUGMENTATIONS, DividendSettings
-from caesura.reproduce.dividend.frozen import OBJECTIVES
+from caesura.reproduce.dividend.frozen import OBJECTIVES, best_rate
 from caesura.reproduce.dividend.sets import CHOICE
+from caesura.reproduce.queue import cell_file
 
 DOCS = Path(__file__).parents[1] / "docs" / "results"
 LINES, PAGE = DOCS / "dividend.jsonl", DOCS / "dividend.md"
@@ -42,12 +41,6 @@ def known_cells():
     lines = LINES.read_text().splitlines() if LINES.is_file() else []
     rows = [json.loads(line) for line in lines]
     return {(row["experiment"], row["cell"], row["seed"]): row for row in rows}
-
-
-def file_name(cell, seed):
-    """Return the file name that the queue gives a cell."""
-    plain = "".join(c if c.isalnum() else "-" for c in cell).strip("-").lower()
-    return f"{plain}-{seed}.json"
 
 
 def markdown(rows):
@@ -69,8 +62,7 @@ def rate_rows(cells):
                 row[view] = ""
                 continue
             lrs = DividendSettings(**found["settings"]).lrs
-            table = np.array([[found["rows"][f"{cell}, {lr:g}"][n] for n in CHOICE] for lr in lrs])
-            row[view] = f"{lrs[int((-table).argsort(0).argsort(0).mean(1).argmin())]:g}"
+            row[view] = f"{best_rate(found['rows'], cell, lrs, CHOICE):g}"
         rows.append(row)
     return rows
 
@@ -120,7 +112,7 @@ def restore(folder):
     """Lay the cells out."""
     for (name, cell, seed), row in known_cells().items():
         own = {key: value for key, value in row.items() if key != "experiment"}
-        write_json(folder / name / "medium" / "cells" / file_name(cell, seed), own)
+        write_json(folder / name / "medium" / "cells" / cell_file(cell, seed), own)
     print(f"{len(known_cells())} cells")
 
 

@@ -115,6 +115,18 @@ def test_scores_are_compared_with_plain_detectors_and_noise(run):
     assert 0 <= by_name["PCA"]["range F1"] <= 1
 
 
+def test_without_held_out_normal_data_there_is_no_p_value(run):
+    short = run.open(waves(length=100))
+    with pytest.raises(DataError, match="two windows of 64 steps"):
+        detect(run, short, short)
+
+
+def test_a_window_has_its_own_linear_features_in_any_company():
+    windows = np.random.default_rng(0).standard_normal((5, 1, 64)) * np.arange(1, 6)[:, None, None]
+    alone = dlinear_features(windows[2:3])
+    np.testing.assert_allclose(dlinear_features(windows)[2:3], alone)
+
+
 def test_overlapping_windows_are_averaged_by_time_stamp():
     scores = np.array([[1.0, 1.0], [3.0, 3.0]])
     found = average_by_time(scores, np.array([0, 2]), 4, 6)

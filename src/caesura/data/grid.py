@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from dataclasses import dataclass
 
@@ -52,6 +53,11 @@ class GridStore:
     def lengths(self) -> NDArray[np.int64]:
         """Number of samples of each series."""
         return np.diff(self.signal.offsets)
+
+    def series(self) -> list[NDArray[np.float32]]:
+        """Return each series as (variables, samples), NaN where it was not measured."""
+        whole = np.where(self.signal.observed, self.signal.values, np.float32(np.nan))
+        return [whole[:, a:b] for a, b in itertools.pairwise(self.offsets)]
 
     def tiles(self, series: NDArray[np.int64], overlap: float = 0.0) -> Windows:
         """Return whole windows from the start of each series, none of those that are shorter."""

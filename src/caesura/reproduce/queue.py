@@ -112,7 +112,7 @@ class Queue:
         )
 
     def _path(self, name: str, seed: int) -> Path:
-        return self.folder / "cells" / f"{_plain(name)}-{seed}.json"
+        return self.folder / "cells" / cell_file(name, seed)
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:
@@ -136,6 +136,11 @@ def hardware() -> str:
         return torch.cuda.get_device_name()
     family = torch.backends.cpu.get_cpu_capability()
     return f"{platform.machine()} CPU ({family}), {torch.get_num_threads()} thread"
+
+
+def cell_file(name: str, seed: int) -> str:
+    """Return the file name of a cell's result."""
+    return f"{_plain(name)}-{seed}.json"
 
 
 def _plain(name: str) -> str:

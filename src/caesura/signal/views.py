@@ -130,8 +130,7 @@ def stretched(grid: Grid, length: int) -> Grid:
 
     values = pick(grid.values, left) * (1 - part) + pick(grid.values, right) * part
     observed = pick(grid.observed, left) & pick(grid.observed, right)
-    rate = None if grid.rate_hz is None else grid.rate_hz
-    return Grid(values * observed, observed, rate_hz=rate)
+    return Grid(values * observed, observed, rate_hz=grid.rate_hz)
 
 
 def _span(real: Tensor, share: float, place: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,8 @@ from caesura.signal.wavelet import bands, decompose, recompose
 from caesura.tasks.ridge import fit_ridge
 from caesura.tasks.window_features import level_features
 
+BAND_WAVELET, BAND_LEVELS = "db4", 3
+
 
 def band_decodability(
     encoder: nn.Module,
@@ -24,8 +26,8 @@ def band_decodability(
     patch: int,
     *,
     rate_hz: float | None = None,
-    wavelet: str = "db4",
-    levels: int = 3,
+    wavelet: str = BAND_WAVELET,
+    levels: int = BAND_LEVELS,
 ) -> dict[str, float]:
     """Return R^2 of each band's signal within a patch, from that patch's features by a ridge.
 

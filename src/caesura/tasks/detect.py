@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from caesura.data.grid import GridStore
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 from caesura.metrics.detect import all_detection_scores, p_values
-from caesura.tasks.forecast import regular_view
+from caesura.tasks.forecast import bridged_series, regular_view
 from caesura.tasks.needs import Trained, need
 from caesura.tasks.plain_detectors import DETECTORS
 from caesura.tasks.random_twin import random_twin
-from caesura.tasks.window_features import bridged_rows, level_features, windows_of
+from caesura.tasks.window_features import level_features, windows_of
 
 Floats = NDArray[np.floating[Any]]
 
@@ -106,34 +105,40 @@ def fit_detector(
     whiten = vectors / np.sqrt(np.maximum(values, floor))
     made = Detector(center, whiten, (flat - center) @ whiten, np.zeros(0), window)
     usable = [one for one in held if one.shape[1] >= window]
-    own = [made.scores(encoder, one, rate_hz) for one in usable] or [np.zeros(1)]
+    if not usable:
+        raise DataError(
+            f"no normal series is as long as two windows of {window} steps: one to learn from and "
+            "one, held out, that p-values and thresholds come from; give longer normal data"
+        )
+    own = [made.scores(encoder, one, rate_hz) for one in usable]
     return Detector(center, whiten, made.normal, np.concatenate(own), window)
-
-
-def _series(view: GridStore) -> list[Floats]:
-    """Return each series as (channels, time), gaps bridged."""
-    whole = np.where(view.signal.observed, view.signal.values, np.nan)
-    bounds = zip(view.offsets[:-1], view.offsets[1:], strict=True)
-    return [bridged_rows(whole[:, a:b]) for a, b in bounds]
 
 
 @dataclass(frozen=True)
 class Detected:
-    """Scores and p-values of the time stamps of each series, and the least p there can be."""
+    """Scores and p-values of the time stamps of each series.
+
+    calibration: scores of normal time stamps that were held out.
+    """
 
     score: list[Floats]
     p_value: list[Floats]
-    least: float
+    calibration: Floats
+
+    @property
+    def least(self) -> float:
+        """Return the least p-value there can be."""
+        return 1 / (1 + len(self.calibration))
 
 
 def detect(run: Trained, store: RaggedStore, normal: RaggedStore, seed: int = 0) -> Detected:
     """Score every time stamp of a store against normal data."""
     encoder, view = need(run, "encoder"), regular_view(run, store)
-    known = _series(regular_view(run, normal))
+    known = bridged_series(regular_view(run, normal))
     detector = fit_detector(encoder, known, view.window, view.rate_hz, seed)
-    scores = [detector.scores(encoder, one, view.rate_hz) for one in _series(view)]
+    scores = [detector.scores(encoder, one, view.rate_hz) for one in bridged_series(view)]
     p = [p_values(detector.calibration, one) for one in scores]
-    return Detected(scores, p, 1 / (1 + len(detector.calibration)))
+    return Detected(scores, p, detector.calibration)
 
 
 def compare_detectors(
@@ -150,10 +155,9 @@ def compare_detectors(
     normal data: one per cent of those exceed it. Series without an anomaly are left out.
     """
     view, known = regular_view(run, store), regular_view(run, normal)
-    new, old = _series(view), _series(known)
+    new, old = bridged_series(view), bridged_series(known)
     twin = random_twin(run, seed)
     untrained = fit_detector(twin.parts["encoder"], old, view.window, view.rate_hz, seed)
-    own = fit_detector(need(run, "encoder"), old, view.window, view.rate_hz, seed)
     rng = np.random.default_rng(seed)
     flat = np.concatenate(old, axis=1)
     cut = int(0.8 * flat.shape[1])  # what follows calibrates, as for the encoders
@@ -168,7 +172,7 @@ def compare_detectors(
         if not labels.any():
             continue
         one = new[number]
-        scored = {"this run": (found.score[number], own.calibration)}
+        scored = {"this run": (found.score[number], found.calibration)}
         scores = untrained.scores(twin.parts["encoder"], one, view.rate_hz)
         scored["the same, never trained"] = (scores, untrained.calibration)
         for name, way in DETECTORS.items():

@@ -165,8 +165,7 @@ def dlinear_features(past: Floats, width: int = 25) -> Floats:
     padded = np.pad(past, [(0, 0), (0, 0), (half, half)], mode="edge")
     summed = np.cumsum(np.pad(padded, [(0, 0), (0, 0), (1, 0)]), axis=-1)
     trend = (summed[..., width:] - summed[..., :-width]) / width
-    center, spread = past.mean(-1, keepdims=True), past.std(-1, keepdims=True)
-    spread = np.sqrt(spread**2 + (0.1 * np.median(spread)) ** 2) + 1e-9
+    center, spread = past.mean(-1, keepdims=True), past.std(-1, keepdims=True) + 1e-9
     parts = [(trend - center) / spread, (past - trend) / spread]
     return np.concatenate([p.reshape(len(past), -1) for p in parts], axis=1)
 
@@ -241,7 +240,7 @@ def forecast(run: Trained, store: RaggedStore, horizon: int, season: int = 0) ->
 
 def _long_enough(view: GridStore, store: RaggedStore) -> list[Floats]:
     """Return the series, gaps bridged; one shorter than a window is a DataError."""
-    series = [bridged_rows(one) for one in _each(view)]
+    series = bridged_series(view)
     for number, one in enumerate(series):
         if one.shape[1] < view.window:
             raise DataError(
@@ -301,7 +300,6 @@ def regular_view(run: Trained, store: RaggedStore) -> GridStore:
     return sample_store(store, run.schema)
 
 
-def _each(view: GridStore) -> list[Floats]:
-    """Return each series as (channels, time), NaN where it was not measured."""
-    whole = np.where(view.signal.observed, view.signal.values, np.nan)
-    return [whole[:, a:b] for a, b in zip(view.offsets[:-1], view.offsets[1:], strict=True)]
+def bridged_series(view: GridStore) -> list[Floats]:
+    """Return each series as (channels, time), gaps bridged."""
+    return [bridged_rows(one) for one in view.series()]

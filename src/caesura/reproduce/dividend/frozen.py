@@ -8,6 +8,7 @@ augmentation is one of the same three, chosen on sets outside the report.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,17 @@ def sets_of(names: tuple[str, ...], context: Context) -> tuple[str, ...]:
 
 
 def scores_of(encoder: Any, names: tuple[str, ...], context: Context) -> dict[str, float]:
+    """Return the skill of an encoder on each of some sets."""
     root = context.file("ucr_uea").parent
     return {name: load_set(name, root).score(encoder) for name in names}
+
+
+def best_rate(
+    rows: Mapping[str, Mapping[str, float]], cell: str, lrs: Sequence[float], names: Sequence[str]
+) -> float:
+    """Return the rate of the best mean rank over some sets."""
+    table = np.array([[rows[f"{cell}, {lr:g}"][name] for name in names] for lr in lrs])
+    return float(lrs[int((-table).argsort(0).argsort(0).mean(1).argmin())])
 
 
 def chosen_rate(cell: str, context: Context) -> float:
@@ -70,12 +80,7 @@ def chosen_rate(cell: str, context: Context) -> float:
         found = json.loads(read_limited(path))
         known = DividendSettings(**{k: getattr(settings, k) for k in DividendSettings.model_fields})
         if found["cell"] == cell and found["settings"] == known.model_dump(mode="json"):
-            names = sets_of(CHOICE, context)
-            table = np.array(
-                [[found["rows"][f"{cell}, {lr:g}"][n] for n in names] for lr in settings.lrs]
-            )
-            ranks = (-table).argsort(0).argsort(0).mean(1)
-            return float(settings.lrs[int(ranks.argmin())])
+            return best_rate(found["rows"], cell, settings.lrs, sets_of(CHOICE, context))
     raise DataError(
         f"no learning rate was chosen for {cell!r}: run `caesura reproduce {RATES.name}` with the "
         "same --out, --scale and --data first"

@@ -91,7 +91,7 @@ def begin(
         rare=question.rare,
     )
     patch = _patch_for(store, config) if config.rate else 0
-    series = fingerprint(store, known)
+    series = fingerprint(store, known, question.features)
     try:
         plan = DividendPlan.model_validate(
             {"data": config, "patch": patch, "series": series, **settings}

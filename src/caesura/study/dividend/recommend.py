@@ -30,7 +30,6 @@ class Candidate:
     skill: Interval
     dividend: Interval
     seconds: float
-    predicted: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,6 @@ def recommend(study: Study, minutes: float, patches: tuple[int, ...] = ()) -> Re
     rate = plan.rates[len(plan.rates) // 2]
     cells = [Cell("rate", plan.encoders[0], one, "none", 0, rate) for one in objectives]
     cost = sum(study.seconds_a_step(cell, 4) for cell in cells)
-    # every candidate is scored twice, untrained too
     steps = max(10, int(seconds * 2 / 3 / max(cost, 1e-6)))
     work = study.folder / "recommend"
     try:
@@ -112,7 +110,7 @@ def _try(study: Study, cell: Cell, patch: int, steps: int, work: Path) -> Candid
     )
     return Candidate(
         cell.objective, patch, _interval(parts, ours, None), _interval(parts, ours, theirs),
-        time.monotonic() - begun, np.concatenate(ours),
+        time.monotonic() - begun,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -158,11 +159,14 @@ def parts_of(
     return parts[0], parts[1]
 
 
-def fingerprint(store: RaggedStore, labels: Labels) -> str:
-    """Return a hash of the series' ids, values and times, and of their labels."""
+def fingerprint(store: RaggedStore, labels: Labels, features: str | None = None) -> str:
+    """Return a hash of the series' ids, values and times, of their labels, and of a file of
+    features, where one is scored beside."""
     digest = hashlib.sha256()
     for one in (store.values, store.offsets, store.clock, labels.series, labels.values):
         digest.update(np.ascontiguousarray(one).tobytes())
     digest.update("\n".join(str(one) for one in store.ids.to_pylist()).encode())
     digest.update("\n".join(labels.target.classes).encode())
+    if features is not None:
+        digest.update(Path(features).read_bytes() if Path(features).is_file() else b"none")
     return digest.hexdigest()[:16]

@@ -27,9 +27,10 @@ from caesura.files import locked, read_limited, write_json
 from caesura.recipes.build import build_encoder, build_objective
 from caesura.recipes.presets import completed
 from caesura.recipes.schema import Recipe
+from caesura.signal.wavelet import most_levels
 from caesura.study.dividend.plan import TRIAL_SEED, Cell, DividendPlan
 from caesura.study.dividend.task import Part
-from caesura.tasks.bands import band_decodability
+from caesura.tasks.bands import BAND_LEVELS, BAND_WAVELET, band_decodability
 from caesura.tasks.budget import operations_a_row, tokens_a_row
 from caesura.tasks.controls import channel_statistics
 from caesura.tasks.embed import embed
@@ -233,9 +234,7 @@ class Study:
         view = view_store(part.store, run.schema)
         if not isinstance(view, GridStore):
             return np.zeros((len(part.store), 0), np.float32)
-        whole = np.where(view.signal.observed, view.signal.values, np.nan)
-        bounds = zip(view.offsets[:-1], view.offsets[1:], strict=True)
-        return np.concatenate([window_statistics(whole[None, :, a:b]) for a, b in bounds])
+        return np.concatenate([window_statistics(one[None]) for one in view.series()])
 
     def _prepared(self, cell: Cell) -> tuple[Recipe, tuple[Split, Schema, View]]:
         """Return an arm's recipe, completed by the data, and the schema; both split once."""
@@ -326,10 +325,9 @@ class Study:
         )
         values = view.collate(few).inputs.values.numpy()
         encoder: nn.Module = run.parts["encoder"]
-        try:
-            return band_decodability(encoder, values, self.plan.patch, rate_hz=view.rate_hz)
-        except RecipeError:  # windows too short for three levels
-            return {}
+        if most_levels(BAND_WAVELET, view.window) < BAND_LEVELS:
+            return {}  # the page has no table of bands then
+        return band_decodability(encoder, values, self.plan.patch, rate_hz=view.rate_hz)
 
     def _beside(self) -> dict[str, Any]:
         """Score what needs no pre-training: plain statistics, and features of others."""
