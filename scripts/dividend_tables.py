@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from caesura.files import write_json, write_text
+from caesura.recipes.dividend import OBJECTIVES
 from caesura.reproduce.dividend.analysis import (
     Frozen,
     arm_rows,
@@ -28,7 +29,7 @@ from caesura.reproduce.dividend.analysis import (
     verdict,
 )
 from caesura.reproduce.dividend.encoders import AUGMENTATIONS, DividendSettings
-from caesura.reproduce.dividend.frozen import OBJECTIVES, best_rate
+from caesura.reproduce.dividend.rates import best_rate
 from caesura.reproduce.dividend.sets import CHOICE
 from caesura.reproduce.queue import cell_file
 

@@ -22,10 +22,11 @@ from caesura.reproduce.dividend.corpus import batches, corpus, windows_from
 from caesura.reproduce.dividend.encoders import (
     AUGMENTATIONS,
     DividendSettings,
+    pretrained,
     random_encoder,
     recipe_of,
 )
-from caesura.reproduce.dividend.frozen import QUICK, chosen_rate
+from caesura.reproduce.dividend.rates import QUICK, best_arms, chosen_rate
 from caesura.reproduce.dividend.sets import CHOICE, REPORTED, resampled, series_features
 from caesura.reproduce.experiment import Context
 from caesura.tasks.bands import band_decodability
@@ -122,6 +123,33 @@ def test_a_rate_is_chosen_before_the_report(tmp_path):
     context = Context(DividendSettings(), 0, tmp_path, tmp_path / "dividend-frozen/medium/work/x")
     with pytest.raises(DataError, match="run `caesura reproduce dividend-rates`"):
         chosen_rate("jepa, none", context)
+
+
+def test_the_best_arms_are_those_of_the_sets_that_choose():
+    skill = {"jepa, none": (0.1, 0.5), "jepa, dwt": (0.2, 0.1), "dino, none": (0.3, 0.3),
+             "dino, dwt": (0.0, 0.0), "next_patch, none": (9.0, 9.0)}  # fmt: skip
+    found = {
+        cell: {f"{cell}, 0.001": {"a": low, "b": low}, f"{cell}, 0.002": {"a": high, "b": high}}
+        for cell, (low, high) in skill.items()
+    }
+    assert best_arms(found, ("jepa", "dino"), (0.001, 0.002), ("a", "b")) == [
+        "jepa, none",  # at its better rate
+        "dino, none",
+    ]
+
+
+def test_an_encoder_is_trained_once_for_all_experiments(tmp_path):
+    def context(experiment):
+        return Context(QUICK, 0, None, tmp_path / experiment / "quick" / "work" / "cell")
+
+    first, cost = pretrained("lejepa", "none", 1e-3, QUICK, context("dividend-frozen"))
+    again, known = pretrained("lejepa", "none", 1e-3, QUICK, context("dividend-tuned"))
+    assert known == cost
+    assert not (tmp_path / "dividend-tuned").exists()
+    for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    _, other = pretrained("lejepa", "none", 2e-3, QUICK, context("dividend-tuned"))
+    assert other["minutes"] != cost["minutes"]
 
 
 def test_windows_cover_series_and_short_ones_are_stretched():

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-OBJECTIVES = ("masked_tokens", "next_patch", "denoise", "jepa", "lejepa", "dino")
+GENERATIVE = ("masked_tokens", "next_patch", "denoise")
+LATENT = ("jepa", "lejepa", "dino")
+OBJECTIVES = (*GENERATIVE, *LATENT)
 """The six of the comparison."""
 CAUSAL = ("next_patch", "denoise")
 PATCH = 16

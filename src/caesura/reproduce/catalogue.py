@@ -30,7 +30,7 @@ _PLACES = {
     "himae-heart-rate": "himae.heart_rate:HEART_RATE",
     "himae-activity": "himae.activity:ACTIVITY",
     "himae-ablation": "himae.ablation:ABLATION",
-    "dividend-rates": "dividend.frozen:RATES",
+    "dividend-rates": "dividend.rates:RATES",
     "dividend-frozen": "dividend.frozen:FROZEN",
     "dividend-tuned": "dividend.tuned:TUNED",
     "dividend-origin": "dividend.origin:ORIGIN",

@@ -68,6 +68,11 @@ class Context:
             )
         return self.data / path
 
+    def folder_of(self, experiment: str) -> Path:
+        """Return the folder of any experiment of the same --out and scale."""
+        own = self.folder.parents[1]  # OUT/EXPERIMENT/SCALE/work/CELL
+        return own.parents[1] / experiment / own.name
+
     def train(
         self, objective: Objective, source: BatchSource, training: Mapping[str, Any], name: str
     ) -> TrainingState:

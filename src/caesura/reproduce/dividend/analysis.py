@@ -17,7 +17,7 @@ from caesura.metrics.compare import (
     variance_shares,
     wilcoxon_holm,
 )
-from caesura.recipes.dividend import OBJECTIVES
+from caesura.recipes.dividend import GENERATIVE, LATENT, OBJECTIVES
 from caesura.reproduce.dividend.encoders import AUGMENTATIONS
 from caesura.reproduce.dividend.sets import ANOMALY, CLASSIFICATION, FORECASTING, REPORTED
 
@@ -145,8 +145,8 @@ def asymmetry(found: Frozen) -> dict[str, Interval]:
 
 def latent_rows(found: Frozen) -> list[dict[str, str]]:
     """Return, by family, latent objectives' mean dividend less generative ones'."""
-    latent = [OBJECTIVES.index(o) for o in ("jepa", "lejepa", "dino")]
-    generative = [OBJECTIVES.index(o) for o in ("masked_tokens", "next_patch", "denoise")]
+    latent = [OBJECTIVES.index(o) for o in LATENT]
+    generative = [OBJECTIVES.index(o) for o in GENERATIVE]
     rows = []
     for family in FAMILIES:
         table = found.dividend[:, :, found.of(family)]

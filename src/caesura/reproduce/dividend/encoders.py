@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -17,6 +20,7 @@ from caesura.reproduce.dividend.corpus import Origin, batches, corpus
 from caesura.reproduce.dividend.sets import WINDOW
 from caesura.reproduce.experiment import Context, Settings
 from caesura.tasks.budget import operations_a_row, tokens_a_row
+from caesura.training.checkpoint import load_tensors, save_tensors
 from caesura.types import as_module
 
 AUGMENTATIONS = ("none", "jitter", "crop", "dwt")
@@ -70,8 +74,18 @@ def pretrained(
     context: Context,
     share: float = 1.0,
 ) -> tuple[nn.Module, dict[str, float]]:
-    """Train to the budget (a share of it) and return the encoder that survives, and its cost."""
+    """Train to the budget (a share of it) and return the encoder that survives, and its cost.
+
+    Encoders of the whole budget are kept beside the results: the experiments of a study share
+    them.
+    """
     recipe = recipe_of(objective, view, settings, context.seed)
+    kept = _kept_at(recipe, lr, settings, context)
+    if share == 1 and kept.is_file():
+        weights, found = load_tensors(kept)
+        encoder = build_encoder(recipe, recipe.seed)
+        as_module(encoder).load_state_dict(weights)
+        return as_module(encoder), found
     windows = corpus(settings.origin, settings.windows, context.data)
     made = build_objective(recipe.stages[0], build_encoder(recipe, recipe.seed), recipe.seed)
     source = batches(windows, settings.batch, context.seed)
@@ -92,4 +106,15 @@ def pretrained(
         "minutes": state.seconds / 60,
         "effective rank": state.history[-1].get("effective_rank", float("nan")),
     }
-    return as_module(made.parts()["encoder"]), cost
+    trained = as_module(made.parts()["encoder"])
+    if share == 1:
+        save_tensors(kept, trained.state_dict(), cost)
+    return trained, cost
+
+
+def _kept_at(recipe: Recipe, lr: float, settings: DividendSettings, context: Context) -> Path:
+    fields = ("windows", "origin", "batch", "steps")
+    whole = [recipe.model_dump(mode="json"), lr, {name: getattr(settings, name) for name in fields}]
+    text = json.dumps(whole, sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return context.folder_of("dividend-encoders") / f"{name}.safetensors"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from caesura.reproduce.dividend.encoders import DividendSettings, pretrained, random_encoder
-from caesura.reproduce.dividend.frozen import DATA, chosen_rate, scores_of, sets_of
+from caesura.reproduce.dividend.rates import DATA, chosen_rate, scores_of, sets_of
 from caesura.reproduce.dividend.sets import REPORTED
 from caesura.reproduce.experiment import Context, Experiment, Outcome, Scale
 
