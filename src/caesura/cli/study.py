@@ -108,7 +108,7 @@ def dividend(
             helper.terminate()
     found = answer(study)
     page = write_study(study, found)
-    console.table(result_rows(found), f"{found.cases} labelled series, {plan.seeds} seeds")
+    console.table(result_rows(found), f"{found.cases}, {plan.seeds} seeds")
     console.result("")
     console.table(baseline_rows(found), "Baselines")
     console.result(f"\n{found.sentence()}\n{found.certainty()}")

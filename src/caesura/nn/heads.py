@@ -12,8 +12,10 @@ from caesura.errors import RecipeError
 from caesura.nn.norm import RMSNorm
 from caesura.types import Encoder, Features, Level
 
-Pooling = Literal["auto", "cls", "mean", "cls+mean", "levels", "levels+max"]
-POOLINGS: tuple[Pooling, ...] = ("auto", "cls", "mean", "cls+mean", "levels", "levels+max")
+Pooling = Literal["auto", "cls", "mean", "cls+mean", "mean+last", "levels", "levels+max"]
+POOLINGS: tuple[Pooling, ...] = (
+    "auto", "cls", "mean", "cls+mean", "mean+last", "levels", "levels+max"
+)  # fmt: skip
 
 
 def checked_pooling(text: str) -> Pooling:
@@ -42,7 +44,8 @@ class LinearHead(nn.Module):
 def pooled(features: Features, pooling: Pooling) -> Float[Tensor, "batch dim"]:
     """Return one vector a series: [CLS], the mean over real places, or several joined.
 
-    "mean" is that of the last level, "levels" those of all levels, fine to coarse;
+    "mean" is that of the last level, "mean+last" adds its last real place, from which a forecast
+    goes on; "levels" are those of all levels, fine to coarse;
     "levels+max" adds their maxima, for events that fill little of a window; "auto" is [CLS]
     and mean where there is a [CLS], else all levels.
     """
@@ -52,6 +55,8 @@ def pooled(features: Features, pooling: Pooling) -> Float[Tensor, "batch dim"]:
     if pooling == "levels" or (pooling == "auto" and features.summary is None):
         return torch.cat([mean_of(level) for level in features.levels], dim=-1)
     mean = mean_of(features.levels[-1])
+    if pooling == "mean+last":
+        return torch.cat([mean, last_of(features.levels[-1])], dim=-1)
     if features.summary is None or pooling == "mean":
         return mean
     return features.summary if pooling == "cls" else torch.cat([features.summary, mean], dim=-1)
@@ -61,6 +66,13 @@ def mean_of(level: Level) -> Float[Tensor, "batch dim"]:
     """Return the mean over the real places of a level."""
     real = level.valid[..., None].to(level.features.dtype)
     return (level.features * real).sum(1) / real.sum(1).clamp(min=1)
+
+
+def last_of(level: Level) -> Float[Tensor, "batch dim"]:
+    """Return the last real place of a level; the first place where there is none."""
+    places = torch.arange(level.valid.shape[1], device=level.valid.device)
+    last = (places * level.valid).amax(1)
+    return level.features[torch.arange(len(last), device=last.device), last]
 
 
 def max_of(level: Level) -> Float[Tensor, "batch dim"]:
@@ -77,6 +89,8 @@ def pooled_width(encoder: Encoder, pooling: Pooling) -> int:
         return sum(encoder.widths)
     if pooling == "levels+max":
         return 2 * sum(encoder.widths)
+    if pooling == "mean+last":
+        return 2 * width
     if not summary or pooling == "mean":
         return width
     return summary if pooling == "cls" else summary + width

@@ -25,8 +25,8 @@ class SupervisedConfig(BaseModel):
     """Settings of fine-tuning.
 
     pooling: "cls" and "mean" are the paper's read-outs; "cls+mean" joins both, and beat
-    either alone in frozen trials. "levels" joins the means of all levels; "auto" is "cls+mean"
-    where there is a [CLS], else "levels".
+    either alone in frozen trials. "mean+last" is for forecasts. "levels" joins the means of all
+    levels; "auto" is "cls+mean" where there is a [CLS], else "levels".
     lora_rank: above 0, the encoder's linear layers change by matrices of this rank alone, and
     the head is trained (Transformers); lora_alpha scales the change.
     class_weights: "balanced" weighs a class by its inverse frequency.

@@ -25,7 +25,7 @@ from caesura.reproduce.dividend.encoders import DividendSettings, pretrained, ra
 from caesura.reproduce.dividend.rates import DATA, chosen_arm, chosen_rate, split_cell
 from caesura.reproduce.dividend.sets import EvaluationSet, load_set
 from caesura.reproduce.experiment import Context, Experiment, Outcome, Scale
-from caesura.tasks.forecast import window_floor, window_size
+from caesura.tasks.forecast_tuned import forecast_training
 from caesura.tasks.needs import inference
 from caesura.tasks.window_features import grid_of
 from caesura.training.indexed import IndexedBatches
@@ -83,17 +83,11 @@ def tuned_skill(
         context.train(made, _labelled(x, y, settings.tuning_batch, context.seed), training, name)
         said = _said(made, tags["x_new"][:, :1])
         return classification_skill(tags["y_new"], said.argmax(1), tags["classes"])
-    examples, horizon = tags["examples"], tags["horizon"]
-    config = SupervisedConfig(task="regression", outputs=horizon)
-    made = build_supervised(config, encoder, torch.ones(horizon), context.seed)
-    past, future = (np.concatenate(p) for p in zip(examples.of(0), examples.of(1), strict=True))
-    floor = window_floor(past)
-    center, spread = window_size(past, floor)
-    goal = ((future - center) / spread)[:, 0].astype(np.float32)
-    context.train(made, _labelled(past, goal, settings.tuning_batch, context.seed), training, name)
-    new, _ = examples.of(2)
-    center, spread = window_size(new, floor)
-    predicted = _said(made, new)[:, None] * spread + center
+    ahead = forecast_training(
+        encoder, tags["examples"], settings.tuning_batch, rate_hz=1.0, seed=context.seed
+    )
+    context.train(ahead.objective, ahead.source, training, name)
+    predicted = ahead.predict(tags["examples"].of(2)[0])
     return forecast_skill(tags["mase_of"](predicted), tags["naive"])
 
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from caesura.metrics.bootstrap import Interval, group_resamples
 from caesura.metrics.compare import variance_shares
 from caesura.study.dividend.plan import Cell
-from caesura.study.dividend.task import skill_of
 from caesura.study.dividend.work import Study
 
 _DRAWS = 1000
@@ -48,7 +47,8 @@ class Answer:
     baselines: dict[str, Interval]
     shares: dict[str, float]
     seeds: int
-    cases: int
+    cases: str
+    nothing: str
     seconds: float
 
     @property
@@ -77,8 +77,8 @@ class Answer:
         return (
             f"This is {verdict}. Frozen, the same encoder is worth {frozen.value:+.3f} "
             f"[{frozen.lower:+.3f}, {frozen.upper:+.3f}] over its twin that was never trained. "
-            f"Skill runs from 0 (no learning) to 1; intervals of 95 % over {self.seeds} seeds and "
-            f"{self.cases} labelled series."
+            f"Skill runs from 0 ({self.nothing}) to 1; intervals of 95 % over {self.seeds} seeds "
+            f"and {self.cases}."
         )
 
 
@@ -128,7 +128,7 @@ def answer(study: Study) -> Answer:
     seconds = sum(float(study.result(cell)["seconds"]) for cell in plan.cells())
     return Answer(
         arms, max(arms, key=by_choice), baselines, shares, plan.seeds,
-        len(study.report.labels.series), seconds,
+        study.report.cases, study.report.nothing, seconds,
     )  # fmt: skip
 
 
@@ -165,10 +165,10 @@ def _interval(
     part, seeds = study.report, len(ours)
 
     def gap(seed: int, cases: NDArray[np.int64]) -> float:
-        own = skill_of(part.labels, cases, ours[seed])
-        return own if theirs is None else own - skill_of(part.labels, cases, theirs[seed])
+        own = part.skill(ours[seed], cases)
+        return own if theirs is None else own - part.skill(theirs[seed], cases)
 
-    everything = np.arange(len(part.labels.series))
+    everything = np.arange(len(part.groups))
     value = float(np.mean([gap(s, everything) for s in range(seeds)]))
     rng = np.random.default_rng(0)
     means = [

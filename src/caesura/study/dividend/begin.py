@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from caesura.data.read import read_table
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError, RecipeError
 from caesura.recipes.dividend import PATCH
+from caesura.study.dividend.labelled import LabelledPart, fingerprint, parts_of
 from caesura.study.dividend.plan import Cell, DividendPlan
-from caesura.study.dividend.task import Part, fingerprint, parts_of
 from caesura.study.dividend.work import Study
 from caesura.tasks.pretrain import resolve_tokens
 
@@ -101,9 +101,9 @@ def begin(
         raise RecipeError("; ".join(faults)) from None
     plan.check()
     choice, report = parts_of(store, known, plan.choice, plan.folds, plan.most)
-    study = Study(out, plan, store, choice, report)
     if features is not None:
-        study.foreign = _foreign(features, config.columns.id, report)
+        report = replace(report, foreign=_foreign(features, config.columns.id, report))
+    study = Study(out, plan, store, choice, report)
     path = out / "plan.json"
     if path.is_file():  # a resumed study keeps the budget that was fitted to its time
         there = DividendPlan.model_validate_json(path.read_text(encoding="utf-8"))
@@ -163,7 +163,7 @@ def _tuning_seconds(study: Study, cell: Cell, steps: int) -> float:
     return time.monotonic() - begun
 
 
-def _foreign(path: str, id_column: str, report: Part) -> NDArray[np.float64]:
+def _foreign(path: str, id_column: str, report: LabelledPart) -> NDArray[np.float64]:
     """Return the report part's rows of a table of features, NaN where a series has none."""
     table = read_table(path)
     if id_column not in table.column_names:

@@ -111,6 +111,10 @@ class DividendPlan(BaseModel):
             for arm in arms:
                 yield Cell("arm", *arm, seed)
 
+    def cells_of(self, kind: Kind) -> Iterator[Cell]:
+        """Yield the cells of a kind."""
+        return (cell for cell in self.cells() if cell.kind == kind)
+
     def starts(self) -> list[tuple[str, str]]:
         """Return what is trained from scratch: an encoder of each size that looks both ways, and
         one that looks back only where an objective needs it; named by their first objective."""

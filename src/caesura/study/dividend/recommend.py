@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from caesura.metrics.bootstrap import Interval, group_resamples
 from caesura.study.dividend.plan import Cell
-from caesura.study.dividend.task import Part, skill_of
+from caesura.study.dividend.task import Part
 from caesura.study.dividend.work import Study
 
 _DRAWS = 500
@@ -105,9 +105,7 @@ def _try(study: Study, cell: Cell, patch: int, steps: int, work: Path) -> Candid
     run, _ = own.pretrained(cell, work / f"{cell.objective}-{patch}", 1.0)
     twin = own.untrained(cell)
     parts = (own.choice, own.report)
-    ours, theirs = (
-        [part.probed(own.features(model, part), 0) for part in parts] for model in (run, twin)
-    )
+    ours, theirs = ([part.probed(model, 0) for part in parts] for model in (run, twin))
     return Candidate(
         cell.objective, patch, _interval(parts, ours, None), _interval(parts, ours, theirs),
         time.monotonic() - begun,
@@ -118,12 +116,12 @@ def _interval(
     parts: tuple[Part, Part], ours: list[NDArray[Any]], theirs: list[NDArray[Any]] | None
 ) -> Interval:
     """Return the skill over both parts, or its paired difference, weighted by cases."""
-    sizes = np.array([len(part.labels.series) for part in parts], dtype=float)
+    sizes = np.array([len(part.groups) for part in parts], dtype=float)
     shares = sizes / sizes.sum()
 
     def gap(k: int, cases: NDArray[np.int64]) -> float:
-        own = skill_of(parts[k].labels, cases, ours[k])
-        return own if theirs is None else own - skill_of(parts[k].labels, cases, theirs[k])
+        own = parts[k].skill(ours[k], cases)
+        return own if theirs is None else own - parts[k].skill(theirs[k], cases)
 
     everything = [np.arange(int(n)) for n in sizes]
     value = sum(shares[k] * gap(k, everything[k]) for k in range(2))

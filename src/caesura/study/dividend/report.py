@@ -82,16 +82,11 @@ def write_study(study: Study, found: Answer) -> Path:
 
 
 def _answer(study: Study, found: Answer) -> Section:
-    plan = study.plan
-    cases = len(study.choice.labels.series)
     text = [
         found.certainty(),
-        f"The arm of this sentence was chosen on {cases} other labelled series, like every "
-        "learning rate (three for each pre-training and each fine-tuning, from scratch too). The "
-        f"{found.cases} series of this report had no say in it: {plan.folds} folds by group, each "
-        "case predicted by a model that did not see its fold.",
-        "Pre-training read all series without labels, those of the report included, as it would "
-        "in use.",
+        f"The arm of this sentence was chosen on {study.choice.cases} that the report does not "
+        "use, like every learning rate (three for each pre-training and each fine-tuning, from "
+        f"scratch too). {study.report.protocol}",
     ]
     return Section("How sure", text)
 

@@ -1,172 +1,57 @@
-"""The task of a study: labelled series in a part that chooses and a part that reports."""
+"""What a study asks of a task: cases that choose, cases that report, and a bounded skill."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
-from caesura.data.labels import Labels
-from caesura.data.store import RaggedStore
-from caesura.data.view import view_store
-from caesura.errors import DataError
-from caesura.metrics.skill import classification_skill, regression_skill
-from caesura.recipes.presets import finetune_recipe
-from caesura.recipes.schema import make_recipe
-from caesura.tasks.finetune import finetune
-from caesura.tasks.linear import Cuts, folds
+from caesura.data.schema import Schema
 from caesura.tasks.needs import Trained
-from caesura.tasks.predict import predict_view
-from caesura.tasks.probe import out_of_fold
-from caesura.training.arithmetic import resolved
 
-log = logging.getLogger("caesura")
+Said = NDArray[Any]
+"""What a model says of every case, as far as the skill needs it: classes, values, or errors."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """Labelled series with folds that no group is cut by."""
+class Part(Protocol):
+    """Cases on which encoders are scored, frozen and tuned; never the cases of another part.
 
-    store: RaggedStore
-    labels: Labels
-    cuts: Cuts
+    An answer is worth something only where it was given for a case that nothing was fitted to:
+    how a part sees to that is its own, `protocol` tells it to the reader.
+    """
 
     @property
-    def groups(self) -> NDArray[np.int64]:
-        """Number of each series' group."""
-        return self.store.group_codes
+    def groups(self) -> NDArray[Any]:
+        """Number of each case's group; intervals draw groups whole."""
 
-    def skill(self, predicted: NDArray[Any]) -> float:
-        """Return the bounded skill of predictions of all cases."""
-        return skill_of(self.labels, np.arange(len(predicted)), predicted)
+    @property
+    def cases(self) -> str:
+        """Number and kind of the cases in words: "120 labelled series"."""
 
-    def probed(self, features: NDArray[Any], seed: int) -> NDArray[Any]:
-        """Return each case's prediction by a linear model that did not see its fold."""
-        found = out_of_fold(features, self.labels, self.groups, self.cuts, seed)
-        return decided(self.labels, found)
+    @property
+    def protocol(self) -> str:
+        """How cases are kept from what is fitted, in a sentence or two for the report."""
+
+    @property
+    def nothing(self) -> str:
+        """What skill 0 is: "no learning", "the seasonal naive forecast"."""
+
+    def skill(self, said: Said, cases: NDArray[Any] | None = None) -> float:
+        """Return the bounded skill over all cases, or some."""
+
+    def probed(self, run: Trained, seed: int) -> Said:
+        """Return what a linear model on the frozen encoder says."""
 
     def tuned(
         self, run: Trained, rate: float, steps: int, seed: int, *, from_scratch: bool = False
-    ) -> NDArray[Any]:
-        """Return each case's prediction by a fine-tuning that did not see its fold."""
-        width = len(self.labels.target.classes) or self.labels.values.shape[1]
-        predicted = np.zeros((len(self.labels.series), width))
-        for train, test in self.cuts:
-            predicted[test] = self._tuned_on(train, test, run, rate, steps, seed, from_scratch)
-        return decided(self.labels, predicted)
+    ) -> Said:
+        """Return what the encoder says when it is trained for the task, whole."""
 
     def tuned_once(
         self, run: Trained, rate: float, steps: int, seed: int, *, from_scratch: bool = False
     ) -> float:
-        """Return the skill of one fine-tuning, on the first fold alone: what chooses a rate."""
-        train, test = self.cuts[0]
-        found = self._tuned_on(train, test, run, rate, steps, seed, from_scratch)
-        own = Labels(test, self.labels.values[test], self.labels.target)
-        said = decided(own, found, self.labels)
-        return skill_of(own, np.arange(len(test)), said)
+        """Return the skill of the same in a shorter form: what chooses a rate."""
 
-    def _tuned_on(
-        self,
-        train: NDArray[np.int64],
-        test: NDArray[np.int64],
-        run: Trained,
-        rate: float,
-        steps: int,
-        seed: int,
-        from_scratch: bool,
-    ) -> NDArray[np.float64]:
-        tree = finetune_recipe(run.recipe, "")
-        tree["seed"] = seed
-        tree["training"] |= {"epochs": 0, "steps": steps, "lr": rate, "patience": 0}
-        recipe = make_recipe(tree)
-        recipe = recipe.model_copy(update={"training": resolved(recipe.training)})
-        own = Labels(train, self.labels.values[train], self.labels.target)
-        own = replace(own, split=validating_split(own, self.groups[train], seed))
-        tuned = finetune(run, self.store, own, recipe, from_scratch=from_scratch)
-        return predict_view(tuned, view_store(self.store.take(test), run.schema))
-
-
-def validating_split(
-    labels: Labels, groups: NDArray[np.int64], seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return rows that train and a fifth that validates, by class as far as there are enough."""
-    for count in (5, 4, 3, 2):
-        try:
-            return folds(labels, groups, count, seed)[0]
-        except DataError:
-            continue
-    order = np.random.default_rng(seed).permutation(len(groups))
-    fifth = max(1, len(order) // 5)
-    return np.sort(order[fifth:]), np.sort(order[:fifth])
-
-
-def decided(labels: Labels, predicted: NDArray[Any], known: Labels | None = None) -> NDArray[Any]:
-    """Return class numbers of probabilities, or the values of a regression.
-
-    The skill balances classes, so the class is chosen whose probability is highest beside its
-    share among the labels (of `known`, where given): the best rule under a balanced loss. By the
-    highest probability alone a rare class would never be said.
-    """
-    if labels.target.task != "classification":
-        return predicted
-    counted = (known or labels).values
-    share = np.bincount(counted, minlength=predicted.shape[1]) / len(counted)
-    return np.asarray((predicted / np.maximum(share, 1e-9)).argmax(1))
-
-
-def skill_of(labels: Labels, cases: NDArray[np.int64], predicted: NDArray[Any]) -> float:
-    """Return the skill over some cases; rows of `predicted` are all the labels'."""
-    truth, said = labels.values[cases], predicted[cases]
-    if labels.target.task == "classification":
-        return classification_skill(truth, said, len(labels.target.classes))
-    return regression_skill(truth, said)
-
-
-def parts_of(
-    store: RaggedStore, labels: Labels, share: float, num_folds: int, most: int
-) -> tuple[Part, Part]:
-    """Split the labelled series by group into what chooses and what reports.
-
-    most: labelled series that are used; groups beyond are left out at random, and said.
-    Fewer groups than folds, or a class with fewer cases than folds in a part, is a DataError.
-    """
-    if labels.target.task == "multilabel":
-        raise DataError("a study takes one label; pass one --target")
-    labelled = store.take(labels.series)
-    if len(labels.series) > most:
-        log.warning("%d of %d labelled series are used (--most)", most, len(labels.series))
-        codes = labelled.group_codes
-        names = np.random.default_rng(7).permutation(np.unique(codes))
-        sizes = np.cumsum([int((codes == name).sum()) for name in names[: most + 1]])
-        kept = names[: max(2, int((sizes <= most).sum()))]
-        rows = np.flatnonzero(np.isin(codes, kept))
-        labels = Labels(labels.series[rows], labels.values[rows], labels.target)
-        labelled = store.take(labels.series)
-    groups = labelled.group_codes
-    parts: list[Part] = []
-    wanted = max(2, round(1 / share))
-    whole = Labels(np.arange(len(labels.series)), labels.values, labels.target)
-    report, choice = folds(whole, groups, wanted, 12_345)[0]
-    for rows in (choice, report):
-        own = Labels(np.arange(len(rows)), labels.values[rows], labels.target)
-        taken = labelled.take(rows)
-        parts.append(Part(taken, own, folds(own, taken.group_codes, num_folds, 0)))
-    return parts[0], parts[1]
-
-
-def fingerprint(store: RaggedStore, labels: Labels, features: str | None = None) -> str:
-    """Return a hash of the series' ids, values and times, of their labels, and of a file of
-    features, where one is scored beside."""
-    digest = hashlib.sha256()
-    for one in (store.values, store.offsets, store.clock, labels.series, labels.values):
-        digest.update(np.ascontiguousarray(one).tobytes())
-    digest.update("\n".join(str(one) for one in store.ids.to_pylist()).encode())
-    digest.update("\n".join(labels.target.classes).encode())
-    if features is not None:
-        digest.update(Path(features).read_bytes() if Path(features).is_file() else b"none")
-    return digest.hexdigest()[:16]
+    def beside(self, schema: Schema) -> Mapping[str, Said]:
+        """Return what baselines say that no encoder is trained for."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from caesura.data.grid import GridStore
@@ -32,10 +31,7 @@ from caesura.study.dividend.plan import TRIAL_SEED, Cell, DividendPlan
 from caesura.study.dividend.task import Part
 from caesura.tasks.bands import BAND_LEVELS, BAND_WAVELET, band_decodability
 from caesura.tasks.budget import operations_a_row, tokens_a_row
-from caesura.tasks.controls import channel_statistics
-from caesura.tasks.embed import embed
 from caesura.tasks.pretrain import Pretrained, prepare, split_of
-from caesura.tasks.window_features import window_statistics
 from caesura.training.arithmetic import resolved
 from caesura.training.batches import pretraining_batches
 from caesura.training.loop import BatchSource, Progress, Trainer
@@ -76,7 +72,6 @@ class Study:
     store: RaggedStore
     choice: Part
     report: Part
-    foreign: NDArray[np.float64] | None = None
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
     fitted: tuple[Split, Schema, View] | None = None
     """Roles of the series, what is fitted to those that train, and the data seen so."""
@@ -207,14 +202,13 @@ class Study:
             return {"skill": self.choice.tuned_once(run, cell.rate, plan.tuning_steps, cell.seed)}
         if cell.kind == "rate":
             run, cost = self.pretrained(cell, work, plan.trial)
-            said = self.choice.probed(self.features(run, self.choice), 0)
+            said = self.choice.probed(run, 0)
             return {"skill": self.choice.skill(said), **cost}
         chosen = self.best("rate", cell)
         own = Cell("arm", *cell.arm, cell.seed, chosen.rate)
         run, cost = self.pretrained(own, work, 1.0)
         tuning = self.best("tuning rate", cell).rate
-        frozen = self.report.probed(self.features(run, self.report), 0)
-        twin = self.report.probed(self.features(self.untrained(cell), self.report), 0)
+        frozen, twin = (self.report.probed(one, 0) for one in (run, self.untrained(cell)))
         tuned = self.report.tuned(run, tuning, plan.tuning_steps, cell.seed)
         found = {
             "frozen": frozen.tolist(), "twin": twin.tolist(), "tuned": tuned.tolist(),
@@ -223,18 +217,6 @@ class Study:
             "rate": chosen.rate, "tuning rate": tuning,
         }  # fmt: skip
         return found | cost | {"bands": self._bands(run)}
-
-    def features(self, run: Any, part: Part) -> NDArray[Any]:
-        """Return the frozen features of a part: the embedding, and level and size of the series."""
-        vectors = embed(run, part.store)
-        return np.concatenate([vectors, self._sizes(run, part)], axis=1)
-
-    def _sizes(self, run: Any, part: Part) -> NDArray[Any]:
-        """Return mean and log deviation of each channel, which encoders may normalise away."""
-        view = view_store(part.store, run.schema)
-        if not isinstance(view, GridStore):
-            return np.zeros((len(part.store), 0), np.float32)
-        return np.concatenate([window_statistics(one[None]) for one in view.series()])
 
     def _prepared(self, cell: Cell) -> tuple[Recipe, tuple[Split, Schema, View]]:
         """Return an arm's recipe, completed by the data, and the schema; both split once."""
@@ -316,7 +298,7 @@ class Study:
 
     def _bands(self, run: Pretrained) -> dict[str, float]:
         """Return the decodability of wavelet bands where series are regular and long enough."""
-        view = view_store(self.report.store, run.schema)
+        _, (_, _, view) = self._prepared(next(self.plan.cells_of("rate")))
         if not isinstance(view, GridStore) or len(run.schema.variables) > 1:
             return {}
         windows = view.tiles(np.arange(len(view)))
@@ -330,22 +312,13 @@ class Study:
         return band_decodability(encoder, values, self.plan.patch, rate_hz=view.rate_hz)
 
     def _beside(self) -> dict[str, Any]:
-        """Score what needs no pre-training: plain statistics, and features of others."""
-        _, (_, schema, _) = self._prepared(next(c for c in self.plan.cells() if c.kind == "rate"))
-        rows = {"channel statistics": channel_statistics(self.report.store, schema)}
-        if schema.sampling is not None:
-            view = view_store(self.report.store, schema)
-            if len(np.unique(view.lengths)) == 1 and isinstance(view, GridStore):
-                whole = view.signal.values.reshape(-1, len(view), int(view.lengths[0]))
-                rows["raw samples"] = whole.transpose(1, 0, 2).reshape(len(view), -1).astype(float)
-        if self.foreign is not None:
-            rows["features given"] = self.foreign
-        found: dict[str, Any] = {"predicted": {}, "skills": {}}
-        for name, features in rows.items():
-            said = self.report.probed(features, 0)
-            found["predicted"][name] = said.tolist()
-            found["skills"][name] = self.report.skill(said)
-        return found
+        """Score what needs no pre-training."""
+        _, (_, schema, _) = self._prepared(next(self.plan.cells_of("rate")))
+        said = self.report.beside(schema)
+        return {
+            "predicted": {name: one.tolist() for name, one in said.items()},
+            "skills": {name: self.report.skill(one) for name, one in said.items()},
+        }
 
 
 def whole_batch(source: BatchSource) -> Batch:

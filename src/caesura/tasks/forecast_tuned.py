@@ -1,0 +1,70 @@
+"""Forecasts by an encoder that is trained for them, whole: fine-tuned or from scratch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from caesura.objectives.supervised import SupervisedConfig
+from caesura.recipes.build import build_supervised
+from caesura.tasks.forecast import Examples, Floats, window_floor, window_size
+from caesura.tasks.needs import inference
+from caesura.tasks.window_features import grid_of
+from caesura.training.indexed import IndexedBatches
+from caesura.types import Batch
+
+_ROWS = 256
+
+
+@dataclass(frozen=True)
+class ForecastTraining:
+    """What a trainer needs, and how to forecast with it then.
+
+    The head reads the mean over places and the last one, and predicts all channels and steps in
+    units of the window (`window_size`).
+    """
+
+    objective: Any
+    source: IndexedBatches
+    floor: Floats
+    shape: tuple[int, int]
+    rate_hz: float | None
+
+    def predict(self, past: Floats) -> NDArray[np.float64]:
+        """Return what follows windows (rows, channels, lookback): (rows, channels, horizon)."""
+        found = []
+        with inference(self.objective):
+            for first in range(0, len(past), _ROWS):
+                inputs = grid_of(past[first : first + _ROWS], self.rate_hz)
+                batch = Batch(inputs, torch.zeros(0, dtype=torch.long))
+                found.append(self.objective.predict(batch).double().numpy())
+        center, spread = window_size(past, self.floor)
+        scaled = np.concatenate(found).reshape(len(past), *self.shape)
+        return np.asarray(scaled * spread + center)
+
+
+def forecast_training(
+    encoder: nn.Module, examples: Examples, batch_size: int, rate_hz: float | None, seed: int
+) -> ForecastTraining:
+    """Put a head on an encoder; windows of role 0 train both, those of role 1 validate."""
+    past, future = (np.concatenate(p) for p in zip(examples.of(0), examples.of(1), strict=True))
+    floor = window_floor(examples.of(0)[0])
+    center, spread = window_size(past, floor)
+    goal = ((future - center) / spread).reshape(len(past), -1).astype(np.float32)
+    target, channels = torch.from_numpy(goal), past.shape[1]
+    config = SupervisedConfig(task="regression", outputs=goal.shape[1], pooling="mean+last")
+    made = build_supervised(config, encoder, torch.ones(goal.shape[1]), seed)
+
+    def gather(chosen: NDArray[np.int64], rng: np.random.Generator | None) -> Batch:
+        index = torch.from_numpy(chosen)
+        return Batch(grid_of(past[chosen], rate_hz), index, target=target[index])
+
+    train = int((examples.role == 0).sum())
+    rows = np.arange(len(past))
+    source = IndexedBatches(gather, rows[:train], rows[train:], batch_size, seed)
+    return ForecastTraining(made, source, floor, (channels, future.shape[-1]), rate_hz)
