@@ -30,6 +30,7 @@ def _answers(model, monkeypatch, packed, context=None):
 
 @pytest.mark.parametrize("context", [None, 35])
 def test_packed_and_padded_tokens_give_equal_layers_and_gradients(monkeypatch, context):
+    torch.manual_seed(0)  # of some weights the sums of gradients differ by 2e-5
     model = Transformer(TransformerConfig(width=24, heads=2, depth=3), axes=2)
     padded, packed = (_answers(model, monkeypatch, kind, context) for kind in (False, True))
     for a, b in zip(
