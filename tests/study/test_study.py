@@ -198,3 +198,106 @@ def test_a_plan_names_who_is_trained_from_scratch():
     )
     assert plan.starts() == [("8x1", "lejepa"), ("8x1", "next_patch")]
     assert plan.start_of(Cell("arm", "8x1", "jepa", "none", 3)).objective == "lejepa"
+
+
+def regular(folder, count=4, length=600, odd=()):
+    rng = np.random.default_rng(3)
+    t = np.arange(length)
+    rows = np.stack(
+        [np.sin(2 * np.pi * t / 12 + k) + 0.2 * rng.standard_normal(length) for k in range(count)]
+    )
+    marks = np.zeros(rows.shape, int)
+    for k, at in odd:
+        rows[k, at : at + 12] *= -2
+        marks[k, at : at + 12] = 1
+    ids = np.repeat([f"s{i}" for i in range(count)], length)
+    path = folder / "regular.parquet"
+    table = {"id": ids, "time": np.tile(t, count), "value": rows.ravel(), "odd": marks.ravel()}
+    pq.write_table(pa.table(table), path)
+    return str(path)
+
+
+def asked(path, window=0.0, **task):
+    return Question(path, data_config(path, {"value": ["value"]}, 1.0, window), **task)
+
+
+SHORT = TINY | {"objectives": ("lejepa",), "seeds": 1, "steps": 3}
+
+
+def test_a_forecast_is_studied_in_order_of_time(tmp_path):
+    path = regular(tmp_path)
+    study = begin(asked(path, horizon=6, season=12), tmp_path / "study", SHORT)
+    study.open(resume=False)
+    assert study.store.times.max() == 0.6 * 600 - 1  # pre-training reads no more
+    first, last = study.choice.examples, study.report.examples
+    chosen = first.begin[first.role == 2]
+    assert 480 > chosen.max() + 6 - 1 >= chosen.min() >= 360
+    assert last.begin[last.role == 2].min() >= 480
+    study.run()
+    found = answer(study)
+    assert found.baselines["seasonal naive"].value == 0
+    assert found.baselines["DLinear"].value > 0.1
+    assert found.arms[0].frozen.value > 0.1
+    assert "windows in" in found.certainty()
+    assert "order of time" in write_study(study, found).read_text()
+
+
+def test_no_scored_future_reaches_a_forecasting_part(tmp_path):
+    path = regular(tmp_path, 2)
+    table = pq.read_table(path).to_pydict()
+    late = np.array(table["time"]) >= 480
+    table["value"] = np.where(late, 99.0, table["value"])
+    pq.write_table(pa.table(table), tmp_path / "other.parquet")
+    said = []
+    for one in (path, str(tmp_path / "other.parquet")):
+        study = begin(asked(one, horizon=6, season=12), tmp_path / "study", SHORT)
+        run = study.untrained(next(study.plan.cells_of("rate")))
+        said.append(
+            study.choice.tuned(run, 1e-3, 2, 0).tolist() + study.choice.probed(run, 0).tolist()
+        )
+        assert study.store.values.max() < 99
+    assert said[0] == said[1]
+
+
+def test_anomalies_are_studied_series_by_series(tmp_path):
+    path = regular(tmp_path, odd=((0, 500), (1, 400), (2, 450), (3, 20)))
+    study = begin(asked(path, 24.0, truth="odd"), tmp_path / "study", SHORT)
+    study.open(resume=False)
+    assert study.store.times.max() < 240
+    assert len(study.store) == 3  # the fourth is odd where it should be normal
+    assert len(study.choice.marks) + len(study.report.marks) == 3
+    study.run()
+    found = answer(study)
+    assert found.baselines["uniform noise"].value == pytest.approx(0, abs=0.02)
+    assert found.arms[0].frozen.value > 0.1
+    assert "nearest normal" in write_study(study, found).read_text()
+    with pytest.raises(RecipeError, match="differs in normal"):
+        begin(asked(path, 24.0, truth="odd", normal=0.3), tmp_path / "study", SHORT).open(
+            resume=True
+        )
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({}, "a study has one task, got 0"),
+        ({"horizon": 4, "truth": "odd"}, "one task, got 2"),
+        ({"horizon": 4, "features": "x.parquet"}, "--features are of labelled series"),
+        ({"horizon": 400}, "a horizon of 400 steps is too long.*at most 254"),
+        ({"horizon": -2}, "a horizon of -2 steps"),
+        ({"truth": "nothing"}, "column 'nothing' not in table"),
+        ({"truth": "odd"}, "marks no time stamp"),
+    ],
+)
+def test_tasks_that_cannot_be_studied_say_why(tmp_path, task, message):
+    path = regular(tmp_path)
+    with pytest.raises(CaesuraError, match=message):
+        begin(asked(path, **task), tmp_path / "study", SHORT)
+    with pytest.raises(DataError, match="pass --rate"):
+        begin(Question(path, data_config(path, {"value": ["value"]}), horizon=4), tmp_path, SHORT)
+
+
+def test_one_series_with_anomalies_is_too_few(tmp_path):
+    path = regular(tmp_path, odd=((0, 500),))
+    with pytest.raises(DataError, match="1 series with anomalies.*needs two at least"):
+        begin(asked(path, truth="odd"), tmp_path / "study", SHORT)

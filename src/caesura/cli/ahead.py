@@ -86,16 +86,22 @@ def detect(
     import numpy as np
     import pyarrow as pa
 
+    from caesura.data.marks import read_marks
     from caesura.data.write import check_writable, write_table
     from caesura.run import load
     from caesura.tasks.detect import compare_detectors
     from caesura.tasks.detect import detect as detect_store
+    from caesura.tasks.forecast import regular_view
 
     check_writable(output)
     trained = load(run)
     store = trained.open(data)
     known = trained.open(normal)
-    marks = _marks(trained, store, data, truth) if truth else []
+    marks = []
+    if truth:
+        view = regular_view(trained, store)
+        source = data or trained.recipe.data.path
+        marks = read_marks(source, view, trained.schema.columns, truth)
     found = detect_store(trained, store, known)
     lengths = [len(one) for one in found.score]
     which = np.repeat(np.arange(len(lengths)), lengths)
@@ -121,36 +127,6 @@ def detect(
         f"{len(which)} time stamps, {int(flagged.sum())} with p of {max(level, found.least):.2g} "
         f"or less ({max(level, found.least) * len(which):.0f} expected of normal data): {output}"
     )
-
-
-def _marks(run: Run, store: Any, data: str | None, column: str) -> list[Any]:
-    """Return which grid steps of each series a column of the data's table marks."""
-    import numpy as np
-
-    from caesura.data.read import read_table
-    from caesura.errors import DataError
-    from caesura.tasks.forecast import regular_view
-
-    table = read_table(data or run.recipe.data.path)
-    names = run.schema.columns
-    if column not in table.column_names:
-        raise DataError(f"column {column!r} not in table; columns: {', '.join(table.column_names)}")
-    view = regular_view(run, store)
-    marked = table.filter(np.asarray(table[column].to_numpy(zero_copy_only=False)) > 0)
-    place = {one: k for k, one in enumerate(store.ids.to_pylist())}
-    found = [np.zeros(int(n), dtype=bool) for n in view.lengths]
-    clock = marked[names.time]
-    if store.time_kind == "timestamp":
-        clock = clock.cast("timestamp[us]").cast("int64")
-    for one, moment in zip(marked[names.id].to_pylist(), clock.to_pylist(), strict=True):
-        number = place.get(one)
-        if number is not None:
-            step = round((moment - store.origins[number]) / store.ticks * view.rate_hz)
-            if 0 <= step < len(found[number]):
-                found[number][step] = True
-    if not any(one.any() for one in found):
-        raise DataError(f"column {column!r} marks no time stamp of these series")
-    return found
 
 
 def _times(run: Run, store: Any, which: Any, steps: Any) -> Any:

@@ -14,6 +14,20 @@ from caesura.cli.options import LabelId, Labels, Rare, Resume, Target, checked_r
 from caesura.cli.options import split_names as names_of
 from caesura.cli.tables import Channel, Data, Error, Group, Id, Missing, Static, Time, Value
 
+Forecast = Annotated[
+    int, typer.Option(help="Steps ahead: the task is a forecast, and takes no labels.")
+]
+Truth = Annotated[
+    str,
+    typer.Option(help="Column of --data that is 1 in anomalies: the task is to find them."),
+]
+Normal = Annotated[
+    float, typer.Option(help="Share of each series that is normal, with --truth: its beginning.")
+]
+Season = Annotated[
+    int, typer.Option(help="Steps of a season, with --forecast; 0: found in the data.")
+]
+
 verbs = typer.Typer(help="Ask whether pre-training pays, and which.", no_args_is_help=True)
 
 
@@ -25,8 +39,12 @@ def add_to(app: typer.Typer) -> None:
 @verbs.command()
 def dividend(
     data: Data,
-    labels: Labels,
     out: Annotated[Path, typer.Option(help="Folder of the study.")],
+    labels: Labels = "",
+    forecast: Forecast = 0,
+    season: Season = 0,
+    truth: Truth = "",
+    normal: Normal = 0.4,
     id: Id = "",
     time: Time = "",
     channel: Channel = "",
@@ -68,7 +86,8 @@ def dividend(
     """Ask what pre-training buys on your own data and task, with controls and intervals.
 
     Objectives x augmentations x seeds on one encoder, the same tokens each; every learning rate
-    from a grid of three, chosen on labelled series that the report does not use.
+    from a grid of three, chosen on cases that the report does not use. The task: labels, a
+    forecast of regular series, or marked anomalies in them.
 
     Example: `caesura study dividend --data ecg.parquet --rate 1 --labels labels.csv --out study`
     """
@@ -87,7 +106,7 @@ def dividend(
     } | ({"steps": steps, "tuning_steps": tuning_steps} if steps else {})  # fmt: skip
     question = Question(
         data, data_config(data, columns, rate, window), labels, names_of(target), label_id,
-        checked_rare(rare), features,
+        checked_rare(rare), features, forecast, season, truth, normal,
     )  # fmt: skip
     study = begin(question, out, settings, minutes=0.0 if steps else minutes, processes=processes)
     study.open(resume=resume)
@@ -129,7 +148,11 @@ def _helpers(count: int) -> list[subprocess.Popen[bytes]]:
 @verbs.command()
 def recommend(
     data: Data,
-    labels: Labels,
+    labels: Labels = "",
+    forecast: Forecast = 0,
+    season: Season = 0,
+    truth: Truth = "",
+    normal: Normal = 0.4,
     id: Id = "",
     time: Time = "",
     channel: Channel = "",
@@ -164,7 +187,7 @@ def recommend(
     )
     question = Question(
         data, data_config(data, columns, rate, window), labels, names_of(target), label_id,
-        checked_rare(rare),
+        checked_rare(rare), horizon=forecast, season=season, truth=truth, normal=normal,
     )  # fmt: skip
     settings = {"objectives": names_of(objectives), "views": ("none",), "seeds": 1, "most": most}
     with tempfile.TemporaryDirectory() as folder, console.bar("trying"):

@@ -93,6 +93,20 @@ class RaggedStore:
             static=None if self.static is None else self.static[series],
         )
 
+    def until(self, last: NDArray[np.float64]) -> RaggedStore:
+        """Return what each series has up to a time since its origin; one of these per series."""
+        kept = self.times <= np.repeat(last, self.lengths)
+        counts = np.add.reduceat(kept.astype(np.int64), self.offsets[:-1])
+        return replace(
+            self,
+            values=self.values[kept],
+            observed=self.observed[kept],
+            clock=self.clock[kept],
+            channel=self.channel[kept],
+            offsets=np.concatenate([[0], np.cumsum(counts)]),
+            error=None if self.error is None else self.error[kept],
+        )
+
 
 def rows_of(
     offsets: NDArray[np.int64], series: NDArray[np.int64]

@@ -19,7 +19,7 @@ from caesura.errors import DataError
 from caesura.metrics.detect import all_detection_scores, p_values
 from caesura.tasks.forecast import bridged_series, regular_view
 from caesura.tasks.needs import Trained, need
-from caesura.tasks.plain_detectors import DETECTORS
+from caesura.tasks.plain_detectors import DETECTORS, over_channels
 from caesura.tasks.random_twin import random_twin
 from caesura.tasks.window_features import level_features, windows_of
 
@@ -164,8 +164,7 @@ def compare_detectors(
 
     def plain(way: Any, one: Floats) -> Floats:
         later = np.concatenate([flat[:, cut:], one], axis=1)
-        each = [_standard(way(a, b)) for a, b in zip(flat[:, :cut], later, strict=True)]
-        return np.asarray(np.mean(each, axis=0))
+        return over_channels(way, flat[:, :cut], later)
 
     rows: dict[str, list[dict[str, float]]] = {}
     for number, labels in enumerate(truth):
@@ -185,7 +184,3 @@ def compare_detectors(
         {"detector": name} | {key: float(np.mean([one[key] for one in each])) for key in each[0]}
         for name, each in rows.items()
     ]
-
-
-def _standard(values: Floats) -> Floats:
-    return np.asarray((values - values.mean()) / (values.std() + 1e-12))

@@ -45,13 +45,15 @@ LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 class Examples:
     """Windows (rows, channels, lookback), what follows (rows, channels, horizon), role of each.
 
-    role: 0 fits the head, 1 chooses its strength, 2 scores it. series: where a row is from.
+    role: 0 fits the head, 1 chooses its strength, 2 scores it. series: where a row is from;
+    begin: the step at which its future begins.
     """
 
     past: Floats
     future: Floats
     role: NDArray[np.int64]
     series: NDArray[np.int64]
+    begin: NDArray[np.int64]
 
     def of(self, role: int) -> tuple[Floats, Floats]:
         """Return pasts and futures of one role."""
@@ -60,14 +62,19 @@ class Examples:
 
 
 def examples_of(
-    series: list[Floats], lookback: int, horizon: int, bounds: list[tuple[int, int]] | None = None
+    series: list[Floats],
+    lookback: int,
+    horizon: int,
+    bounds: list[tuple[int, int]] | None = None,
+    most: int = _MOST_WINDOWS,
+    scored: bool = True,
 ) -> Examples:
     """Cut series (channels, time) into windows and futures, roles by time.
 
     bounds: for each series the steps from which futures choose the strength and score; by
     default after 60 % and 80 % of the futures. A future belongs to one role whole: those that
     straddle a bound are left out. Series shorter than lookback + horizon give none; where all
-    are, it is a DataError.
+    are, it is a DataError. most: windows over all series, about. scored: whether some must score.
     """
     whole = lookback + horizon
     total = sum(max(one.shape[1] - whole + 1, 0) for one in series)
@@ -77,8 +84,8 @@ def examples_of(
             f"a horizon of {horizon} steps after a window of {lookback} needs series of {whole}; "
             f"the longest has {longest}. Choose a shorter --horizon, or a run with a shorter window"
         )
-    hop = max(1, total // _MOST_WINDOWS)
-    pasts, futures, roles, which = [], [], [], []
+    hop = max(1, total // most)
+    pasts, futures, roles, which, begins = [], [], [], [], []
     for number, one in enumerate(series):
         cut, starts = windows_of(one, whole, hop)
         if not len(starts):
@@ -97,8 +104,9 @@ def examples_of(
         futures.append(cut[keep][..., lookback:])
         roles.append(role[keep])
         which.append(np.full(int(keep.sum()), number))
-    found = Examples(*(np.concatenate(x) for x in (pasts, futures, roles, which)))
-    for number, need_for in enumerate(("to fit", "to choose", "to score")):
+        begins.append(begin[keep])
+    found = Examples(*(np.concatenate(x) for x in (pasts, futures, roles, which, begins)))
+    for number, need_for in enumerate(("to fit", "to choose", "to score")[: 2 + scored]):
         if not (found.role == number).any():
             raise DataError(
                 f"series too short: no window is left {need_for} a forecast of {horizon} steps "

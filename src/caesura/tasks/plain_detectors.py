@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
+Detector = Callable[[Floats, Floats], Floats]
 
 _SUB = 64
 
@@ -66,9 +67,15 @@ def energy(train: Floats, test: Floats) -> Floats:
     return np.asarray(np.square((test - train.mean()) / (train.std() + 1e-9)))
 
 
-DETECTORS: dict[str, Callable[[Floats, Floats], Floats]] = {
+DETECTORS: dict[str, Detector] = {
     "z-energy": energy,
     "PCA": sub_pca,
     "KNN": sub_knn,
     "isolation forest": isolation_forest,
 }
+
+
+def over_channels(way: Detector, known: Floats, new: Floats) -> Floats:
+    """Return the mean over channels, (channels, time) each, of standardised scores."""
+    each = [way(a, b) for a, b in zip(known, new, strict=True)]
+    return np.asarray(np.mean([(s - s.mean()) / (s.std() + 1e-12) for s in each], axis=0))

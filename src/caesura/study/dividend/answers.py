@@ -70,12 +70,12 @@ class Answer:
     def certainty(self) -> str:
         """Say how sure the answer is."""
         gain = self.chosen.tuned_dividend
-        verdict = "undecided: the interval holds 0"
+        verdict = "Undecided: the interval holds 0"
         if gain.excludes_zero:
-            verdict = "pre-training pays" if gain.value > 0 else "pre-training costs"
+            verdict = "Pre-training pays" if gain.value > 0 else "Pre-training costs"
         frozen = self.chosen.frozen_dividend
         return (
-            f"This is {verdict}. Frozen, the same encoder is worth {frozen.value:+.3f} "
+            f"{verdict}. Frozen, the same encoder is worth {frozen.value:+.3f} "
             f"[{frozen.lower:+.3f}, {frozen.upper:+.3f}] over its twin that was never trained. "
             f"Skill runs from 0 ({self.nothing}) to 1; intervals of 95 % over {self.seeds} seeds "
             f"and {self.cases}."
@@ -181,26 +181,38 @@ def _interval(
 
 def advice(found: Answer, study: Study) -> list[str]:
     """Say what to run next, by rules that are stated here."""
-    gain, lines = found.chosen.tuned_dividend, []
-    data = study.plan.data.path or "DATA"
-    rate = f" --rate {study.plan.data.rate:g}" if study.plan.data.rate else ""
-    command = f"caesura pretrain {found.chosen.objective.replace('_', '-')} --data {data}{rate}"
-    command = command.replace("pretrain masked-tokens", "pretrain mae")
+    plan, arm, gain, lines = study.plan, found.chosen, found.chosen.tuned_dividend, []
+    rate = f" --rate {plan.data.rate:g}" if plan.data.rate else ""
+    window = f" --window {plan.data.window:g}" if plan.data.window else ""
+    command = (
+        f"caesura pretrain {arm.objective.replace('_', '-')} --data {plan.data.path or 'DATA'}"
+    )
+    command = command.replace("pretrain masked-tokens", "pretrain mae") + rate + window
+    labelled = not (plan.horizon or plan.truth)
     if not gain.excludes_zero:
         width = (gain.upper - gain.lower) / 2
+        material = "or longer series" if plan.horizon else "series with anomalies"
         lines.append(
-            f"The interval is +-{width:.3f} wide. More labelled series narrow it most; more seeds "
+            f"The interval is +-{width:.3f} wide. More "
+            f"{'labelled series' if labelled else material} narrow it most; more seeds "
             f"(--seeds {2 * found.seeds}) and a longer budget (--minutes) come next."
         )
-    if gain.excludes_zero and gain.value > 0:
+    if labelled and gain.excludes_zero and gain.value > 0:
         lines.append(f"Pre-train for long: `{command} --out run`, then `caesura finetune run`.")
-    best = found.baselines[found.best_baseline]
-    if best.value > max(found.chosen.tuned.value, found.chosen.frozen.value):
+    frozen = arm.frozen_dividend
+    if not labelled and frozen.excludes_zero and frozen.value > 0:
+        verb = f"forecast run --horizon {plan.horizon}" if plan.horizon else "detect run"
         lines.append(
-            f"The baseline ({found.best_baseline}) is ahead of every figure of this arm: use it, "
-            "or join its features with the embedding."
+            f"Pre-train for long: `{command} --out run`, then `caesura {verb} -o found.parquet`, "
+            "which reads the encoder frozen."
         )
-    if found.chosen.frozen.value > found.chosen.tuned.value:
+    best = found.baselines[found.best_baseline]
+    if best.value > max(arm.tuned.value, arm.frozen.value):
+        lines.append(
+            f"The baseline ({found.best_baseline}) is ahead of every figure of this arm: use it"
+            f"{', or join its features with the embedding' if labelled else ''}."
+        )
+    if labelled and arm.frozen.value > arm.tuned.value:
         lines.append(
             "The frozen probe is ahead of fine-tuning: with so few labels use `caesura probe`."
         )

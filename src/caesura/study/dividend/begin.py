@@ -21,6 +21,8 @@ from caesura.data.read import read_table
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError, RecipeError
 from caesura.recipes.dividend import PATCH
+from caesura.study.dividend.anomalies import anomaly_parts
+from caesura.study.dividend.forecasting import forecasting_parts
 from caesura.study.dividend.labelled import LabelledPart, fingerprint, parts_of
 from caesura.study.dividend.plan import Cell, DividendPlan
 from caesura.study.dividend.work import Study
@@ -34,6 +36,8 @@ _TUNING_SHARE = 0.45
 _SURE = 0.65
 """Of the time, planned for: probes, reading and drift take what is left."""
 _MEASURED = 6
+_MOST_WINDOWS = 3000
+"""Windows of a forecasting part, those that fit its heads included."""
 
 
 def data_config(
@@ -53,18 +57,34 @@ def data_config(
 
 @dataclass(frozen=True)
 class Question:
-    """What a user asks about: data, labels, and how to read them.
+    """What a user asks about: data and one task, and how to read them.
 
-    features: a table of the id column and numbers, scored beside.
+    labels: a table. horizon: steps ahead of a forecast. truth: column that marks anomalies;
+    normal: share of each series before which there are none. features: a table of the id column
+    and numbers, scored beside labels. season: steps, of forecasts; 0: found in the data.
     """
 
     data: str
     config: DataConfig
-    labels: str
+    labels: str = ""
     target: tuple[str, ...] = ()
     label_id: str = ""
     rare: Rare = "keep"
     features: str | None = None
+    horizon: int = 0
+    season: int = 0
+    truth: str = ""
+    normal: float = 0.4
+
+    def __post_init__(self) -> None:
+        given = sum(map(bool, (self.labels, self.horizon, self.truth)))
+        if given != 1:
+            raise RecipeError(
+                f"a study has one task, got {given}: pass --labels TABLE, --forecast STEPS, or "
+                "--truth COLUMN that marks anomalies"
+            )
+        if self.features and not self.labels:
+            raise RecipeError("--features are of labelled series; this task takes none")
 
 
 def begin(
@@ -81,8 +101,24 @@ def begin(
     classes with fewer cases than folds, and unknown names are errors here, before anything is
     trained.
     """
+    store, _ = open_data(question.data, question.config)
+    made = _labelled if question.labels else _forecasting if question.horizon else _detecting
+    study = made(question, store, out, settings)
+    path = out / "plan.json"
+    if path.is_file():  # a resumed study keeps the budget that was fitted to its time
+        there = DividendPlan.model_validate_json(path.read_text(encoding="utf-8"))
+        kept = {"steps": there.steps, "tuning_steps": there.tuning_steps}
+        study.plan = study.plan.model_copy(update=kept)
+    elif minutes:
+        study.plan = fitted(study, minutes, processes)
+    return study
+
+
+def _labelled(
+    question: Question, store: RaggedStore, out: Path, settings: Mapping[str, Any]
+) -> Study:
+    """Return a study of labelled series, which reads all series in its pre-training."""
     config, features = question.config, question.features
-    store, _ = open_data(question.data, config)
     known = read_labels(
         question.labels,
         store,
@@ -90,28 +126,51 @@ def begin(
         question.target,
         rare=question.rare,
     )
+    series = fingerprint(store, known, features)
+    plan = _plan(store, config, settings, {"series": series})
+    choice, report = parts_of(store, known, plan.choice, plan.folds, plan.most)
+    if features is not None:
+        report = replace(report, foreign=_foreign(features, config.columns.id, report))
+    return Study(out, plan, store, choice, report)
+
+
+def _forecasting(
+    question: Question, store: RaggedStore, out: Path, settings: Mapping[str, Any]
+) -> Study:
+    """Return a study of what follows, whose pre-training reads the earlier part alone."""
+    asked = {"horizon": question.horizon, "season": question.season}
+    early, config, choice, report = forecasting_parts(
+        store, question.config, question.horizon, question.season, _MOST_WINDOWS
+    )
+    series = fingerprint(store)
+    return Study(out, _plan(store, config, settings, asked | {"series": series}), early, choice,
+                 report)  # fmt: skip
+
+
+def _detecting(
+    question: Question, store: RaggedStore, out: Path, settings: Mapping[str, Any]
+) -> Study:
+    """Return a study of marked time stamps, whose pre-training reads normal parts alone."""
+    share = float(settings.get("choice", DividendPlan.model_fields["choice"].default))
+    early, config, marks, choice, report = anomaly_parts(
+        store, question.data, question.config, question.truth, question.normal, share
+    )
+    asked = {"truth": question.truth, "normal": question.normal}
+    asked["series"] = fingerprint(store, marks=marks)
+    return Study(out, _plan(store, config, settings, asked), early, choice, report)
+
+
+def _plan(
+    store: RaggedStore, config: DataConfig, settings: Mapping[str, Any], own: Mapping[str, Any]
+) -> DividendPlan:
     patch = _patch_for(store, config) if config.rate else 0
-    series = fingerprint(store, known, question.features)
     try:
-        plan = DividendPlan.model_validate(
-            {"data": config, "patch": patch, "series": series, **settings}
-        )
+        plan = DividendPlan.model_validate({"data": config, "patch": patch, **own, **settings})
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise RecipeError("; ".join(faults)) from None
     plan.check()
-    choice, report = parts_of(store, known, plan.choice, plan.folds, plan.most)
-    if features is not None:
-        report = replace(report, foreign=_foreign(features, config.columns.id, report))
-    study = Study(out, plan, store, choice, report)
-    path = out / "plan.json"
-    if path.is_file():  # a resumed study keeps the budget that was fitted to its time
-        there = DividendPlan.model_validate_json(path.read_text(encoding="utf-8"))
-        kept = {"steps": there.steps, "tuning_steps": there.tuning_steps}
-        study.plan = plan.model_copy(update=kept)
-    elif minutes:
-        study.plan = fitted(study, minutes, processes)
-    return study
+    return plan
 
 
 def _patch_for(store: RaggedStore, config: DataConfig) -> int:

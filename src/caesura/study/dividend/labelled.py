@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -210,14 +210,21 @@ def parts_of(
     return parts[0], parts[1]
 
 
-def fingerprint(store: RaggedStore, labels: Labels, features: str | None = None) -> str:
-    """Return a hash of the series' ids, values and times, of their labels, and of a file of
-    features, where one is scored beside."""
+def fingerprint(
+    store: RaggedStore,
+    labels: Labels | None = None,
+    features: str | None = None,
+    marks: Sequence[NDArray[np.bool_]] = (),
+) -> str:
+    """Return a hash of the series' ids, values and times, of what is known of them (labels, or
+    marked time stamps), and of a file of features, where one is scored beside."""
     digest = hashlib.sha256()
-    for one in (store.values, store.offsets, store.clock, labels.series, labels.values):
+    known = tuple(marks) if labels is None else (labels.series, labels.values)
+    for one in (store.values, store.offsets, store.clock, *known):
         digest.update(np.ascontiguousarray(one).tobytes())
     digest.update("\n".join(str(one) for one in store.ids.to_pylist()).encode())
-    digest.update("\n".join(labels.target.classes).encode())
+    if labels is not None:
+        digest.update("\n".join(labels.target.classes).encode())
     if features is not None:
         digest.update(Path(features).read_bytes() if Path(features).is_file() else b"none")
     return digest.hexdigest()[:16]

@@ -50,6 +50,13 @@ class DividendPlan(BaseModel):
     folds: int = Field(default=3, ge=2, le=20)
     most: int = Field(default=500, gt=9)
     patch: int = Field(default=0, ge=0)
+    horizon: int = Field(default=0, ge=0)
+    """Steps ahead where the task is a forecast; 0: labels."""
+    season: int = Field(default=0, ge=0)
+    truth: str = ""
+    """Column that marks anomalies, where the task is to find them."""
+    normal: float = Field(default=0.4, gt=0, lt=1)
+    """Share of each series that is taken as normal then."""
     series: str = ""
     """Fingerprint of the data and labels, so that a folder holds one study."""
 
@@ -161,9 +168,8 @@ class Cell:
     def name(self, plan: DividendPlan) -> str:
         """Return the hash of all that the cell's result depends on."""
         whole: dict[str, Any] = {"cell": asdict(self), "series": plan.series}
-        fields = ("steps", "tuning_steps", "batch_tokens", "rates", "tuning_rates", "trial",
-                  "choice", "folds", "most", "patch")  # fmt: skip
-        whole |= {name: getattr(plan, name) for name in fields}
+        free = {"data", "objectives", "views", "encoders", "seeds", "series"}
+        whole |= {name: getattr(plan, name) for name in type(plan).model_fields if name not in free}
         if self.kind != "beside":
             whole["recipe"] = plan.recipe(self).model_dump(mode="json")
         text = json.dumps(whole, sort_keys=True, default=str)
