@@ -5,7 +5,7 @@ Usage: python benchmarks/recommend_regret.py DATA OUT [MINUTES_STUDY] [MINUTES_R
 DATA: the project's data folder (ucr_uea/). For each of eight sets a study of four objectives and a
 recommendation are run on the same series; a set's line of OUT/regret.jsonl, once there, is kept, so
 that a killed run goes on. Regret: the frozen skill of the study's best arm (by its report, which
-flatters it) less that of the recommended objective without augmentation, mean over seeds.
+flatters it) less that of the recommended objective and augmentation, mean over seeds.
 """
 
 from __future__ import annotations
@@ -61,14 +61,16 @@ def regret_of(name: str, root: Path, study_minutes: float, minutes: float) -> di
         study.open(resume=False)
         study.run()
         found = answer(study)
-        short = begin(question, Path(temporary) / "short", full | {"views": ("none",), "seeds": 1})
-        proposed = recommend(short, minutes)
+        short = begin(question, Path(temporary) / "short", full | {"seeds": 1})
+        proposed = recommend(short, minutes).chosen
         best = max(found.arms, key=lambda arm: arm.frozen.value)
         ours = next(
-            a for a in found.arms if a.objective == proposed.chosen.objective and a.view == "none"
+            arm
+            for arm in found.arms
+            if (arm.objective, arm.view) == (proposed.objective, proposed.view)
         )
         return {
-            "set": name, "recommended": ours.objective, "best": best.name,
+            "set": name, "recommended": ours.name, "best": best.name,
             "regret": best.frozen.value - ours.frozen.value,
             "never trained": best.twin.value, "best skill": best.frozen.value,
         }  # fmt: skip

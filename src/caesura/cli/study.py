@@ -170,10 +170,13 @@ def recommend(
     objectives: Annotated[
         str, typer.Option(help="What is tried: A,B,...")
     ] = "masked_tokens,next_patch,jepa,lejepa",
+    augmentations: Annotated[
+        str, typer.Option(help="Tried with the best of them: A,B,...")
+    ] = "none,jitter",
     most: Annotated[int, typer.Option(help="Labelled series that are used at most.")] = 500,
     minutes: Annotated[float, typer.Option(help="Time for all of it.")] = 5.0,
 ) -> None:
-    """Propose an objective and a resolution for your data and task, after a short try of each.
+    """Propose an objective, an augmentation and a resolution, after a short try of each.
 
     Example: `caesura study recommend --data ecg.parquet --rate 1 --labels labels.csv`
     """
@@ -189,7 +192,10 @@ def recommend(
         data, data_config(data, columns, rate, window), labels, names_of(target), label_id,
         checked_rare(rare), horizon=forecast, season=season, truth=truth, normal=normal,
     )  # fmt: skip
-    settings = {"objectives": names_of(objectives), "views": ("none",), "seeds": 1, "most": most}
+    settings = {
+        "objectives": names_of(objectives), "views": names_of(augmentations), "seeds": 1,
+        "most": most,
+    }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, console.bar("trying"):
         study = begin(question, Path(folder) / "study", settings)
         patch = study.plan.patch
@@ -198,6 +204,7 @@ def recommend(
     rows = [
         {
             "objective": one.objective,
+            "augmentation": one.view,
             "patch": one.patch or "",
             "frozen skill": str(one.skill),
             "over no training": str(one.dividend),

@@ -1,4 +1,4 @@
-"""A probe of a few minutes that proposes an objective and a resolution, with its evidence."""
+"""A few minutes that propose an objective, an augmentation and a resolution, with evidence."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from caesura.study.dividend.task import Part
 from caesura.study.dividend.work import Study
 
 _DRAWS = 500
+_SURE = 0.7
+"""Of the time, planned for."""
+_FEWEST = 10
 _TIE = 0.01
 """Difference of skill that nobody would choose by."""
 
@@ -26,6 +29,7 @@ class Candidate:
     """One way to pre-train, tried for a short while: its frozen skill and what it adds."""
 
     objective: str
+    view: str
     patch: int
     skill: Interval
     dividend: Interval
@@ -47,46 +51,47 @@ class Recommendation:
     def sentence(self) -> str:
         """Return the proposal in a sentence."""
         one = self.chosen
-        where = f" with patches of {one.patch} samples" if one.patch else ""
+        how = "without augmentation" if one.view == "none" else f"with augmentation {one.view}"
+        where = f" and patches of {one.patch} samples" if one.patch else ""
         verdict = (
             "and beats the same encoder untrained"
             if self.pays
             else "but does not beat the same encoder untrained beyond doubt"
         )
         return (
-            f"Proposed: {one.objective}{where}. Frozen skill {one.skill.value:.3f}, "
+            f"Proposed: {one.objective} {how}{where}. Frozen skill {one.skill.value:.3f}, "
             f"{one.dividend.value:+.3f} [{one.dividend.lower:+.3f}, {one.dividend.upper:+.3f}] "
             f"over no training, {verdict}."
         )
 
 
 def recommend(study: Study, minutes: float, patches: tuple[int, ...] = ()) -> Recommendation:
-    """Try every objective of a study's plan at one resolution, then the best at others.
+    """Try every objective of a study's plan under its first augmentation and at one resolution,
+    then the best objective under the other augmentations, then what is best at other resolutions.
 
-    The time is shared out evenly: two thirds to objectives, one third to resolutions, in tokens
-    read alike. Scored by a linear probe on the part that chooses and the report part joined: a
+    All are trained on as many tokens, and of the time half is for objectives, the rest for both
+    others. Scored by a linear probe on the part that chooses and the report part joined: a
     proposal, whose score has been chosen by itself and is no estimate (`study dividend` gives
-    one). Of scores within 0.01 the objective named first is taken.
+    one). Of scores within 0.01 the one that was tried first is taken.
     """
     plan = study.plan
-    objectives = plan.objectives
-    seconds = 60 * minutes * 0.7
     rate = plan.rates[len(plan.rates) // 2]
-    cells = [Cell("rate", plan.encoders[0], one, "none", 0, rate) for one in objectives]
-    cost = sum(study.seconds_a_step(cell, 4) for cell in cells)
-    steps = max(10, int(seconds * 2 / 3 / max(cost, 1e-6)))
+
+    def cell(objective: str, view: str) -> Cell:
+        return Cell("rate", plan.encoders[0], objective, view, 0, rate)
+
+    first, *views = plan.views
+    others = [p for p in patches if p != plan.patch] if plan.patch else []
+    cost = sum(study.seconds_a_step(cell(one, first), 4) for one in plan.objectives)
+    rounds = 1 + (len(views) + len(others)) / len(plan.objectives)
+    steps = max(_FEWEST, int(60 * minutes * _SURE / (rounds * max(cost, 1e-6))))
     work = study.folder / "recommend"
     try:
-        tried = [_try(study, cell, plan.patch, steps, work) for cell in cells]
-        best = _best(tried)
-        others = [p for p in patches if p != plan.patch] if plan.patch else []
-        if others:
-            per_step = study.seconds_a_step(
-                Cell("rate", plan.encoders[0], best.objective, "none", 0, rate), 4
-            )
-            fewer = max(10, int(seconds / 3 / (len(others) * max(per_step, 1e-6))))
-            cell = next(c for c in cells if c.objective == best.objective)
-            tried += [_try(study, cell, patch, min(steps, fewer), work) for patch in others]
+        tried = [_try(study, cell(one, first), plan.patch, steps, work) for one in plan.objectives]
+        best = _best(tried).objective
+        tried += [_try(study, cell(best, view), plan.patch, steps, work) for view in views]
+        view = _best(tried).view
+        tried += [_try(study, cell(best, view), patch, steps, work) for patch in others]
         return Recommendation(_best(tried), tried)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -102,14 +107,13 @@ def _try(study: Study, cell: Cell, patch: int, steps: int, work: Path) -> Candid
     own = replace(
         study, plan=study.plan.model_copy(update={"steps": steps, "patch": patch}), fitted=None
     )
-    run, _ = own.pretrained(cell, work / f"{cell.objective}-{patch}", 1.0)
+    run, _ = own.pretrained(cell, work / f"{cell.objective}-{cell.view}-{patch}", 1.0)
     twin = own.untrained(cell)
     parts = (own.choice, own.report)
     ours, theirs = ([part.probed(model, 0) for part in parts] for model in (run, twin))
-    return Candidate(
-        cell.objective, patch, _interval(parts, ours, None), _interval(parts, ours, theirs),
-        time.monotonic() - begun,
-    )  # fmt: skip
+    skill, gain = _interval(parts, ours, None), _interval(parts, ours, theirs)
+    seconds = time.monotonic() - begun
+    return Candidate(cell.objective, cell.view, patch, skill, gain, seconds)
 
 
 def _interval(
