@@ -29,6 +29,8 @@ from caesura.reproduce.dividend.analysis import (
     verdict,
 )
 from caesura.reproduce.dividend.encoders import AUGMENTATIONS, DividendSettings
+from caesura.reproduce.dividend.followups import Variants, band_rows, tuned_rows
+from caesura.reproduce.dividend.origin import DEPTHS, ORIGINS
 from caesura.reproduce.dividend.rates import best_rate
 from caesura.reproduce.dividend.sets import CHOICE
 from caesura.reproduce.queue import cell_file
@@ -90,6 +92,26 @@ def blocks(cells):
     found["shares"] = markdown(share_rows(study)) + "\n\n" + markdown(latent_rows(study))
     found["claims"] = markdown(claims)
     found["ranks"] = "![Mean ranks over the sets](dividend-ranks.svg)"
+    found["bands"] = markdown(band_rows(study))
+    return found | later_blocks(cells)
+
+
+def later_blocks(cells):
+    """Return the blocks of fine-tuning, depth and origin, as far as there are cells."""
+    tuned = tuned_rows([row for key, row in cells.items() if key[0] == "dividend-tuned"])
+    variants = Variants([row for key, row in cells.items() if key[0] == "dividend-origin"])
+    depths = [f"depth {k}" for k in DEPTHS]
+    found = {"tuned": markdown(tuned)} if tuned else {}
+    pairs = {
+        "depth": (depths, [("depth 3", "depth 1"), ("depth 6", "depth 3")]),
+        "origin": (list(ORIGINS), [("real", "synthetic"), ("mixed", "real"),
+                                   ("real", "real, a quarter"),
+                                   ("synthetic", "synthetic, a quarter")]),
+    }  # fmt: skip
+    for name, (changes, gaps) in pairs.items():
+        if rows := variants.rows(changes):
+            seeds = f"Seeds: {variants.seeds(changes)}."
+            found[name] = "\n\n".join([seeds, markdown(rows), markdown(variants.gaps(gaps))])
     return found
 
 

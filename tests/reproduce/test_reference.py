@@ -26,8 +26,10 @@ from caesura.reproduce.dividend.encoders import (
     random_encoder,
     recipe_of,
 )
+from caesura.reproduce.dividend.followups import BANDS, Variants, band_rows, tuned_rows
 from caesura.reproduce.dividend.rates import QUICK, best_arms, chosen_rate
 from caesura.reproduce.dividend.sets import CHOICE, REPORTED, resampled, series_features
+from caesura.reproduce.dividend.tuned import SCRATCH, SCRATCH_CAUSAL, SETS
 from caesura.reproduce.experiment import Context
 from caesura.tasks.bands import band_decodability
 from caesura.tasks.budget import operations_a_row, tokens_a_row
@@ -73,6 +75,48 @@ def test_a_seed_that_is_not_whole_is_left_out():
     assert found.seeds == [0]
     with pytest.raises(ValueError, match="no seed has all of its cells"):
         Frozen(planted(1, missing={("dino, dwt", 0)}))
+
+
+def test_planted_gains_of_fine_tuning_come_out_beside_their_own_start():
+    def cell(row, seed, skill):
+        return {"cell": "x", "seed": seed, "rows": {row: dict.fromkeys(SETS, skill)}}
+
+    found = [cell(SCRATCH, s, 0.5 + 0.1 * s) for s in range(2)]
+    found += [cell("jepa, none", s, 0.6 + 0.1 * s) for s in range(3)]  # the third has no start
+    found += [cell(SCRATCH_CAUSAL, 0, 0.7), cell("next_patch, none", 0, 0.6)]
+    rows = {row["arm"]: row for row in tuned_rows(found)}
+    assert rows["jepa, none"]["classification, dividend"].startswith("+0.100 [+0.100")
+    assert rows["jepa, none"]["seeds"] == "2"
+    assert rows["next_patch, none"]["forecasting, dividend"].startswith("-0.100")
+
+
+def test_planted_gains_of_depth_come_out_and_half_seeds_stay_out():
+    def cell(objective, change, seed, gain):
+        name = f"{objective}, {change}"
+        own = dict.fromkeys(REPORTED, 0.5 + gain)
+        rows = {name: own, f"{name}, random twin": dict.fromkeys(REPORTED, 0.5)}
+        return {"cell": name, "seed": seed, "rows": rows}
+
+    gains = {"depth 1": 0.0, "depth 3": 0.1}
+    found = Variants([cell(o, c, 0, g) for o in ("masked_tokens", "lejepa")
+                      for c, g in gains.items()] + [cell("lejepa", "depth 1", 1, 9.0)])  # fmt: skip
+    assert found.seeds(list(gains)) == [0]
+    assert found.rows(list(gains))[1]["anomaly"].startswith("+0.100")
+    gap = found.gaps([("depth 3", "depth 1")])[0]
+    assert (gap["verdict"], gap["difference"][:6]) == ("confirmed", "+0.100")
+    assert found.rows(["real"]) == []
+
+
+def test_a_band_that_follows_the_gain_is_found():
+    results = planted()
+    for one in results[:-1]:
+        own, twin = one["rows"].values()
+        gain = np.mean([own[name] - twin[name] for name in REPORTED])
+        own.update({f"band {b}": 0.5 + (gain if b == "detail 1" else 0) for b in BANDS})
+        twin.update({f"band {b}": 0.5 for b in BANDS})
+    rows = {row["band"]: row for row in band_rows(Frozen(results))}
+    assert rows["detail 1"]["with classification"].startswith("+0.9")
+    assert rows["detail 2"]["with classification"].startswith("+nan")
 
 
 def test_ranks_are_drawn():

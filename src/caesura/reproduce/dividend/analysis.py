@@ -55,8 +55,24 @@ class Frozen:
             ).reshape(shape)
 
         self.skill, self.twin = table(""), table(TWIN)
+        self._rows = by_cell
         beside = [rows for (cell, _), rows in by_cell.items() if cell == "baselines"]
         self.baselines: Mapping[str, Mapping[str, float]] = beside[0] if beside else {}
+
+    def other(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return another metric of the encoders and of their twins: (objectives, augmentations,
+        seeds) each."""
+        found = [
+            [
+                [
+                    [self._rows[f"{o}, {v}", s][f"{o}, {v}{suffix}"][metric] for s in self.seeds]
+                    for v in AUGMENTATIONS
+                ]
+                for o in OBJECTIVES
+            ]
+            for suffix in ("", TWIN)
+        ]
+        return np.array(found[0]), np.array(found[1])
 
     @property
     def dividend(self) -> NDArray[np.float64]:
