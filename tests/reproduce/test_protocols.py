@@ -16,7 +16,8 @@ from caesura.reproduce.romae import pendulum as table5
 from caesura.reproduce.romae.masked import MaskedSettings, build, predict, random_hidden
 from caesura.reproduce.romae.patched import Patched, PatchedSettings, _gather
 from caesura.reproduce.romae.physionet import _COLUMNS, hide_moments
-from caesura.reproduce.romae.uea import _cut, _filled, drop_steps
+from caesura.reproduce.romae.uea import _cut, drop_steps
+from caesura.tasks.rocket import same_length
 
 
 def test_steps_are_dropped_whole_and_one_is_left():
@@ -27,7 +28,7 @@ def test_steps_are_dropped_whole_and_one_is_left():
     assert [int(one.sum()) for one in lost] == [12, 0, 0]
     assert all((np.isnan(one).all(0) == gone).all() for one, gone in zip(holed, lost, strict=True))
     assert np.isfinite(panel[0]).all()  # the input is untouched
-    filled = _filled(holed, 40)
+    filled = same_length(holed, 40)
     assert filled.shape == (3, 3, 40)
     assert np.isfinite(filled).all()
     kept = ~lost[0]

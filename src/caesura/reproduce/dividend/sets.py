@@ -23,6 +23,7 @@ from caesura.tasks.detect import fit_detector
 from caesura.tasks.forecast import dlinear_features, examples_of, fit_head, predict_with
 from caesura.tasks.linear import fit_and_predict, linear_model
 from caesura.tasks.plain_detectors import DETECTORS
+from caesura.tasks.rocket import has_rocket, rocket_predictions
 from caesura.tasks.window_features import pooled_features, sequence_features, window_statistics
 
 WINDOW = 336
@@ -107,11 +108,15 @@ def _classification(name: str, root: Path) -> EvaluationSet:
         raw = [v.reshape(len(v), -1)[:, ::4] for v in (x, x_new)]
         simple = [window_statistics(v) for v in (x, x_new)]
         features = [series_features(v) for v in (x, x_new)]
-        return {
+        found = {
             "raw samples": fitted(*raw),
             "mean and deviation": fitted(*simple),
             "series features": fitted(*features),
         }
+        if has_rocket():
+            said = rocket_predictions(list(x), y, list(x_new), 0)
+            found["MiniRocket"] = classification_skill(y_new, said, classes)
+        return found
 
     tags = {"x": x, "y": y, "x_new": x_new, "y_new": y_new, "classes": classes}
     return EvaluationSet(name, "classification", score, beside, tags)

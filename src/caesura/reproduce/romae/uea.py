@@ -30,6 +30,7 @@ from caesura.reproduce.romae.runs import pretrained
 from caesura.run import Run
 from caesura.tasks.finetune import finetune
 from caesura.tasks.predict import predict
+from caesura.tasks.rocket import rocket_predictions
 from caesura.training.arithmetic import resolved
 from caesura.training.state import CHECKPOINT
 from caesura.workflow import SCRATCH, compose
@@ -60,7 +61,7 @@ def _run(cell: str, context: Context) -> Outcome:
     train, test = drop_steps(train, rng), drop_steps(test, rng)
     truth = np.array(test_labels)
     if method == ROCKET:
-        guess = _rocket(train, train_labels, test, context.seed)
+        guess = rocket_predictions(train, train_labels, test, context.seed)
         return Outcome({cell: {"accuracy": float((guess == truth).mean())}})
     own: UeaSettings = context.settings
     run = pretrained(context, train, {}, _recipe(own), own.pretraining_steps)
@@ -158,41 +159,6 @@ def _cut(series: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cut the padding behind a series off."""
     last = int(np.flatnonzero(np.isfinite(series).any(0)).max()) + 1
     return series[:, :last]
-
-
-def _rocket(train: Panel, labels: list[str], test: Panel, seed: int) -> NDArray[np.str_]:
-    """Classify by MiniRocket features and a ridge, on series filled linearly to one length."""
-    try:
-        from aeon.transformations.collection.convolution_based import MiniRocket
-    except ImportError as error:
-        raise DataError(
-            "MiniRocket needs the aeon extra (`pip install caesura[aeon]`, in an environment of "
-            "its own: it caps numpy and pandas), or leave its cells out with --cells"
-        ) from error
-    from sklearn.linear_model import RidgeClassifierCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    length = max(9, *(series.shape[1] for series in train))  # MiniRocket takes no less
-    features = MiniRocket(random_state=seed, n_jobs=1)
-    filled = _filled(train, length)
-    seen = features.fit_transform(filled)
-    model = make_pipeline(
-        StandardScaler(with_mean=False), RidgeClassifierCV(np.logspace(-3, 3, 10))
-    )
-    model.fit(seen, labels)
-    return np.asarray(model.predict(features.transform(_filled(test, length))))
-
-
-def _filled(panel: Panel, length: int) -> NDArray[np.float32]:
-    """Return (series, channels, length): gaps by a line, each series stretched to the length."""
-    whole = np.empty((len(panel), panel[0].shape[0], length), np.float32)
-    for row, series in enumerate(panel):
-        at = np.linspace(0, series.shape[1] - 1, length)
-        for channel, values in enumerate(series):
-            seen = np.flatnonzero(np.isfinite(values))
-            whole[row, channel] = np.interp(at, seen, values[seen]) if len(seen) else 0.0
-    return whole
 
 
 _PAPER = {"BasicMotions": 0.9917, "Epilepsy": 0.9517, "LSST": 0.6225}

@@ -29,6 +29,7 @@ from caesura.tasks.linear import Cuts, folds
 from caesura.tasks.needs import Trained
 from caesura.tasks.predict import predict_view
 from caesura.tasks.probe import out_of_fold
+from caesura.tasks.rocket import has_rocket, rocket_predictions
 from caesura.tasks.window_features import window_statistics
 from caesura.training.arithmetic import resolved
 
@@ -99,7 +100,18 @@ class LabelledPart:
             rows["raw samples"] = whole.transpose(1, 0, 2).reshape(len(view), -1).astype(float)
         if self.foreign is not None:
             rows["features given"] = self.foreign
-        return {name: self._out_of_fold(features, 0) for name, features in rows.items()}
+        found = {name: self._out_of_fold(features, 0) for name, features in rows.items()}
+        if isinstance(view, GridStore) and self.labels.target.task == "classification":
+            found |= self._rocket(view) if has_rocket() else {}
+        return found
+
+    def _rocket(self, view: GridStore) -> Mapping[str, Said]:
+        series, kinds = view.series(), self.labels.values
+        said = np.zeros(len(kinds), np.int64)
+        for train, test in self.cuts:
+            panels = [series[k] for k in train], [series[k] for k in test]
+            said[test] = rocket_predictions(panels[0], kinds[train], panels[1], 0)
+        return {"MiniRocket": said}
 
     def tuned(
         self, run: Trained, rate: float, steps: int, seed: int, *, from_scratch: bool = False
