@@ -29,7 +29,7 @@ from caesura.reproduce.dividend.analysis import (
     verdict,
 )
 from caesura.reproduce.dividend.encoders import AUGMENTATIONS, DividendSettings
-from caesura.reproduce.dividend.followups import Variants, band_rows, tuned_rows
+from caesura.reproduce.dividend.followups import Variants, band_rows, horizon_rows, tuned_rows
 from caesura.reproduce.dividend.origin import DEPTHS, ORIGINS
 from caesura.reproduce.dividend.rates import best_rate
 from caesura.reproduce.dividend.sets import CHOICE
@@ -73,8 +73,8 @@ def rate_rows(cells):
 def blocks(cells):
     """Return the text of each block of the page."""
     done = sum(1 for name, _, _ in cells if name == "dividend-frozen")
-    found = {"rates": markdown(rate_rows(cells)), "state": f"{done} of 73 frozen cells x seeds "
-             "(24 arms x 3 seeds, and the baselines) are finished."}  # fmt: skip
+    found = {"rates": markdown(rate_rows(cells)), "state": f"{done} of 75 frozen cells x seeds "
+             "(24 arms and the baselines, 3 seeds) are finished."}  # fmt: skip
     try:
         study = Frozen([row for key, row in cells.items() if key[0] == "dividend-frozen"])
     except ValueError:
@@ -101,7 +101,9 @@ def later_blocks(cells):
     tuned = tuned_rows([row for key, row in cells.items() if key[0] == "dividend-tuned"])
     variants = Variants([row for key, row in cells.items() if key[0] == "dividend-origin"])
     depths = [f"depth {k}" for k in DEPTHS]
+    ahead = horizon_rows([row for key, row in cells.items() if key[0] == "dividend-horizons"])
     found = {"tuned": markdown(tuned)} if tuned else {}
+    found |= {"horizons": markdown(ahead)} if ahead else {}
     pairs = {
         "depth": (depths, [("depth 3", "depth 1"), ("depth 6", "depth 3")]),
         "origin": (list(ORIGINS), [("real", "synthetic"), ("mixed", "real"),

@@ -26,7 +26,15 @@ from caesura.reproduce.dividend.encoders import (
     random_encoder,
     recipe_of,
 )
-from caesura.reproduce.dividend.followups import BANDS, Variants, band_rows, tuned_rows
+from caesura.reproduce.dividend.followups import (
+    BANDS,
+    Variants,
+    band_rows,
+    horizon_rows,
+    tuned_rows,
+)
+from caesura.reproduce.dividend.horizons import SETS as HORIZON_SETS
+from caesura.reproduce.dividend.horizons import STEPS
 from caesura.reproduce.dividend.rates import QUICK, best_arms, chosen_rate
 from caesura.reproduce.dividend.sets import CHOICE, REPORTED, resampled, series_features
 from caesura.reproduce.dividend.tuned import SCRATCH, SCRATCH_CAUSAL, SETS
@@ -105,6 +113,18 @@ def test_planted_gains_of_depth_come_out_and_half_seeds_stay_out():
     gap = found.gaps([("depth 3", "depth 1")])[0]
     assert (gap["verdict"], gap["difference"][:6]) == ("confirmed", "+0.100")
     assert found.rows(["real"]) == []
+
+
+def test_planted_skills_come_out_by_horizon():
+    def cell(row, seed, skill):
+        metrics = {f"{n} {k} skill": skill - k / 1000 for n in HORIZON_SETS for k in STEPS}
+        return {"cell": "x", "seed": seed, "rows": {row: metrics}}
+
+    found = [cell("DLinear", 0, 0.9), cell("never trained", 0, 0.8), cell("dino, dwt", 0, 0.85)]
+    assert horizon_rows(found[1:]) == []
+    rows = horizon_rows([*found, cell("dino, dwt", 1, 9.0)])
+    assert rows[0]["DLinear"] == "0.804"
+    assert rows[-1]["dino, dwt, less never trained"].startswith("+0.050")
 
 
 def test_a_band_that_follows_the_gain_is_found():

@@ -33,6 +33,7 @@ _PLACES = {
     "dividend-rates": "dividend.rates:RATES",
     "dividend-frozen": "dividend.frozen:FROZEN",
     "dividend-tuned": "dividend.tuned:TUNED",
+    "dividend-horizons": "dividend.horizons:HORIZONS",
     "dividend-origin": "dividend.origin:ORIGIN",
 }
 

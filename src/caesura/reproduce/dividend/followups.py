@@ -13,6 +13,8 @@ from caesura.metrics.bootstrap import Interval
 from caesura.metrics.compare import hierarchical_bootstrap
 from caesura.recipes.dividend import CAUSAL
 from caesura.reproduce.dividend.analysis import FAMILIES, TWIN, Frozen, Results, signed, verdict
+from caesura.reproduce.dividend.horizons import DLINEAR, STEPS, UNTRAINED
+from caesura.reproduce.dividend.horizons import SETS as HORIZON_SETS
 from caesura.reproduce.dividend.origin import OBJECTIVES
 from caesura.reproduce.dividend.tuned import SCRATCH, SCRATCH_CAUSAL, SETS
 
@@ -25,10 +27,7 @@ def tuned_rows(results: Results) -> list[dict[str, str]]:
 
     Seeds that an arm and its training from scratch have both; sets are drawn, then seeds.
     """
-    by_row: dict[str, dict[int, Mapping[str, float]]] = {}
-    for one in results:
-        for row, metrics in one["rows"].items():
-            by_row.setdefault(row, {})[one["seed"]] = metrics
+    by_row = _by_row(results)
     rows = []
     for arm in sorted(set(by_row) - {SCRATCH, SCRATCH_CAUSAL}):
         start = SCRATCH_CAUSAL if arm.split(", ")[0] in CAUSAL else SCRATCH
@@ -47,6 +46,14 @@ def tuned_rows(results: Results) -> list[dict[str, str]]:
             row[f"{family}, dividend"] = signed(hierarchical_bootstrap(own - other))
         rows.append(row)
     return rows
+
+
+def _by_row(results: Results) -> dict[str, dict[int, Mapping[str, float]]]:
+    found: dict[str, dict[int, Mapping[str, float]]] = {}
+    for one in results:
+        for row, metrics in one["rows"].items():
+            found.setdefault(row, {})[one["seed"]] = metrics
+    return found
 
 
 class Variants:
@@ -127,6 +134,8 @@ def band_rows(found: Frozen) -> list[dict[str, str]]:
 
 def _correlation(x: NDArray[Any], y: NDArray[Any]) -> Interval:
     """Return Spearman's rank correlation with a percentile interval."""
+    if not np.isfinite(_spearman(x, y)):
+        return Interval(float("nan"), float("nan"), float("nan"))
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(x), (_DRAWS, len(x)))
     found = np.array([_spearman(x[d], y[d]) for d in draws])
@@ -138,3 +147,29 @@ def _spearman(x: NDArray[Any], y: NDArray[Any]) -> float:
     if len(np.unique(x)) < 2 or len(np.unique(y)) < 2:
         return float("nan")
     return float(spearmanr(x, y).statistic)
+
+
+def horizon_rows(results: Results) -> list[dict[str, str]]:
+    """Return a row a horizon: mean skill over sets and seeds, and each arm's difference from the
+    encoder never trained, over seeds that all have."""
+    by_row = _by_row(results)
+    if not {DLINEAR, UNTRAINED} <= set(by_row):
+        return []
+    arms = sorted(set(by_row) - {DLINEAR, UNTRAINED})
+    seeds = sorted(set.intersection(*(set(found) for found in by_row.values())))
+
+    def table(row: str, steps: int) -> NDArray[np.float64]:
+        metrics = [f"{name} {steps} skill" for name in HORIZON_SETS]
+        return np.array([[by_row[row][s][metric] for s in seeds] for metric in metrics])
+
+    rows = []
+    for steps in STEPS if seeds else ():
+        twin = table(UNTRAINED, steps)
+        row = {"steps ahead": str(steps), "seasonal naive": "0.000"}
+        row |= {name: f"{table(name, steps).mean():.3f}" for name in (DLINEAR, UNTRAINED)}
+        row |= {
+            f"{arm}, less never trained": signed(hierarchical_bootstrap(table(arm, steps) - twin))
+            for arm in arms
+        }
+        rows.append(row)
+    return rows
