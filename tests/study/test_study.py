@@ -242,6 +242,17 @@ def test_a_forecast_is_studied_in_order_of_time(tmp_path):
     assert "order of time" in write_study(study, found).read_text()
 
 
+def test_series_too_short_for_a_forecast_are_left_out_and_said(tmp_path, caplog):
+    path = regular(tmp_path, 3)
+    table = pq.read_table(path)
+    short = table["id"].to_numpy(zero_copy_only=False) == "s1"
+    kept = ~short | (table["time"].to_numpy() < 1)
+    pq.write_table(table.filter(pa.array(kept)), path)
+    study = begin(asked(path, horizon=6, season=12), tmp_path / "study", SHORT)
+    assert study.store.ids.to_pylist() == ["s0", "s2"]
+    assert "1 of 3 series are shorter than a window" in caplog.text
+
+
 def test_no_scored_future_reaches_a_forecasting_part(tmp_path):
     path = regular(tmp_path, 2)
     table = pq.read_table(path).to_pydict()
@@ -285,6 +296,7 @@ def test_anomalies_are_studied_series_by_series(tmp_path):
         ({"horizon": 4, "features": "x.parquet"}, "--features are of labelled series"),
         ({"horizon": 400}, "a horizon of 400 steps is too long.*at most 254"),
         ({"horizon": -2}, "a horizon of -2 steps"),
+        ({"truth": "odd", "normal": 1.5}, "--normal 1.5 is no share"),
         ({"truth": "nothing"}, "column 'nothing' not in table"),
         ({"truth": "odd"}, "marks no time stamp"),
     ],

@@ -148,6 +148,8 @@ def anomaly_parts(
     """
     if not config.rate:
         raise DataError("anomalies need regular series: pass --rate, samples a second (or a step)")
+    if not 0 < share < 1:
+        raise DataError(f"--normal {share:g} is no share; give one between 0 and 1, e.g. 0.4")
     everything = np.arange(len(store))
     if not config.window:
         longest = share * (float(store.spans.max()) * config.rate + 1)

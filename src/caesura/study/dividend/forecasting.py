@@ -6,6 +6,7 @@ Pre-training reads the first 60 % of each series; the next fifth chooses, the la
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,6 +41,8 @@ from caesura.tasks.random_twin import random_twin
 from caesura.tasks.window_features import sequence_features
 from caesura.training.arithmetic import resolved
 from caesura.training.loop import Trainer
+
+log = logging.getLogger("caesura")
 
 _PRETRAIN, _CHOOSE = 0.6, 0.8
 """Shares of each series' time up to which pre-training reads, and up to which choices are made."""
@@ -168,17 +171,24 @@ def forecasting_parts(
         raise DataError(f"a horizon of {horizon} steps; give 1 or more")
     if not config.rate:
         raise DataError("forecasts need regular series: pass --rate, samples a second (or a step)")
-    everything = np.arange(len(store))
+    rows = np.arange(len(store))
     longest = int(np.round(store.spans.max() * config.rate)) + 1
     lookback = (
         round(config.window * config.rate) if config.window else lookback_for(horizon, longest)
     )
     config = config.model_copy(update={"window": lookback / config.rate})
-    schema = fit_sampling(store, everything, fit_schema(store, everything, config), config)
-    series = bridged_series(sample_store(store, schema))
+    schema = fit_sampling(store, rows, fit_schema(store, rows, config), config)
+    everything = bridged_series(sample_store(store, schema))
+    usable = [k for k, one in enumerate(everything) if one.shape[1] >= lookback + horizon]
+    if len(usable) < len(everything):
+        log.warning(
+            "%d of %d series are shorter than a window of %d and a horizon of %d steps: left out",
+            len(everything) - len(usable), len(everything), lookback, horizon,
+        )  # fmt: skip
+    series = [everything[k] for k in usable]
     lengths = [one.shape[1] for one in series]
     ends = np.array([int(n * _PRETRAIN) for n in lengths])
-    early = store.until((ends - 0.5) / config.rate)
+    early = store.take(np.array(usable, dtype=np.int64)).until((ends - 0.5) / config.rate)
     known = [one[:, : int(n * _FIT_CHOICE)] for one, n in zip(series, lengths, strict=True)]
     season = season or season_of(known, lookback // 2)
     parts = []
