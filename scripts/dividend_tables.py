@@ -29,7 +29,13 @@ from caesura.reproduce.dividend.analysis import (
     verdict,
 )
 from caesura.reproduce.dividend.encoders import AUGMENTATIONS, DividendSettings
-from caesura.reproduce.dividend.followups import Variants, band_rows, horizon_rows, tuned_rows
+from caesura.reproduce.dividend.followups import (
+    Variants,
+    band_rows,
+    horizon_rows,
+    resample_rows,
+    tuned_rows,
+)
 from caesura.reproduce.dividend.origin import DEPTHS, ORIGINS
 from caesura.reproduce.dividend.rates import best_rate
 from caesura.reproduce.dividend.sets import CHOICE
@@ -104,6 +110,8 @@ def later_blocks(cells):
     ahead = horizon_rows([row for key, row in cells.items() if key[0] == "dividend-horizons"])
     found = {"tuned": markdown(tuned)} if tuned else {}
     found |= {"horizons": markdown(ahead)} if ahead else {}
+    drawn = resample_rows([row for key, row in cells.items() if key[0] == "dividend-resamples"])
+    found |= {"resamples": markdown(drawn)} if drawn else {}
     pairs = {
         "depth": (depths, [("depth 3", "depth 1"), ("depth 6", "depth 3")]),
         "origin": (list(ORIGINS), [("real", "synthetic"), ("mixed", "real"),

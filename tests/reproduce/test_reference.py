@@ -31,12 +31,20 @@ from caesura.reproduce.dividend.followups import (
     Variants,
     band_rows,
     horizon_rows,
+    resample_rows,
     tuned_rows,
 )
 from caesura.reproduce.dividend.horizons import SETS as HORIZON_SETS
 from caesura.reproduce.dividend.horizons import STEPS
 from caesura.reproduce.dividend.rates import QUICK, best_arms, chosen_rate
-from caesura.reproduce.dividend.sets import CHOICE, REPORTED, resampled, series_features
+from caesura.reproduce.dividend.sets import (
+    CHOICE,
+    CLASSIFICATION,
+    REPORTED,
+    drawn_split,
+    resampled,
+    series_features,
+)
 from caesura.reproduce.dividend.tuned import SCRATCH, SCRATCH_CAUSAL, SETS
 from caesura.reproduce.experiment import Context
 from caesura.tasks.bands import band_decodability
@@ -125,6 +133,27 @@ def test_planted_skills_come_out_by_horizon():
     rows = horizon_rows([*found, cell("dino, dwt", 1, 9.0)])
     assert rows[0]["DLinear"] == "0.804"
     assert rows[-1]["dino, dwt, less never trained"].startswith("+0.050")
+
+
+def test_drawn_splits_keep_the_classes_and_share_no_case():
+    y, y_new = np.array([0, 0, 1]), np.array([0, 1, 1, 1])
+    train, test = drawn_split(y, y_new, 3)
+    whole = np.concatenate([y, y_new])
+    assert sorted([*train, *test]) == list(range(7))
+    assert np.bincount(whole[train]).tolist() == [2, 1]
+    assert not all(np.array_equal(train, drawn_split(y, y_new, k)[0]) for k in range(4, 9))
+
+
+def test_planted_skills_on_drawn_splits_come_out():
+    def cell(row, skill):
+        metrics = dict.fromkeys(CLASSIFICATION, skill)
+        metrics |= {f"{name} deviation": 0.02 for name in CLASSIFICATION}
+        return {"cell": "x", "seed": 0, "rows": {row: metrics}}
+
+    assert resample_rows([cell("dino, dwt", 0.8)]) == []
+    (row,) = resample_rows([cell("dino, dwt", 0.8), cell("never trained", 0.7)])
+    assert row["dividend"].startswith("+0.100")
+    assert row["deviation over splits"] == "0.020"
 
 
 def test_a_band_that_follows_the_gain_is_found():

@@ -34,6 +34,7 @@ _PLACES = {
     "dividend-frozen": "dividend.frozen:FROZEN",
     "dividend-tuned": "dividend.tuned:TUNED",
     "dividend-horizons": "dividend.horizons:HORIZONS",
+    "dividend-resamples": "dividend.resamples:RESAMPLES",
     "dividend-origin": "dividend.origin:ORIGIN",
 }
 

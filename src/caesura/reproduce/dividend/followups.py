@@ -13,9 +13,11 @@ from caesura.metrics.bootstrap import Interval
 from caesura.metrics.compare import hierarchical_bootstrap
 from caesura.recipes.dividend import CAUSAL
 from caesura.reproduce.dividend.analysis import FAMILIES, TWIN, Frozen, Results, signed, verdict
-from caesura.reproduce.dividend.horizons import DLINEAR, STEPS, UNTRAINED
+from caesura.reproduce.dividend.arms import UNTRAINED
+from caesura.reproduce.dividend.horizons import DLINEAR, STEPS
 from caesura.reproduce.dividend.horizons import SETS as HORIZON_SETS
 from caesura.reproduce.dividend.origin import OBJECTIVES
+from caesura.reproduce.dividend.sets import CLASSIFICATION
 from caesura.reproduce.dividend.tuned import SCRATCH, SCRATCH_CAUSAL, SETS
 
 BANDS = ("approximation", "detail 3", "detail 2", "detail 1")
@@ -172,4 +174,31 @@ def horizon_rows(results: Results) -> list[dict[str, str]]:
             for arm in arms
         }
         rows.append(row)
+    return rows
+
+
+def resample_rows(results: Results) -> list[dict[str, str]]:
+    """Return a row an arm: mean skill on resampled splits, and its difference from the encoder
+    never trained, over sets and the seeds that both have."""
+    by_row = _by_row(results)
+    rows = []
+    for arm in sorted(set(by_row) - {UNTRAINED}):
+        seeds = sorted(set(by_row[arm]) & set(by_row.get(UNTRAINED, {})))
+        if not seeds:
+            continue
+        own, twin = (
+            np.array([[by_row[name][s][one] for s in seeds] for one in CLASSIFICATION])
+            for name in (arm, UNTRAINED)
+        )
+        names = [f"{name} deviation" for name in CLASSIFICATION]
+        deviation = np.mean([[by_row[arm][s][name] for s in seeds] for name in names])
+        rows.append(
+            {
+                "arm": arm,
+                "skill": f"{own.mean():.3f}",
+                "never trained": f"{twin.mean():.3f}",
+                "dividend": signed(hierarchical_bootstrap(own - twin)),
+                "deviation over splits": f"{deviation:.3f}",
+            }
+        )
     return rows

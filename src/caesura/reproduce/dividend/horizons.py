@@ -1,27 +1,18 @@
 """Forecasts 96 to 720 steps ahead by the frozen encoders of the study, beside DLinear.
 
-The arms are those that are fine-tuned (`dividend.tuned`), chosen outside the report; their
+The arms are those that are fine-tuned (`dividend.arms`), chosen outside the report; their
 encoders are the kept ones of the frozen study where it has been run.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from caesura.reproduce.dividend.encoders import DividendSettings, pretrained, random_encoder
-from caesura.reproduce.dividend.rates import (
-    DATA,
-    QUICK,
-    SETTINGS,
-    chosen_arm,
-    chosen_rate,
-    split_cell,
-)
+from caesura.reproduce.dividend.arms import ARMS, UNTRAINED, chosen_encoder
+from caesura.reproduce.dividend.encoders import DividendSettings
+from caesura.reproduce.dividend.rates import DATA, QUICK, SETTINGS
 from caesura.reproduce.dividend.sets import forecasting_set
-from caesura.reproduce.dividend.tuned import ARMS
 from caesura.reproduce.experiment import Context, Experiment, Outcome
 
-DLINEAR, UNTRAINED = "DLinear", "never trained"
+DLINEAR = "DLinear"
 STEPS = (96, 192, 336, 720)
 SETS = ("ETTh1", "ETTm1", "bike_sharing")
 METRICS = ("skill", "MSE", "MAE")
@@ -30,9 +21,7 @@ METRICS = ("skill", "MSE", "MAE")
 def _forecast(cell: str, context: Context) -> Outcome:
     """Score an encoder, or DLinear, at every horizon."""
     settings: DividendSettings = context.settings
-    row, encoder = cell, _encoder(cell, context)
-    if cell in ARMS:
-        row = chosen_arm(*ARMS[cell], context)
+    row, encoder, _ = (cell, None, {}) if cell == DLINEAR else chosen_encoder(cell, context)
     small, root = settings.steps <= QUICK.steps, context.file("forecasting").parent
     found: dict[str, float] = {}
     for name in SETS[2:] if small else SETS:
@@ -40,17 +29,6 @@ def _forecast(cell: str, context: Context) -> Outcome:
             errors = forecasting_set(name, root, steps).tags["errors"](encoder)
             found |= {f"{name} {steps} {metric}": errors[metric] for metric in METRICS}
     return Outcome({row: found})
-
-
-def _encoder(cell: str, context: Context) -> Any:
-    if cell == DLINEAR:
-        return None
-    if cell == UNTRAINED:
-        return random_encoder("masked_tokens", context.settings, context.seed)
-    arm = chosen_arm(*ARMS[cell], context)
-    objective, view = split_cell(arm)
-    rate = chosen_rate(arm, context)
-    return pretrained(objective, view, rate, context.settings, context)[0]
 
 
 _CELLS = (DLINEAR, UNTRAINED, *ARMS)

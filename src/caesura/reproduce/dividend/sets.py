@@ -63,7 +63,7 @@ def load_set(name: str, root: Path) -> EvaluationSet:
         return forecasting_set(name, root)
     if name.startswith(("UCR-", "SMD-")):
         return _anomaly(name, root)
-    return _classification(name, root)
+    return classification_set(name, root)
 
 
 # --- classification
@@ -82,6 +82,19 @@ def resampled(x: Floats, length: int = WINDOW) -> Floats:
     return out
 
 
+def drawn_split(
+    y: NDArray[Any], y_new: NDArray[Any], number: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows of both parts joined, drawn anew: as many of each class train as officially."""
+    rng = np.random.default_rng(number)
+    whole, first = np.concatenate([y, y_new]), []
+    for kind in np.unique(whole):
+        mine = np.flatnonzero(whole == kind)
+        first.append(rng.permutation(mine)[: int((y == kind).sum())])
+    train = np.sort(np.concatenate(first))
+    return train, np.setdiff1d(np.arange(len(whole)), train)
+
+
 def by_channel(encoder: nn.Module, x: Floats) -> Floats:
     """Return features of each case, its channels' joined."""
     cases, channels, time = x.shape
@@ -89,10 +102,15 @@ def by_channel(encoder: nn.Module, x: Floats) -> Floats:
     return np.asarray(rows.reshape(cases, -1))
 
 
-def _classification(name: str, root: Path) -> EvaluationSet:
+def classification_set(name: str, root: Path, resample: int = 0) -> EvaluationSet:
+    """Return a classification set on its official split, or on the resample of a number."""
     with np.load(root / "ucr_uea" / f"{name}.npz", allow_pickle=False) as z:
         x, y, x_new, y_new = (z[k] for k in ("X_train", "y_train", "X_test", "y_test"))
     x, x_new = resampled(x), resampled(x_new)
+    if resample:
+        first, second = drawn_split(y, y_new, resample)
+        x, x_new = (np.concatenate([x, x_new])[rows] for rows in (first, second))
+        y, y_new = (np.concatenate([y, y_new])[rows] for rows in (first, second))
     classes = int(max(y.max(), y_new.max())) + 1
 
     def fitted(a: Floats, b: Floats) -> float:

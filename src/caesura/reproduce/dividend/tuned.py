@@ -1,15 +1,13 @@
 """The tuned dividend: fine-tuned less from scratch, with the same budget and the same grid.
 
-The best two objectives of each family, generative and latent, each under its best augmentation
-(chosen by the trials of `dividend.rates`), against training the same architecture from scratch,
-one that looks back only for the arms that do. Rates of fine-tuning are one of three, chosen for
-each arm, and for scratch, on two classification sets outside the report.
+The arms of `dividend.arms` against training the same architecture from scratch, one that looks
+back only for the arms that do. Rates of fine-tuning are one of three, chosen for each arm, and for
+scratch, on two classification sets outside the report.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,9 +18,9 @@ from torch import nn
 from caesura.metrics.skill import classification_skill, forecast_skill
 from caesura.objectives.supervised import SupervisedConfig
 from caesura.recipes.build import build_supervised
-from caesura.recipes.dividend import GENERATIVE, LATENT
-from caesura.reproduce.dividend.encoders import DividendSettings, pretrained, random_encoder
-from caesura.reproduce.dividend.rates import DATA, chosen_arm, chosen_rate, split_cell
+from caesura.reproduce.dividend.arms import ARMS, chosen_encoder
+from caesura.reproduce.dividend.encoders import DividendSettings, random_encoder
+from caesura.reproduce.dividend.rates import DATA
 from caesura.reproduce.dividend.sets import EvaluationSet, load_set
 from caesura.reproduce.experiment import Context, Experiment, Outcome, Scale
 from caesura.tasks.forecast_tuned import forecast_training
@@ -35,12 +33,6 @@ SCRATCH, SCRATCH_CAUSAL = "from scratch", "from scratch, looking back only"
 SETS = ("ECG200", "GunPoint", "SyntheticControl", "Trace", "ETTh1", "us_births")
 """Univariate sets and one machine: what a head on all channels would change is left out."""
 CHOICE = ("CBF", "ECGFiveDays")
-ARMS: dict[str, tuple[Sequence[str], int]] = {
-    "best generative": (GENERATIVE, 0),
-    "second generative": (GENERATIVE, 1),
-    "best latent": (LATENT, 0),
-    "second latent": (LATENT, 1),
-}
 
 
 class TunedSettings(DividendSettings):
@@ -108,10 +100,7 @@ def _run(cell: str, context: Context) -> Outcome:
         cost: dict[str, float] = {}
         row = cell
     else:
-        row = chosen_arm(*ARMS[cell], context)
-        objective, view = split_cell(row)
-        rate = chosen_rate(row, context)
-        start, cost = pretrained(objective, view, rate, settings, context)
+        row, start, cost = chosen_encoder(cell, context)
     root = context.file("ucr_uea").parent
     small = settings.steps <= 100
     sets = [load_set(name, root) for name in (CHOICE[:1] if small else CHOICE)]

@@ -74,7 +74,8 @@ class Answer:
         if gain.excludes_zero:
             verdict = "Pre-training pays" if gain.value > 0 else "Pre-training costs"
         frozen = self.chosen.frozen_dividend
-        if self.baselines[self.best_baseline].value > self.chosen.tuned.value:
+        both = max(self.chosen.tuned.value, self.chosen.scratch.value)
+        if self.baselines[self.best_baseline].value > both:
             verdict += f"; the baseline ({self.best_baseline}) is ahead of both"
         return (
             f"{verdict}. Frozen, the same encoder is worth {frozen.value:+.3f} "
