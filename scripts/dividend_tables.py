@@ -20,6 +20,7 @@ from caesura.reproduce.dividend.analysis import (
     Frozen,
     arm_rows,
     asymmetry,
+    baseline_rows,
     critical_difference,
     family_rows,
     latent_rows,
@@ -27,6 +28,7 @@ from caesura.reproduce.dividend.analysis import (
     share_rows,
     signed,
     verdict,
+    view_rows,
 )
 from caesura.reproduce.dividend.encoders import AUGMENTATIONS, DividendSettings
 from caesura.reproduce.dividend.followups import (
@@ -93,9 +95,10 @@ def blocks(cells):
     ]  # fmt: skip
     write_text(DOCS / "dividend-ranks.svg", critical_difference(*rank_table(study)) + "\n")
     found["state"] += f" The tables are of the whole seeds: {study.seeds}."
-    found["families"] = markdown(family_rows(study))
+    found["families"] = markdown(family_rows(study)) + "\n\n" + markdown(baseline_rows(study))
     found["arms"] = markdown(arm_rows(study))
-    found["shares"] = markdown(share_rows(study)) + "\n\n" + markdown(latent_rows(study))
+    shares = (share_rows(study), latent_rows(study), view_rows(study))
+    found["shares"] = "\n\n".join(markdown(rows) for rows in shares)
     found["claims"] = markdown(claims)
     found["ranks"] = "![Mean ranks over the sets](dividend-ranks.svg)"
     found["bands"] = markdown(band_rows(study))

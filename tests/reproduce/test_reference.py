@@ -11,12 +11,14 @@ from caesura.reproduce.dividend.analysis import (
     Frozen,
     arm_rows,
     asymmetry,
+    baseline_rows,
     critical_difference,
     family_rows,
     latent_rows,
     rank_table,
     share_rows,
     verdict,
+    view_rows,
 )
 from caesura.reproduce.dividend.corpus import batches, corpus, windows_from
 from caesura.reproduce.dividend.encoders import (
@@ -84,6 +86,11 @@ def test_planted_dividends_come_out_by_family():
     assert gap.value == pytest.approx(0.1 / 6, abs=1e-6)
     assert verdict(gap) == "confirmed"
     assert latent_rows(found)[0]["latent - generative"].startswith("+0.033")
+    views = {row["augmentation"]: row for row in view_rows(found)}
+    assert views["dwt - none"]["forecasting"].startswith("+0.020")
+    assert views["crop - none"]["anomaly"].startswith("+0.000")
+    (simple, *_) = baseline_rows(found)
+    assert simple == {"family": "classification", "baseline": "simple", "mean skill": "0.700"}
 
 
 def test_a_seed_that_is_not_whole_is_left_out():

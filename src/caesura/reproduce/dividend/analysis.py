@@ -123,6 +123,30 @@ def family_rows(found: Frozen) -> list[dict[str, str]]:
     return rows
 
 
+def baseline_rows(found: Frozen) -> list[dict[str, str]]:
+    """Return a row a baseline that needs no pre-training: its mean skill in its family."""
+    rows = []
+    for family in FAMILIES:
+        names = [found.sets[k] for k in found.of(family)]
+        for baseline, skills in found.baselines.items():
+            if set(names) <= set(skills):
+                mean = np.mean([skills[name] for name in names])
+                rows.append({"family": family, "baseline": baseline, "mean skill": f"{mean:.3f}"})
+    return rows
+
+
+def view_rows(found: Frozen) -> list[dict[str, str]]:
+    """Return a row a pair of augmentations: the mean difference over all objectives by family."""
+    rows = []
+    for first, second in (("dwt", "none"), ("dwt", "jitter"), ("jitter", "none"), ("crop", "none")):
+        a, b = (found.dividend[:, AUGMENTATIONS.index(name)].mean(0) for name in (first, second))
+        gaps = {
+            family: signed(hierarchical_bootstrap((a - b)[found.of(family)])) for family in FAMILIES
+        }
+        rows.append({"augmentation": f"{first} - {second}"} | gaps)
+    return rows
+
+
 def share_rows(found: Frozen) -> list[dict[str, str]]:
     """Return the shares of the variance of the dividend, in each family."""
     names = ["objective", "augmentation", "set", "seed"]
