@@ -65,6 +65,22 @@ def test_the_future_never_reaches_a_forecast(run):
     assert predict_with(one, dlinear_features, past, 8).shape == (len(past), 1, 8)
 
 
+def test_a_gap_before_a_forecast_is_not_bridged_to_what_follows():
+    values = np.sin(np.arange(400) / 3)[None]
+    values[:, 195:205] = np.nan
+    other = values.copy()
+    other[:, 205:] += 100
+    one, two = (examples_of([v], 64, 8, [(150, 190)]) for v in (values, other))
+    inside = (one.begin > 190) & (one.begin <= 205)
+    assert inside.sum() > 10
+    np.testing.assert_array_equal(one.past[inside], two.past[inside])
+    assert np.isfinite(one.past).all()
+    (row,) = np.flatnonzero(one.begin == 200)
+    np.testing.assert_array_equal(one.past[row, 0, -5:], values[0, 194])
+    before = examples_of([np.r_[[np.nan] * 80, np.arange(300.0)][None]], 64, 8)
+    assert before.past[0].max() == 0  # nothing is known yet
+
+
 def test_roles_follow_time_and_do_not_overlap():
     found = examples_of([np.arange(300.0)[None]], 20, 10)
     starts = [found.future[found.role == k][:, 0, 0] for k in range(3)]

@@ -27,7 +27,12 @@ from caesura.metrics.forecast import (
 )
 from caesura.tasks.needs import Trained, need
 from caesura.tasks.ridge import Ridge, fit_ridge
-from caesura.tasks.window_features import bridged_rows, sequence_features, windows_of
+from caesura.tasks.window_features import (
+    bridged_rows,
+    held_windows,
+    sequence_features,
+    windows_of,
+)
 
 Floats = NDArray[np.floating[Any]]
 Read = Callable[[Floats], Floats]
@@ -69,7 +74,10 @@ def examples_of(
     most: int = _MOST_WINDOWS,
     scored: bool = True,
 ) -> Examples:
-    """Cut series (channels, time) into windows and futures, roles by time.
+    """Cut series (channels, time), NaN where nothing was measured, into windows and futures.
+
+    Roles go by time. Gaps are bridged, those at the end of a window by its last value: a line to
+    the next one would tell of the future.
 
     bounds: for each series the steps from which futures choose the strength and score; by
     default after 60 % and 80 % of the futures. A future belongs to one role whole: those that
@@ -87,9 +95,10 @@ def examples_of(
     hop = max(1, total // most)
     pasts, futures, roles, which, begins = [], [], [], [], []
     for number, one in enumerate(series):
-        cut, starts = windows_of(one, whole, hop)
+        cut, starts = windows_of(bridged_rows(one), whole, hop)
         if not len(starts):
             continue
+        past = held_windows(cut[..., :lookback], one, starts)
         begin = starts + lookback
         if bounds is None:
             span = one.shape[1] - lookback
@@ -100,7 +109,7 @@ def examples_of(
         end = begin + horizon
         straddles = ((role == 0) & (end > first)) | ((role == 1) & (end > second))
         keep = ~straddles
-        pasts.append(cut[keep][..., :lookback])
+        pasts.append(past[keep])
         futures.append(cut[keep][..., lookback:])
         roles.append(role[keep])
         which.append(np.full(int(keep.sum()), number))
@@ -225,6 +234,7 @@ def forecast(run: Trained, store: RaggedStore, horizon: int, season: int = 0) ->
     series = _long_enough(view, store)
     lookback = view.window
     examples = examples_of(series, lookback, horizon)
+    series = [bridged_rows(one) for one in series]
     season = season or season_of(series, lookback // 2)
 
     def read(past: Floats) -> Floats:
@@ -247,8 +257,8 @@ def forecast(run: Trained, store: RaggedStore, horizon: int, season: int = 0) ->
 
 
 def _long_enough(view: GridStore, store: RaggedStore) -> list[Floats]:
-    """Return the series, gaps bridged; one shorter than a window is a DataError."""
-    series = bridged_series(view)
+    """Return the series, NaN in gaps; one shorter than a window is a DataError."""
+    series: list[Floats] = list(view.series())
     for number, one in enumerate(series):
         if one.shape[1] < view.window:
             raise DataError(

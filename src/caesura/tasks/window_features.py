@@ -103,6 +103,26 @@ def windows_of(values: Floats, length: int, hop: int) -> tuple[Floats, NDArray[n
     return np.ascontiguousarray(view[:, starts].transpose(1, 0, 2)), starts
 
 
+def held_windows(windows: Floats, series: Floats, starts: NDArray[np.int64]) -> Floats:
+    """Return bridged windows (rows, channels, length) in which a gap at the end holds a value.
+
+    series: (channels, time) that they were cut from at `starts`, NaN in gaps. The value is the last
+    one measured, also before the window; 0 where there is none.
+    """
+    measured = np.isfinite(series)
+    if measured.all():
+        return windows
+    length = windows.shape[-1]
+    place = np.maximum.accumulate(np.where(measured, np.arange(series.shape[1]), -1), axis=-1)
+    known = np.take_along_axis(series, np.maximum(place, 0), axis=-1)
+    held, seen = (
+        np.lib.stride_tricks.sliding_window_view(one, length, axis=-1)[:, starts].transpose(1, 0, 2)
+        for one in (np.where(place >= 0, known, 0.0), measured)
+    )
+    last = np.where(seen.any(-1), length - 1 - seen[..., ::-1].argmax(-1), -1)
+    return np.where(np.arange(length) > last[..., None], held, windows)
+
+
 def bridged_rows(values: Floats) -> Floats:
     """Return (channels, time) with NaN filled on lines between neighbours; 0 where all is NaN."""
     out = np.array(values, dtype=np.float64)

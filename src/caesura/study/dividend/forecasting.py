@@ -28,7 +28,6 @@ from caesura.study.dividend.task import Said
 from caesura.tasks.forecast import (
     Examples,
     Floats,
-    bridged_series,
     dlinear_features,
     examples_of,
     fit_head,
@@ -38,7 +37,7 @@ from caesura.tasks.forecast import (
 from caesura.tasks.forecast_tuned import forecast_training
 from caesura.tasks.needs import Trained, need
 from caesura.tasks.random_twin import random_twin
-from caesura.tasks.window_features import sequence_features
+from caesura.tasks.window_features import bridged_rows, sequence_features
 from caesura.training.arithmetic import resolved
 from caesura.training.loop import Trainer
 
@@ -178,7 +177,7 @@ def forecasting_parts(
     )
     config = config.model_copy(update={"window": lookback / config.rate})
     schema = fit_sampling(store, rows, fit_schema(store, rows, config), config)
-    everything = bridged_series(sample_store(store, schema))
+    everything = sample_store(store, schema).series()
     usable = [k for k, one in enumerate(everything) if one.shape[1] >= lookback + horizon]
     if len(usable) < len(everything):
         log.warning(
@@ -189,7 +188,7 @@ def forecasting_parts(
     lengths = [one.shape[1] for one in series]
     ends = np.array([int(n * _PRETRAIN) for n in lengths])
     early = store.take(np.array(usable, dtype=np.int64)).until((ends - 0.5) / config.rate)
-    known = [one[:, : int(n * _FIT_CHOICE)] for one, n in zip(series, lengths, strict=True)]
+    known = [_first(one, int(n * _FIT_CHOICE)) for one, n in zip(series, lengths, strict=True)]
     season = season or season_of(known, lookback // 2)
     parts = []
     for shares, where in (
@@ -200,7 +199,7 @@ def forecasting_parts(
         seen = [one[:, : cut[2]] for one, cut in zip(series, cuts, strict=True)]
         bounds = [(cut[0], cut[1]) for cut in cuts]
         examples = examples_of(seen, lookback, horizon, bounds, most=most)
-        fitted = [one[:, : cut[0]] for one, cut in zip(series, cuts, strict=True)]
+        fitted = [_first(one, cut[0]) for one, cut in zip(series, cuts, strict=True)]
         parts.append(
             ForecastPart(
                 examples, [_scale(one, season) for one in fitted], season, config.rate,
@@ -208,6 +207,10 @@ def forecasting_parts(
             )
         )  # fmt: skip
     return early, config, parts[0], parts[1]
+
+
+def _first(one: Floats, steps: int) -> Floats:
+    return bridged_rows(one[:, :steps])
 
 
 def _scale(known: Floats, season: int) -> Floats:
