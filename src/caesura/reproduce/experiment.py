@@ -70,7 +70,7 @@ class Context:
 
     def folder_of(self, experiment: str) -> Path:
         """Return the folder of any experiment of the same --out and scale."""
-        own = self.folder.parents[1]  # OUT/EXPERIMENT/SCALE/work/CELL
+        own = self.folder.parents[1]  # a cell works two folders below its experiment and scale
         return own.parents[1] / experiment / own.name
 
     def train(
