@@ -12,8 +12,6 @@ from caesura.data.grid import GridStore
 from caesura.data.read import read_table
 from caesura.errors import DataError
 
-MICROSECONDS = "timestamp[us]"
-
 
 def read_marks(
     source: Any, view: GridStore, columns: Columns, name: str
@@ -30,7 +28,7 @@ def read_marks(
     found = [np.zeros(int(n), dtype=bool) for n in view.lengths]
     clock = marked[columns.time]
     if store.time_kind == "timestamp":
-        clock = clock.cast(MICROSECONDS).cast("int64")
+        clock = clock.cast("timestamp[us]").cast("int64")
     for one, moment in zip(marked[columns.id].to_pylist(), clock.to_pylist(), strict=True):
         number = place.get(one)
         if number is not None:

@@ -95,7 +95,11 @@ class RaggedStore:
 
     def until(self, last: NDArray[np.float64]) -> RaggedStore:
         """Return what each series has up to a time since its origin; one of these per series."""
-        kept = self.times <= np.repeat(last, self.lengths)
+        return self.without(self.times > np.repeat(last, self.lengths))
+
+    def without(self, dropped: NDArray[np.bool_]) -> RaggedStore:
+        """Return the store without some observations; each series must keep one."""
+        kept = ~dropped
         counts = np.add.reduceat(kept.astype(np.int64), self.offsets[:-1])
         return replace(
             self,

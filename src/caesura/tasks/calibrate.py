@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,22 +56,7 @@ def hide_observations(
     hidden = np.zeros(len(order), dtype=np.bool_)
     count = np.minimum(np.floor(ratio * store.lengths), store.lengths - 1)
     hidden[order] = place < np.repeat(count, store.lengths)
-    return without_rows(store, hidden), np.flatnonzero(hidden)
-
-
-def without_rows(store: RaggedStore, dropped: NDArray[np.bool_]) -> RaggedStore:
-    """Return the store without some observations; each series must keep one."""
-    kept = ~dropped
-    lengths = np.add.reduceat(kept.astype(np.int64), store.offsets[:-1])
-    return replace(
-        store,
-        values=store.values[kept],
-        observed=store.observed[kept],
-        clock=store.clock[kept],
-        channel=store.channel[kept],
-        error=None if store.error is None else store.error[kept],
-        offsets=np.concatenate([[0], np.cumsum(lengths)]),
-    )
+    return store.without(hidden), np.flatnonzero(hidden)
 
 
 def hidden_queries(

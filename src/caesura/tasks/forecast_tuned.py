@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +13,19 @@ from torch import nn
 
 from caesura.objectives.supervised import SupervisedConfig
 from caesura.recipes.build import build_supervised
+from caesura.recipes.presets import finetune_recipe
+from caesura.recipes.schema import make_recipe
 from caesura.tasks.forecast import Examples, Floats, window_floor, window_size
-from caesura.tasks.needs import inference
+from caesura.tasks.needs import Trained, inference, need
 from caesura.tasks.window_features import grid_of
+from caesura.training.arithmetic import resolved
 from caesura.training.indexed import IndexedBatches
+from caesura.training.loop import Trainer
 from caesura.types import Batch
 
 _ROWS = 256
+_FEWEST = 16
+"""Windows of a batch at least."""
 
 
 @dataclass(frozen=True)
@@ -68,3 +75,22 @@ def forecast_training(
     rows = np.arange(len(past))
     source = IndexedBatches(gather, rows[:train], rows[train:], batch_size, seed)
     return ForecastTraining(made, source, floor, (channels, future.shape[-1]), rate_hz)
+
+
+def trained_to_forecast(
+    start: Trained,
+    examples: Examples,
+    rate: float,
+    steps: int,
+    rate_hz: float | None,
+    seed: int,
+) -> ForecastTraining:
+    """Train a copy of a run's encoder to forecast, whole, as `finetune` would train it."""
+    tree = finetune_recipe(start.recipe, "")
+    tree["training"] |= {"epochs": 0, "steps": steps, "lr": rate, "patience": 0}
+    settings = resolved(make_recipe(tree).training)
+    encoder = copy.deepcopy(need(start, "encoder")).requires_grad_(True)
+    batch = max(_FEWEST, settings.batch_tokens // examples.past.shape[-1])
+    made = forecast_training(encoder, examples, batch, rate_hz, seed)
+    Trainer(made.objective, made.source, settings, seed).fit()
+    return made

@@ -16,7 +16,7 @@ from caesura.data.store import RaggedStore
 from caesura.reproduce.experiment import Context, Experiment, Outcome, Published, Settings
 from caesura.reproduce.romae.runs import pretrained
 from caesura.run import Run
-from caesura.tasks.calibrate import hidden_queries, without_rows
+from caesura.tasks.calibrate import hidden_queries
 from caesura.tasks.filling import neighbours
 from caesura.tasks.interpolate import predict_scaled
 
@@ -123,7 +123,7 @@ def hide_moments(
     lost[order] = place < np.repeat(count // 2, count)
     hidden = np.zeros(len(static), dtype=np.bool_)
     hidden[~static] = lost[of_row.ravel()]
-    return without_rows(store, hidden), np.flatnonzero(hidden)
+    return store.without(hidden), np.flatnonzero(hidden)
 
 
 def _wins(

@@ -6,7 +6,6 @@ and nothing else. Some of the series with marks choose, the others report.
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,23 +24,18 @@ from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 from caesura.metrics.detect import vus_pr
 from caesura.metrics.skill import anomaly_skill
-from caesura.recipes.presets import finetune_recipe
-from caesura.recipes.schema import make_recipe
 from caesura.study.dividend.task import Said
 from caesura.tasks.detect import fit_detector
 from caesura.tasks.forecast import Floats, bridged_series, examples_of
-from caesura.tasks.forecast_tuned import forecast_training
+from caesura.tasks.forecast_tuned import trained_to_forecast
 from caesura.tasks.needs import Trained, need
 from caesura.tasks.plain_detectors import DETECTORS, over_channels
 from caesura.tasks.random_twin import random_twin
-from caesura.training.arithmetic import resolved
-from caesura.training.loop import Trainer
 
 log = logging.getLogger("caesura")
 
 _WINDOW = (32, 256)
 _NOISE_DRAWS = 3
-_FEWEST = 16
 
 
 @dataclass(frozen=True)
@@ -118,18 +112,12 @@ class AnomalyPart:
         self, run: Trained, rate: float, steps: int, seed: int, *, from_scratch: bool = False
     ) -> Said:
         """Return the same of an encoder that was trained, whole, to forecast what is normal."""
-        tree = finetune_recipe(run.recipe, "")
-        tree["training"] |= {"epochs": 0, "steps": steps, "lr": rate, "patience": 0}
-        settings = resolved(make_recipe(tree).training)
         start = random_twin(run, seed) if from_scratch else run
-        encoder = copy.deepcopy(need(start, "encoder")).requires_grad_(True)
         horizon = max(1, self.window // 8)
         bounds = [(int(0.8 * one.shape[1]), one.shape[1]) for one in self.normal]
         examples = examples_of(self.normal, self.window, horizon, bounds, scored=False)
-        batch = max(_FEWEST, settings.batch_tokens // self.window)
-        made = forecast_training(encoder, examples, batch, self.rate_hz, seed)
-        Trainer(made.objective, made.source, settings, seed).fit()
-        return self._detected(encoder, seed)
+        made = trained_to_forecast(start, examples, rate, steps, self.rate_hz, seed)
+        return self._detected(made.objective.parts()["encoder"], seed)
 
     def tuned_once(
         self, run: Trained, rate: float, steps: int, seed: int, *, from_scratch: bool = False

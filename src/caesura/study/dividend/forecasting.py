@@ -5,7 +5,6 @@ Pre-training reads the first 60 % of each series; the next fifth chooses, the la
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,8 +21,6 @@ from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 from caesura.metrics.forecast import seasonal_error, seasonal_naive
 from caesura.metrics.skill import forecast_skill
-from caesura.recipes.presets import finetune_recipe
-from caesura.recipes.schema import make_recipe
 from caesura.study.dividend.task import Said
 from caesura.tasks.forecast import (
     Examples,
@@ -34,12 +31,10 @@ from caesura.tasks.forecast import (
     predict_with,
     season_of,
 )
-from caesura.tasks.forecast_tuned import forecast_training
+from caesura.tasks.forecast_tuned import trained_to_forecast
 from caesura.tasks.needs import Trained, need
 from caesura.tasks.random_twin import random_twin
 from caesura.tasks.window_features import bridged_rows, sequence_features
-from caesura.training.arithmetic import resolved
-from caesura.training.loop import Trainer
 
 log = logging.getLogger("caesura")
 
@@ -107,7 +102,7 @@ class ForecastPart:
         return np.asarray((np.abs(future - predicted).mean(-1) / scale).mean(-1))
 
     def probed(self, run: Trained, seed: int) -> Said:
-        """Return the errors of a ridge on all tokens of the window, levels and sizes beside."""
+        """Return the errors of a ridge on all tokens of the window."""
         encoder = need(run, "encoder")
         return self._of_ridge(lambda past: sequence_features(encoder, past, self.rate_hz))
 
@@ -123,14 +118,8 @@ class ForecastPart:
         self, run: Trained, rate: float, steps: int, seed: int, *, from_scratch: bool = False
     ) -> Said:
         """Return the errors of the encoder trained to forecast, whole."""
-        tree = finetune_recipe(run.recipe, "")
-        tree["training"] |= {"epochs": 0, "steps": steps, "lr": rate, "patience": 0}
-        settings = resolved(make_recipe(tree).training)
         start = random_twin(run, seed) if from_scratch else run
-        encoder = copy.deepcopy(need(start, "encoder")).requires_grad_(True)
-        batch = max(_FEWEST, settings.batch_tokens // self.examples.past.shape[-1])
-        made = forecast_training(encoder, self.examples, batch, self.rate_hz, seed)
-        Trainer(made.objective, made.source, settings, seed).fit()
+        made = trained_to_forecast(start, self.examples, rate, steps, self.rate_hz, seed)
         return self.errors(made.predict(self.examples.of(2)[0]))
 
     def tuned_once(
@@ -147,15 +136,12 @@ def lookback_for(horizon: int, length: int) -> int:
     """
     room = int(_FIT_CHOICE * length) - horizon
     if room < _FEWEST:
+        most = max(0, room + horizon - _FEWEST)
         raise DataError(
             f"a horizon of {horizon} steps is too long: of the longest series, {length} steps, "
-            f"45 % must hold it and a window before it. Give at most {_most(length)}"
+            f"45 % must hold it and a window before it. Give at most {most}"
         )
     return int(min(np.clip(4 * horizon, *_LOOKBACK), room))
-
-
-def _most(length: int) -> int:
-    return max(0, int(_FIT_CHOICE * length) - _FEWEST)
 
 
 def forecasting_parts(
