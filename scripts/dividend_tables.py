@@ -36,6 +36,7 @@ from caesura.reproduce.dividend.followups import (
     band_rows,
     horizon_rows,
     resample_rows,
+    tuned_family_rows,
     tuned_rows,
 )
 from caesura.reproduce.dividend.origin import DEPTHS, ORIGINS
@@ -107,11 +108,14 @@ def blocks(cells):
 
 def later_blocks(cells):
     """Return the blocks of fine-tuning, depth and origin, as far as there are cells."""
-    tuned = tuned_rows([row for key, row in cells.items() if key[0] == "dividend-tuned"])
+    tuned_cells = [row for key, row in cells.items() if key[0] == "dividend-tuned"]
+    by_family = [row for key, row in cells.items() if key[0] == "dividend-tuned-families"]
+    tuned, best = tuned_rows(tuned_cells), tuned_family_rows(by_family, tuned_cells)
     variants = Variants([row for key, row in cells.items() if key[0] == "dividend-origin"])
     depths = [f"depth {k}" for k in DEPTHS]
     ahead = horizon_rows([row for key, row in cells.items() if key[0] == "dividend-horizons"])
     found = {"tuned": markdown(tuned)} if tuned else {}
+    found |= {"families-tuned": markdown(best)} if best else {}
     found |= {"horizons": markdown(ahead)} if ahead else {}
     drawn = resample_rows([row for key, row in cells.items() if key[0] == "dividend-resamples"])
     found |= {"resamples": markdown(drawn)} if drawn else {}

@@ -34,6 +34,7 @@ from caesura.reproduce.dividend.followups import (
     band_rows,
     horizon_rows,
     resample_rows,
+    tuned_family_rows,
     tuned_rows,
 )
 from caesura.reproduce.dividend.horizons import SETS as HORIZON_SETS
@@ -48,6 +49,7 @@ from caesura.reproduce.dividend.sets import (
     series_features,
 )
 from caesura.reproduce.dividend.tuned import SCRATCH, SCRATCH_CAUSAL, SETS
+from caesura.reproduce.dividend.tuned_families import FAMILY_SETS
 from caesura.reproduce.experiment import Context
 from caesura.tasks.bands import band_decodability
 from caesura.tasks.budget import operations_a_row, tokens_a_row
@@ -111,6 +113,25 @@ def test_planted_gains_of_fine_tuning_come_out_beside_their_own_start():
     assert rows["jepa, none"]["classification, dividend"].startswith("+0.100 [+0.100")
     assert rows["jepa, none"]["seeds"] == "2"
     assert rows["next_patch, none"]["forecasting, dividend"].startswith("-0.100")
+
+
+def test_the_best_arms_of_a_family_stand_beside_their_own_start():
+    def cell(row, seed, skill, sets=SETS):
+        return {"cell": "x", "seed": seed, "rows": {row: dict.fromkeys(sets, skill)}}
+
+    tuned = [cell(SCRATCH, s, 0.5) for s in range(2)] + [cell(SCRATCH_CAUSAL, 0, 0.9)]
+    anomaly = FAMILY_SETS["anomaly"]
+    found = [
+        cell(f"{SCRATCH}, anomaly", 0, 0.1, anomaly),
+        cell("jepa, none, anomaly", 0, 0.3, anomaly),
+    ]
+    found += [cell("denoise, none, classification", 0, 0.7), cell("jepa, dwt, forecasting", 1, 0.6)]
+    rows = {(row["family"], row["arm"]): row["dividend"] for row in tuned_family_rows(found, tuned)}
+    assert {key: text[:6] for key, text in rows.items()} == {
+        ("classification", "denoise, none"): "-0.200",  # it looks back only, and so does its start
+        ("forecasting", "jepa, dwt"): "+0.100",
+        ("anomaly", "jepa, none"): "+0.200",
+    }
 
 
 def test_planted_gains_of_depth_come_out_and_half_seeds_stay_out():
@@ -236,6 +257,12 @@ def test_the_best_arms_are_those_of_the_sets_that_choose():
         "jepa, none",  # at its better rate
         "dino, none",
     ]
+    uneven = {
+        "jepa, none": {"jepa, none, 0.001": {"a": 1.0, "b": 0.0}},
+        "dino, none": {"dino, none, 0.001": {"a": 0.0, "b": 1.0}},
+    }
+    for judge, best in (("a", "jepa, none"), ("b", "dino, none")):
+        assert best_arms(uneven, ("jepa", "dino"), (0.001,), ("a", "b"), (judge,))[0] == best
 
 
 def test_an_encoder_is_trained_once_for_all_experiments(tmp_path):

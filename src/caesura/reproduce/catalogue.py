@@ -33,6 +33,7 @@ _PLACES = {
     "dividend-rates": "dividend.rates:RATES",
     "dividend-frozen": "dividend.frozen:FROZEN",
     "dividend-tuned": "dividend.tuned:TUNED",
+    "dividend-tuned-families": "dividend.tuned_families:TUNED_FAMILIES",
     "dividend-horizons": "dividend.horizons:HORIZONS",
     "dividend-resamples": "dividend.resamples:RESAMPLES",
     "dividend-origin": "dividend.origin:ORIGIN",

@@ -19,6 +19,7 @@ from caesura.reproduce.dividend.horizons import SETS as HORIZON_SETS
 from caesura.reproduce.dividend.origin import OBJECTIVES
 from caesura.reproduce.dividend.sets import CLASSIFICATION
 from caesura.reproduce.dividend.tuned import SCRATCH, SCRATCH_CAUSAL, SETS
+from caesura.reproduce.dividend.tuned_families import FAMILY_SETS
 
 BANDS = ("approximation", "detail 3", "detail 2", "detail 1")
 _DRAWS = 2000
@@ -48,6 +49,36 @@ def tuned_rows(results: Results) -> list[dict[str, str]]:
             row[f"{family}, dividend"] = signed(hierarchical_bootstrap(own - other))
         rows.append(row)
     return rows
+
+
+def tuned_family_rows(families: Results, tuned: Results) -> list[dict[str, str]]:
+    """Return a row for each family's best arms: skill fine-tuned, from scratch, and the difference.
+
+    Training from scratch stands in `tuned` for classification and forecasts, in `families` for
+    anomalies. Seeds that both have; sets are drawn, then seeds.
+    """
+    by_row = _by_row(families)
+    for start in (SCRATCH, SCRATCH_CAUSAL):
+        for family in ("classification", "forecasting"):
+            by_row[f"{start}, {family}"] = _by_row(tuned).get(start, {})
+    rows = []
+    for row, family in sorted((row, f) for row in by_row for f in FAMILY_SETS if row.endswith(f)):
+        arm = row.removesuffix(f", {family}")
+        start = SCRATCH_CAUSAL if arm.split(", ")[0] in CAUSAL else SCRATCH
+        other = by_row.get(f"{start}, {family}", {})
+        seeds = sorted(set(by_row[row]) & set(other))
+        if arm in (SCRATCH, SCRATCH_CAUSAL) or not seeds:
+            continue
+        own, scratch = (
+            np.array([[found[s][one] for s in seeds] for one in FAMILY_SETS[family]])
+            for found in (by_row[row], other)
+        )
+        rows.append(
+            {"family": family, "arm": arm, "seeds": str(len(seeds)), "tuned": f"{own.mean():.3f}",
+             "from scratch": f"{scratch.mean():.3f}",
+             "dividend": signed(hierarchical_bootstrap(own - scratch))}
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: list(FAMILIES).index(row["family"]))
 
 
 def _by_row(results: Results) -> dict[str, dict[int, Mapping[str, float]]]:

@@ -90,31 +90,40 @@ def chosen_rate(cell: str, context: Context) -> float:
 
 
 def best_arms(
-    found: Trials, objectives: Sequence[str], lrs: Sequence[float], names: Sequence[str]
+    found: Trials,
+    objectives: Sequence[str],
+    lrs: Sequence[float],
+    names: Sequence[str],
+    judges: Sequence[str] = (),
 ) -> list[str]:
     """Return some objectives' best arms, best first, each at its rate by its mean rank among
-    them over the sets that choose; an objective is there once, under its best augmentation."""
-    arms = [cell for cell in found if split_cell(cell)[0] in objectives]
+    them over the sets that choose; an objective is there once, under its best augmentation.
+
+    judges: the sets among `names` that rank arms; all of them by default. Rates are of all.
+    """
+    arms, judges = [cell for cell in found if split_cell(cell)[0] in objectives], judges or names
     table = [
-        [found[cell][f"{cell}, {best_rate(found[cell], cell, lrs, names):g}"][n] for n in names]
+        [found[cell][f"{cell}, {best_rate(found[cell], cell, lrs, names):g}"][n] for n in judges]
         for cell in arms
     ]
-    order = _mean_ranks(np.array(table).reshape(len(arms), len(names))).argsort(kind="stable")
+    order = _mean_ranks(np.array(table).reshape(len(arms), len(judges))).argsort(kind="stable")
     best: dict[str, str] = {}
     for k in order:
         best.setdefault(split_cell(arms[k])[0], arms[k])
     return list(best.values())
 
 
-def chosen_arm(objectives: Sequence[str], place: int, context: Context) -> str:
+def chosen_arm(
+    objectives: Sequence[str], place: int, context: Context, judges: Sequence[str] = ()
+) -> str:
     """Return the arm of a place among some objectives, chosen outside the report."""
     found = trials(context)
     cells = QUICK_CELLS if context.settings.steps <= 100 else CELLS
     for cell in cells:
         if split_cell(cell)[0] in objectives and cell not in found:
             raise _missing(cell)
-    arms = best_arms(found, objectives, context.settings.lrs, sets_of(CHOICE, context))
-    return arms[place]
+    names = sets_of(CHOICE, context)
+    return best_arms(found, objectives, context.settings.lrs, names, judges)[place]
 
 
 def _missing(cell: str) -> DataError:

@@ -57,13 +57,17 @@ CHOICE = ("CBF", "ECGFiveDays", "exchange_rate", "UCR-135", "UCR-137")
 REPORTED = (*CLASSIFICATION, *FORECASTING, *ANOMALY)
 
 
+def family_of(name: str) -> Family:
+    """Return the family of a set."""
+    if name in FORECASTING or name == "exchange_rate":
+        return "forecasting"
+    return "anomaly" if name.startswith(("UCR-", "SMD-")) else "classification"
+
+
 def load_set(name: str, root: Path) -> EvaluationSet:
     """Return an evaluation set from the data folder."""
-    if name in FORECASTING or name == "exchange_rate":
-        return forecasting_set(name, root)
-    if name.startswith(("UCR-", "SMD-")):
-        return _anomaly(name, root)
-    return classification_set(name, root)
+    made = {"classification": classification_set, "forecasting": forecasting_set}
+    return made.get(family_of(name), _anomaly)(name, root)
 
 
 # --- classification
@@ -288,4 +292,4 @@ def _anomaly(name: str, root: Path) -> EvaluationSet:
         found = {"uniform noise": 0.0} | {name: of(way) for name, way in DETECTORS.items()}
         return found
 
-    return EvaluationSet(name, "anomaly", score, beside, {"noise": noise})
+    return EvaluationSet(name, "anomaly", score, beside, {"noise": noise, "normal": train})
