@@ -9,7 +9,7 @@ from caesura.errors import CheckpointError, RecipeError
 from caesura.files import is_free, write_text
 from caesura.recipes.schema import Recipe, to_toml
 from caesura.training.checkpoint import read_json
-from caesura.training.state import CHECKPOINT
+from caesura.training.state import CHECKPOINT, EARLIER, has_state
 
 WEIGHTS, RECIPE, SCHEMA, METRICS = "model.safetensors", "recipe.toml", "schema.json", "metrics.json"
 CALIBRATION, CARD = "calibration.json", "README.md"
@@ -34,7 +34,8 @@ def begin(folder: Path, recipe: Recipe, schema: Schema) -> None:
 
 def finish(folder: Path) -> None:
     """Remove the training state, which a whole run needs no more."""
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    for checkpoint in (folder / CHECKPOINT, *folder.glob(f"{EARLIER}*/{CHECKPOINT}")):
+        checkpoint.unlink(missing_ok=True)
 
 
 def is_whole(folder: Path) -> bool:
@@ -50,7 +51,7 @@ def require_begun(folder: Path) -> None:
 
 def has_checkpoint(folder: Path) -> bool:
     """Say whether training got as far as a first checkpoint."""
-    return (folder / CHECKPOINT).is_file()
+    return has_state(folder) or any(map(has_state, folder.glob(f"{EARLIER}*")))
 
 
 def read_schema(folder: Path) -> Schema:

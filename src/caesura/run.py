@@ -25,8 +25,9 @@ from caesura.files import write_json, write_text
 from caesura.folder import CALIBRATION, CARD, METRICS, RECIPE, SCHEMA, WEIGHTS, read_schema
 from caesura.metrics.conformal import Conformal
 from caesura.nn.heads import LinearHead, Pooling, pooled_width
+from caesura.objectives.next_scale import NextScaleConfig
 from caesura.objectives.supervised import SupervisedConfig
-from caesura.recipes.build import build_decoder, build_encoder
+from caesura.recipes.build import build_decoder, build_encoder, build_prior, build_tokenizer
 from caesura.recipes.schema import Recipe, make_recipe, read_recipe, to_toml
 from caesura.tasks.embed import embed
 from caesura.tasks.interpolate import interpolate
@@ -238,7 +239,7 @@ def check_shapes(recipe: Recipe, weights: Path) -> None:
     So a recipe that asks for more than there is cannot fill the memory.
     """
     shapes = tensor_shapes(weights)
-    names = sorted({name.partition("/")[0] for name in shapes})
+    names = sorted({name.partition("/")[0] for name in shapes}, key=_order)
     with torch.device("meta"):
         built = _parts(recipe, names)
     wanted: dict[str, tuple[int, ...]] = {}
@@ -264,15 +265,24 @@ def _part_names(meta: Mapping[str, Any]) -> list[str]:
     return names
 
 
+def _order(name: str) -> int:
+    return PART_NAMES.index(name) if name in PART_NAMES else len(PART_NAMES)
+
+
 def _parts(recipe: Recipe, names: list[str]) -> dict[str, nn.Module]:
     """Build the named parts, untrained, in the shape that the recipe describes."""
     stage = recipe.stages[-1]
     parts: dict[str, nn.Module] = {}
-    for name in names:
+    for name in sorted(names, key=_order):
         if name == "encoder":
             parts[name] = build_encoder(recipe, recipe.seed)
         elif name == "decoder":
-            parts[name] = build_decoder(stage, recipe.seed)
+            made_by = next((one for one in recipe.stages[::-1] if one.decoder is not None), stage)
+            parts[name] = build_decoder(made_by, recipe.seed)
+        elif name == "tokenizer":
+            parts[name] = build_tokenizer(recipe)
+        elif name == "prior" and isinstance(stage.objective, NextScaleConfig):
+            parts[name] = build_prior(stage.objective, parts["encoder"], parts["tokenizer"])
         elif name == "head" and isinstance(stage.objective, SupervisedConfig):
             config, encoder = stage.objective, build_encoder(recipe, recipe.seed)
             width = pooled_width(as_encoder(encoder), config.pooling)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from caesura.data.config import Columns
 from caesura.data.door import open_data
@@ -28,7 +27,7 @@ from caesura.folder import (
     read_schema,
     require_begun,
 )
-from caesura.recipes.build import build_encoder, build_objective
+from caesura.recipes.build import check_buildable
 from caesura.recipes.dividend import with_patches
 from caesura.recipes.presets import find_recipe, finetune_recipe, reads_grids
 from caesura.recipes.schema import Recipe, assign, make_recipe, merged, read_recipe
@@ -138,14 +137,13 @@ def pretrain(
             name = label_id or chosen.data.columns.id
             watch = QuickProbe.of(store, read_labels(labels, store, name, target, rare="drop"))
         chosen = chosen.model_copy(update={"training": resolved(chosen.training)})
-        with torch.device("meta"):  # what cannot be built must fail before a folder is made
-            build_objective(chosen.stages[0], build_encoder(chosen, 0), 0)
+        check_buildable(chosen)  # what cannot be built must fail before a folder is made
         if folder is not None and not resume and _is_first_rank():
             begin(folder, chosen, schema)
         trained = pretrain_task(
             Material(store, split, chosen, schema, corpus),
             folder=folder,
-            resume=resume and folder is not None and has_checkpoint(folder),
+            resume=resume,
             online_probe=watch,
             on_progress=on_progress,
         )

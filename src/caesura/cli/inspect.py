@@ -48,13 +48,14 @@ def recipe_list() -> None:
         if "widths" in encoder:
             size = f"levels {encoder['widths'][0]}-{encoder['widths'][-1]}"
         else:
-            size = "/".join(str(encoder[k]) for k in ("width", "heads", "depth"))
+            wanted = ("width", "heads", "depth") if "depth" in encoder else ("width", "latent")
+            size = "/".join(str(encoder[k]) for k in wanted)
         rows.append(
             {
                 "recipe": name,
-                "objective": tree["stages"][0]["objective"]["type"],
+                "objective": ", ".join(one["objective"]["type"] for one in tree["stages"]),
                 "size": size,
-                "epochs": training["epochs"],
+                "epochs": training.get("epochs", f"{training.get('steps')} steps"),
                 "lr": training.get("lr", "default"),
             }
         )

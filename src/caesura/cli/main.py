@@ -20,6 +20,7 @@ from caesura.cli import (
     ahead,
     console,
     demo,
+    generate,
     inspect,
     reproduce,
     ship,
@@ -40,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     cls=TyperGroup,
 )
-for group in (demo, train, use, ahead, study, ship, inspect, tables, reproduce):
+for group in (demo, train, use, ahead, generate, study, ship, inspect, tables, reproduce):
     group.add_to(app)
 
 

@@ -53,10 +53,18 @@ def pretrain(
     ] = "",
     static: Annotated[str, typer.Option(help="Columns that are constant in a series: A,B.")] = "",
     rate: Annotated[
-        float, typer.Option(help="Samples a second, for recipes of regular series (himae).")
+        float,
+        typer.Option(
+            help="Samples a second, for recipes of regular series (himae); timemar "
+            "takes the data's own."
+        ),
     ] = 0.0,
     window: Annotated[
-        float, typer.Option(help="Seconds of a window, for recipes of regular series.")
+        float,
+        typer.Option(
+            help="Seconds of a window, for recipes of regular series; steps, with "
+            "timemar and no --rate."
+        ),
     ] = 0.0,
     missing: Annotated[str, typer.Option(help="Values that mean 'not measured', e.g. -1.")] = "",
     duplicates: Annotated[
@@ -107,6 +115,9 @@ def pretrain(
     _report(run)
     if run.coverage:
         console.table(run.coverage, "Coverage of 90 % intervals on held-out series")
+    if "prior" in run.parts:
+        console.result(f"\nrun: {out}\nnext: caesura generate {out} -n 1000 -o synthetic.parquet")
+        return
     other = f"caesura interpolate {out} --at every:{run.schema.time_unit * 4:g} -o FILE"
     if run.schema.sampling is not None:
         other = f"caesura embed {out} -o FILE"

@@ -35,9 +35,11 @@ class DataConfig(BaseModel):
     `rate`: samples a second of the grid that a model of regular series reads, 0 for irregular
     ones; channels of other rates are resampled. Times count seconds then, and the steps of an
     array are 1 / rate apart. `window`: its seconds; 0: whole series of one length, else 10 s.
+    `own_rate`: take the data's own rate where none is given; `window` counts samples then.
     `overlap`: share by which training windows overlap. `band`: (low, high) hertz of a
     band-pass, here and wherever the model is used. `quality`: least template match of a
-    training window (`data.quality`), for pulse-like signals.
+    training window (`data.quality`), for pulse-like signals. `constant`: train on windows in which
+    nothing changes too, as a generator must.
     `scaling`: "standard" (per channel, training rows); "auto" bends heavy-tailed channels
     first (`data.scaling`); "off" leaves the values.
     """
@@ -52,9 +54,11 @@ class DataConfig(BaseModel):
     scaling: Literal["auto", "standard", "off"] = "auto"
     rate: float = Field(default=0.0, ge=0, le=1e9)
     window: float = Field(default=0.0, ge=0)
+    own_rate: bool = False
     overlap: float = Field(default=0.0, ge=0, lt=1)
     band: tuple[float, ...] = ()
     quality: float = Field(default=0.0, ge=0, lt=1)
+    constant: bool = False
     validation: float = Field(default=0.1, gt=0, lt=0.5)
     calibration: float = Field(default=0.1, gt=0, lt=0.5)
 

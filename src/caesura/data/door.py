@@ -56,10 +56,20 @@ def _open_table(
         kept = {k: getattr(columns, k) for k in ("group", "error")}
         blank = {k: "" for k, name in kept.items() if name not in rows.schema.names}
         columns = columns.model_copy(update=blank)
-    unused = unused_channel(rows.schema.names, columns)
+    notes = unused_channel(rows.schema.names, columns)
+    if columns.id not in rows.schema.names and columns.id == Columns().id:
+        rows = TableRows(_as_one_series(rows.whole(), columns.id))
+        notes.append("no column names the series (--id): the table is taken as one")
     store, report = open_rows(rows, columns, per_observation)
-    report.notices[:0] = unused
+    report.notices[:0] = notes
     return store, report
+
+
+def _as_one_series(table: Any, name: str) -> Any:
+    """Return a table with a column that names one series."""
+    import pyarrow as pa
+
+    return table.append_column(name, pa.array(["series"] * table.num_rows))
 
 
 def open_rows(

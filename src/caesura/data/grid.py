@@ -82,17 +82,17 @@ class GridStore:
         table = np.array(found, dtype=np.int64).reshape(-1, 3)
         return Windows(table[:, 0], table[:, 1], table[:, 2])
 
-    def worth_learning(self, windows: Windows, quality: float) -> Windows:
+    def worth_learning(self, windows: Windows, quality: float, constant: bool = False) -> Windows:
         """Return the windows that are there, not flat, and whose beats match a template.
 
-        quality: least `template_match` of the first variable; 0: not asked. Those left out are
-        counted in a warning; none left is a DataError.
+        quality: least `template_match` of the first variable; 0: not asked. constant: take flat
+        ones too. Those left out are counted in a warning; none left is a DataError.
         """
         values, observed = self.signal.values, self.signal.observed
         good = np.zeros(len(windows), dtype=np.bool_)
         for i, (start, stop) in enumerate(zip(windows.start, windows.stop, strict=True)):
             part = values[:, start:stop]
-            good[i] = is_usable(part, observed[:, start:stop]) and (
+            good[i] = is_usable(part, observed[:, start:stop], constant) and (
                 not quality or template_match(part[0], self.rate_hz) >= quality
             )
         if not good.any():
@@ -174,6 +174,8 @@ def fit_sampling(
 ) -> Schema:
     """Return the schema with rate, window and the means of its training series on the grid."""
     own = native_rate(store)
+    if not config.rate and config.own_rate and own:
+        config = config.model_copy(update={"rate": own, "window": config.window / own})
     if not config.rate:
         found = f"; the data's median gap means {own:.4g} Hz" if own else ""
         raise DataError(f"a grid needs a rate: pass --rate HZ{found}")
@@ -197,11 +199,17 @@ def fit_sampling(
     mean = values.sum(1, dtype=np.float64) / count
     square = (np.square(values - mean[:, None], dtype=np.float64) * observed).sum(1) / count
     deviation = np.sqrt(square)
+    least = np.where(observed, values, np.inf).min(1)
+    most = np.where(observed, values, -np.inf).max(1)
     sampling = sampling.model_copy(
         update={
             "window": window,
             "means": tuple(float(f"{m:.6g}") for m in mean),
             "deviations": tuple(float(f"{d:.6g}") or 1.0 for d in deviation),
+            "least": tuple(float(v) for v in least),
+            "most": tuple(float(v) for v in most),
+            "whole": tuple(bool((v == np.round(v)).all()) for v in values),
+            "begins": float(store.origins.min()),
         }
     )
     return schema.model_copy(update={"sampling": sampling})

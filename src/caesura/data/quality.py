@@ -11,10 +11,15 @@ _FASTEST_HZ = 3.5
 _RANGE = 1e-6
 
 
-def is_usable(values: NDArray[np.float32], observed: NDArray[np.bool_]) -> bool:
-    """Say whether a window (variables, samples) has enough samples and is not constant."""
+def is_usable(
+    values: NDArray[np.float32], observed: NDArray[np.bool_], constant: bool = False
+) -> bool:
+    """Say whether a window (variables, samples) has enough samples and, but where `constant` ones
+    count, is not constant."""
     if observed.mean() < FEWEST_OBSERVED:
         return False
+    if constant:
+        return True
     high = np.where(observed, values, -np.inf).max(1)
     low = np.where(observed, values, np.inf).min(1)
     return bool((high - low > _RANGE).any())

@@ -37,7 +37,9 @@ class Target(BaseModel):
 class Sampling(BaseModel):
     """The regular grid that a model reads: hertz, samples of a window, band-pass, statistics.
 
-    means, deviations: of each variable over the training series, in the table's units.
+    means, deviations: of each variable over the training series, in the table's units; least,
+    most: its range there; whole: whether all of it are whole numbers.
+    begins: the first time of the training data, as the table writes it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +49,10 @@ class Sampling(BaseModel):
     band: tuple[float, ...] = ()
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
+    least: tuple[float, ...] = ()
+    most: tuple[float, ...] = ()
+    whole: tuple[bool, ...] = ()
+    begins: float = 0.0
 
 
 class Schema(BaseModel):

@@ -65,7 +65,7 @@ def attend(
     q: Float[Tensor, "batch heads queries width"],
     k: Float[Tensor, "batch heads keys width"],
     v: Float[Tensor, "batch heads keys width"],
-    mask: Bool[Tensor, "batch 1 #queries keys"],
+    mask: Bool[Tensor, "#batch 1 #queries keys"],
     dropout: float = 0.0,
 ) -> Float[Tensor, "batch heads queries width"]:
     """Return softmax(q k' / sqrt(width)) v over the keys that the mask allows.

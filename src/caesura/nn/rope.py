@@ -81,8 +81,8 @@ class AxialRope(nn.Module):
 
 def rotate(
     x: Float[Tensor, "batch heads tokens width"],
-    cos: Float[Tensor, "batch 1 tokens width"],
-    sin: Float[Tensor, "batch 1 tokens width"],
+    cos: Float[Tensor, "#batch 1 tokens width"],
+    sin: Float[Tensor, "#batch 1 tokens width"],
 ) -> Float[Tensor, "batch heads tokens width"]:
     """Rotate the planes (first half, second half): [x1 cos - x2 sin, x2 cos + x1 sin]."""
     if torch.compiler.is_compiling():  # a compiler derives and fuses it by itself

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,12 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from caesura.errors import RecipeError
+from caesura.nn.quantise import ScaleQuantiser
+from caesura.nn.scale_prior import ScalePrior
 from caesura.objectives.denoise import DenoiseConfig
 from caesura.objectives.distil import Distil, DistilConfig
 from caesura.objectives.jepa import JepaConfig
 from caesura.objectives.masked_grid import MaskedGridConfig
 from caesura.objectives.masked_tokens import MaskedTokensConfig
 from caesura.objectives.next_patch import NextPatchConfig
+from caesura.objectives.next_scale import NextScale, NextScaleConfig
+from caesura.objectives.scale_tokens import ScaleTokensConfig
 from caesura.objectives.sum import SumConfig
 from caesura.objectives.supervised import Supervised, SupervisedConfig
 from caesura.objectives.token_regression import TokenRegressionConfig
@@ -34,6 +38,14 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.random.manual_seed(seed)
         yield
+
+
+def check_buildable(recipe: Recipe) -> None:
+    """Raise a RecipeError where a stage cannot be built; no memory is taken."""
+    before: Mapping[str, nn.Module] | None = None
+    with torch.device("meta"):
+        for stage in recipe.stages:
+            before = build_objective(stage, build_encoder(recipe, 0), 0, before).parts()
 
 
 def build_encoder(recipe: Recipe, seed: int) -> nn.Module:
@@ -56,8 +68,24 @@ def build_decoder(stage: Stage, seed: int) -> nn.Module:
     return module
 
 
-def build_objective(stage: Stage, encoder: nn.Module, seed: int) -> Any:
-    """Return the stage's objective around an encoder."""
+def build_tokenizer(recipe: Recipe) -> ScaleQuantiser:
+    """Return a new codebook of the recipe's stage of tokens; none is a RecipeError."""
+    for stage in recipe.stages:
+        if isinstance(stage.objective, ScaleTokensConfig):
+            return ScaleQuantiser(stage.objective.quantiser)
+    raise RecipeError("no stage makes tokens; a recipe of `timemar` has one of type scale_tokens")
+
+
+def build_prior(config: NextScaleConfig, encoder: Any, tokenizer: Any) -> ScalePrior:
+    """Return a new prior over the codes of a dual-path encoder and its codebook."""
+    own, codes = encoder.config, tokenizer.config.codes
+    return ScalePrior(config, codes, own.latent, config.conditions, own.channels, own.halvings)
+
+
+def build_objective(
+    stage: Stage, encoder: nn.Module, seed: int, before: Mapping[str, nn.Module] | None = None
+) -> Any:
+    """Return the stage's objective around an encoder; `before`: parts of the stage before it."""
     config: Any = stage.objective
     make, _ = lookup(OBJECTIVES, "objective", config.type)
     if isinstance(config, SupervisedConfig):
@@ -74,9 +102,24 @@ def build_objective(stage: Stage, encoder: nn.Module, seed: int) -> Any:
         if isinstance(config, SumConfig):
             terms = [stage.model_copy(update={"objective": t.objective}) for t in config.terms]
             return make(encoder, [build_objective(term, encoder, seed) for term in terms], config)
-        if isinstance(config, MaskedTokensConfig | MaskedGridConfig):
+        if isinstance(config, NextScaleConfig):
+            return _next_scale(config, before or {})
+        if isinstance(config, MaskedTokensConfig | MaskedGridConfig | ScaleTokensConfig):
             return make(encoder, build_decoder(stage, seed), config)
         return make(encoder, config)
+
+
+def _next_scale(config: NextScaleConfig, before: Mapping[str, nn.Module]) -> NextScale:
+    missing = [name for name in ("encoder", "tokenizer", "decoder") if name not in before]
+    if missing:
+        raise RecipeError(
+            f"objective 'next_scale' needs a {missing[0]}: a stage of scale_tokens comes before it"
+        )
+    encoder, tokenizer = as_encoder(before["encoder"]), before["tokenizer"]
+    if not isinstance(tokenizer, ScaleQuantiser):
+        raise RecipeError(f"objective 'next_scale' with a tokenizer {type(tokenizer).__name__}")
+    prior = build_prior(config, encoder, tokenizer)
+    return NextScale(encoder, tokenizer, before["decoder"], prior, config)
 
 
 def _check_fit(config: Any, encoder: Encoder) -> None:
@@ -86,6 +129,10 @@ def _check_fit(config: Any, encoder: Encoder) -> None:
         kind = "patches of a grid" if regular else "tokens"
         raise RecipeError(
             f"objective {config.type!r} with an encoder that reads {kind}; choose 'masked_tokens'"
+        )
+    if isinstance(config, ScaleTokensConfig) and not hasattr(encoder, "components"):
+        raise RecipeError(
+            "objective 'scale_tokens' needs an encoder that splits series; choose 'dual_path'"
         )
     if isinstance(config, _ON_TOKENS) and not encoder.reads_tokens:
         raise RecipeError(

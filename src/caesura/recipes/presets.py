@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from caesura.data.schema import Sampling, Schema
 from caesura.errors import RecipeError
+from caesura.objectives.scale_tokens import ScaleTokensConfig
 from caesura.objectives.sum import SumConfig
-from caesura.recipes import dividend, himae, romae
+from caesura.recipes import dividend, himae, romae, timemar
 from caesura.recipes.build import build_encoder
 from caesura.recipes.schema import Recipe, read_recipe
 from caesura.recipes.tables import ENCODERS, lookup
@@ -25,6 +26,8 @@ PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
     "romae-base": lambda: romae.paper_recipe("base"),
     "himae": himae.recipe,
     "himae-small": lambda: himae.recipe("small"),
+    "timemar": timemar.recipe,
+    "timemar-large": lambda: timemar.recipe("large"),
     **dividend.presets(),
 }
 
@@ -100,21 +103,28 @@ def completed(recipe: Recipe, schema: Schema) -> Recipe:
 def _on_grid(recipe: Recipe, schema: Schema, sampling: Sampling) -> Recipe:
     """Fill in channels, statistics and the decoder's shape for a model of a grid."""
     values: dict[str, Any] = {"channels": len(schema.variables)}
-    if getattr(recipe.encoder, "statistics", "") == "fixed":
+    if getattr(recipe.encoder, "statistics", "fixed") == "fixed":
         values |= {"center": sampling.means, "spread": sampling.deviations}
-    encoder = _filled(recipe.encoder, values)
-    own = encoder.model_dump()
-    reads = {name: own[name] for name in ("channels", "widths", "kernel", "strides", "norm")}
+    encoder = _filled(recipe.encoder, values | timemar.shape_of(sampling.window))
+    own = encoder.model_dump(exclude={"type"})
     stages = []
     for stage in recipe.stages:
         decoder = stage.decoder
         if decoder is not None:
             whole = getattr(stage.objective, "scale_from", "") == "window"
             bounded = whole and own["kind"] == "min-max"
-            decoder = decoder.model_copy(update=reads)
+            shared = type(decoder).model_fields
+            decoder = decoder.model_copy(update={k: v for k, v in own.items() if k in shared})
             decoder = _filled(decoder, {"output": "tanh" if bounded else "linear"})
-        stages.append(stage.model_copy(update={"decoder": decoder}))
-    data = recipe.data.model_copy(update={"rate": sampling.rate_hz})
+        objective = _filled(stage.objective, {"conditions": len(schema.static_names)})
+        if isinstance(objective, ScaleTokensConfig):
+            book = objective.quantiser.model_copy(update={"width": own["latent"]})
+            objective = objective.model_copy(update={"quantiser": book})
+        stages.append(stage.model_copy(update={"decoder": decoder, "objective": objective}))
+    read: dict[str, Any] = {"rate": sampling.rate_hz}
+    if recipe.data.own_rate:  # said in seconds from here on
+        read |= {"own_rate": False, "window": sampling.window / sampling.rate_hz}
+    data = recipe.data.model_copy(update=read)
     return recipe.model_copy(update={"encoder": encoder, "stages": tuple(stages), "data": data})
 
 

@@ -28,8 +28,9 @@ from caesura.training.config import TrainingConfig
 class Stage(BaseModel):
     """One training: an objective, with the decoder it needs, if any.
 
-    `start_from` names a run whose parts this stage starts from (fine-tuning, distillation,
-    a second stage are one mechanism).
+    `start_from` names a run whose parts this stage starts from (fine-tuning, distillation).
+    A stage after the first starts from the parts of the one before. `share`: of the training's
+    length, less what others take in proportion.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,7 @@ class Stage(BaseModel):
     objective: SerializeAsAny[BaseModel]
     decoder: SerializeAsAny[BaseModel] | None = None
     start_from: str = ""
+    share: float = Field(default=1.0, gt=0)
 
     @field_validator("objective", mode="before")
     @classmethod

@@ -8,8 +8,10 @@ from pydantic import BaseModel
 
 from caesura.decoders.conv_pyramid import ConvDecoder, ConvDecoderConfig
 from caesura.decoders.cross_attention import CrossDecoder, CrossDecoderConfig
+from caesura.decoders.dual_path import DualPathDecoder, DualPathDecoderConfig
 from caesura.decoders.point_transformer import PointDecoder, PointDecoderConfig
 from caesura.encoders.conv_pyramid import ConvPyramid, ConvPyramidConfig
+from caesura.encoders.dual_path import DualPathEncoder, DualPathEncoderConfig
 from caesura.encoders.point_transformer import PointTransformer, PointTransformerConfig
 from caesura.errors import RecipeError
 from caesura.objectives.denoise import Denoise, DenoiseConfig
@@ -20,6 +22,8 @@ from caesura.objectives.lejepa import Lejepa, LejepaConfig
 from caesura.objectives.masked_grid import MaskedGrid, MaskedGridConfig
 from caesura.objectives.masked_tokens import MaskedTokens, MaskedTokensConfig
 from caesura.objectives.next_patch import NextPatch, NextPatchConfig
+from caesura.objectives.next_scale import NextScale, NextScaleConfig
+from caesura.objectives.scale_tokens import ScaleTokens, ScaleTokensConfig
 from caesura.objectives.sum import Sum, SumConfig
 from caesura.objectives.supervised import Supervised, SupervisedConfig
 from caesura.objectives.token_regression import TokenRegression, TokenRegressionConfig
@@ -28,11 +32,13 @@ from caesura.objectives.vicreg import Vicreg, VicregConfig
 ENCODERS: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "point_transformer": (PointTransformer, PointTransformerConfig),
     "conv_pyramid": (ConvPyramid, ConvPyramidConfig),
+    "dual_path": (DualPathEncoder, DualPathEncoderConfig),
 }
 DECODERS: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "point_transformer": (PointDecoder, PointDecoderConfig),
     "cross_attention": (CrossDecoder, CrossDecoderConfig),
     "conv_pyramid": (ConvDecoder, ConvDecoderConfig),
+    "dual_path": (DualPathDecoder, DualPathDecoderConfig),
 }
 OBJECTIVES: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "masked_tokens": (MaskedTokens, MaskedTokensConfig),
@@ -44,6 +50,8 @@ OBJECTIVES: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "dino": (Dino, DinoConfig),
     "vicreg": (Vicreg, VicregConfig),
     "sum": (Sum, SumConfig),
+    "scale_tokens": (ScaleTokens, ScaleTokensConfig),
+    "next_scale": (NextScale, NextScaleConfig),
     "distil": (Distil, DistilConfig),
     "supervised": (Supervised, SupervisedConfig),
     "token_regression": (TokenRegression, TokenRegressionConfig),

@@ -19,6 +19,8 @@ MADE_BY = {
     "encoder": "`caesura pretrain`",
     "decoder": "`caesura pretrain` with a masked objective",
     "head": "`caesura finetune`",
+    "tokenizer": "`caesura pretrain timemar`",
+    "prior": "`caesura pretrain timemar`",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,23 @@ from caesura.data.stream import Corpus
 from caesura.data.view import View, view_store
 from caesura.errors import RecipeError
 from caesura.metrics.conformal import Conformal
+from caesura.objectives.scale_tokens import ScaleTokens
 from caesura.recipes.build import build_encoder, build_objective
 from caesura.recipes.presets import completed, reads_grids
 from caesura.recipes.schema import Recipe
 from caesura.tasks.calibrate import calibrate
 from caesura.tasks.probe import QuickProbe
 from caesura.tasks.recalibrate import recalibrate
+from caesura.tasks.residual import measure_residual
 from caesura.training.batches import pretraining_batches
+from caesura.training.config import TrainingConfig
 from caesura.training.loader import Order
 from caesura.training.loop import BatchSource, Progress, Trainer
+from caesura.training.state import has_state, stage_folder
 from caesura.training.stream import StreamBatches
 
 log = logging.getLogger("caesura")
+Watch = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,11 @@ def pretrain(
     folder: Path | None = None,
     resume: bool = False,
     online_probe: QuickProbe | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Watch = lambda progress: None,
 ) -> Pretrained:
-    """Train the recipe's objective on the training series; the best validation loss wins.
+    """Train the recipe's stages on the training series; the best validation loss of each wins.
+
+    A stage starts from the parts of the one before it.
 
     With `online_probe`, its score of the embedding is written beside each validation loss;
     it reports and never selects. A decoder is calibrated on series that neither trained nor
@@ -120,36 +127,43 @@ def pretrain(
     if schema.sampling is None:
         _note_long_series(view, recipe.training.max_tokens)
     encoder = build_encoder(recipe, recipe.seed)
-    objective = build_objective(recipe.stages[0], encoder, recipe.seed)
-    settings = recipe.training
-    order: Order = "random" if settings.batches == "random" else "buckets"
-    if objective.needs_random_batches:
-        order = "whole"
-    source: BatchSource
-    if corpus is None:
-        roles = (split.train, split.validation)
-        source = pretraining_batches(view, *roles, recipe.data, settings, recipe.seed, order)
-    else:
-        source = StreamBatches(corpus, schema, settings, recipe.seed, order=order)
-    made = Pretrained(recipe, schema, objective.parts())
-
-    trainer = Trainer(
-        objective,
-        source,
-        settings,
-        recipe.seed,
-        folder=folder,
-        on_progress=on_progress,
-        on_evaluate=lambda: online_probe(made) if online_probe else {},
-    )
-    state = trainer.fit(resume=resume)
-    if settings.recalibrate:
-        recalibrate(encoder, source, settings.recalibrate)
-    metrics: dict[str, Any] = {
+    made = Pretrained(recipe, schema, {"encoder": encoder})
+    metrics: dict[str, Any] = {}
+    seconds, steps = 0.0, 0
+    for number, stage in enumerate(recipe.stages):
+        objective = build_objective(stage, encoder, recipe.seed, made.parts)
+        settings = stage_settings(recipe, number)
+        inner = stage_folder(folder, number, len(recipe.stages))
+        order: Order = "random" if settings.batches == "random" else "buckets"
+        if objective.needs_random_batches:
+            order = "whole"
+        source: BatchSource
+        if corpus is None:
+            roles = (split.train, split.validation)
+            source = pretraining_batches(view, *roles, recipe.data, settings, recipe.seed, order)
+        else:
+            source = StreamBatches(corpus, schema, settings, recipe.seed, order=order)
+        made = Pretrained(recipe, schema, objective.parts())
+        trainer = Trainer(
+            objective,
+            source,
+            settings,
+            recipe.seed,
+            folder=inner,
+            on_progress=_part_of(on_progress, recipe, number),
+            on_evaluate=_watched(online_probe, made),
+        )
+        state = trainer.fit(resume=resume and has_state(inner))
+        if settings.recalibrate:
+            recalibrate(encoder, source, settings.recalibrate)
+        if isinstance(objective, ScaleTokens):
+            metrics["unexplained"] = measure_residual(objective, source)
+        seconds, steps = seconds + state.seconds, steps + state.step
+    metrics |= {
         "validation_loss": state.best_loss,
         "best_step": state.best_step,
-        "steps": state.step,
-        "seconds": round(state.seconds, 1),
+        "steps": steps,
+        "seconds": round(seconds, 1),
         "train_series": len(split.train) if corpus is None else corpus.train_series,
         "validation_series": len(split.validation),
         "calibration_series": len(split.calibration),
@@ -159,6 +173,30 @@ def pretrain(
         return Pretrained(recipe, schema, made.parts, metrics)
     calibration, coverage = calibrate(made, store, split.validation, split.calibration, recipe.seed)
     return Pretrained(recipe, schema, made.parts, metrics, calibration, coverage)
+
+
+def stage_settings(recipe: Recipe, number: int) -> TrainingConfig:
+    """Return the training of a stage: the recipe's, with its share of the length."""
+    whole = sum(stage.share for stage in recipe.stages)
+    share, training = recipe.stages[number].share / whole, recipe.training
+    return training.model_copy(
+        update={
+            "steps": training.steps and max(1, round(training.steps * share)),
+            "epochs": training.epochs * share,
+            "minutes": training.minutes * share,
+        }
+    )
+
+
+def _part_of(show: Watch, recipe: Recipe, number: int) -> Watch:
+    """Return what shows the progress of a stage as that of all."""
+    shares = np.array([stage.share for stage in recipe.stages])
+    before, own = shares[:number].sum() / shares.sum(), shares[number] / shares.sum()
+    return lambda one: show(replace(one, fraction=float(before + own * one.fraction)))
+
+
+def _watched(probe: QuickProbe | None, made: Pretrained) -> Callable[[], Mapping[str, float]]:
+    return lambda: probe(made) if probe else {}
 
 
 def _note_long_series(view: View, limit: int) -> None:

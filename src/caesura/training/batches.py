@@ -45,8 +45,8 @@ def pretraining_batches(
     tiles, other = view.tiles(train, data.overlap), view.tiles(validation)
     if len(np.intersect1d(train, validation)):  # few recordings: by time
         tiles, other = _earlier(view, tiles, data.validation), _latest(view, other, data.validation)
-    chosen = view.worth_learning(tiles, data.quality)
-    held_out = view.worth_learning(other, data.quality)
+    chosen = view.worth_learning(tiles, data.quality, data.constant)
+    held_out = view.worth_learning(other, data.quality, data.constant)
     return window_batches(view, chosen, held_out, settings.batch_tokens, seed)
 
 

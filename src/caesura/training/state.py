@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,8 +34,24 @@ if TYPE_CHECKING:
     from caesura.training.loop import Trainer
 
 CHECKPOINT = "checkpoint.safetensors"
+EARLIER = "stage-"
+"""Begin of the names of folders of the stages before the last."""
 METRICS = "metrics.jsonl"
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+
+
+def stage_folder(folder: Path | None, number: int, stages: int) -> Path | None:
+    """Return where a stage keeps its state: the last one in the run's folder itself."""
+    if folder is None or number == stages - 1:
+        return folder
+    inner = folder / f"{EARLIER}{number + 1}"
+    inner.mkdir(parents=True, exist_ok=True)
+    return inner
+
+
+def has_state(folder: Path | None) -> bool:
+    """Say whether a training can go on from a folder."""
+    return folder is not None and (folder / CHECKPOINT).is_file()
 
 
 def model_tensors(objective: Any) -> dict[str, Tensor]:

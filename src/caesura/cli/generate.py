@@ -1,0 +1,179 @@
+"""Verbs around synthetic series: generate and evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from caesura.cli import console
+from caesura.cli.options import RunFolder, given_columns
+from caesura.cli.tables import Channel, Id, Missing, Time, Value
+from caesura.cli.use import Output
+
+if TYPE_CHECKING:
+    from caesura.run import Run
+
+
+scores = typer.Typer(help="Score what was made.", no_args_is_help=True)
+
+
+@scores.callback()
+def evaluate() -> None:
+    """Score what was made."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(generate)
+    app.add_typer(scores, name="evaluate")
+
+
+def generate(
+    run: RunFolder,
+    output: Output,
+    number: Annotated[int, typer.Option("-n", "--number", help="Windows to make.")] = 1000,
+    temperature: Annotated[
+        str, typer.Option(help="Of the draws; several are of the scales, coarse to fine.")
+    ] = "1",
+    top_k: Annotated[int, typer.Option(help="Draw from the likeliest codes only; 0: all.")] = 0,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest share only.")] = 1.0,
+    noise: Annotated[bool, typer.Option(help="Draw the noise that codes cannot hold.")] = True,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+) -> None:
+    """Write synthetic windows in the columns, units and steps of the training data.
+
+    Example: `caesura generate run -n 1000 -o synthetic.parquet`
+    """
+    import time
+
+    from caesura.data.write import check_writable, write_table
+    from caesura.errors import RecipeError
+    from caesura.run import load
+    from caesura.tasks.generate import SamplingSettings
+    from caesura.tasks.generate import generate as generate_windows
+
+    check_writable(output)
+    try:
+        each = tuple(float(part) for part in temperature.split(","))
+    except ValueError:
+        raise RecipeError(f"--temperature {temperature!r} is no number, e.g. 0.9") from None
+    settings = SamplingSettings(each, top_k, top_p, noise=noise)
+    trained = load(run)
+    begun = time.monotonic()
+    values = generate_windows(trained, number, seed=seed, settings=settings)
+    seconds = time.monotonic() - begun
+    write_table(as_table(trained, values), output)
+    console.result(
+        f"{number} windows of {values.shape[2]} steps x {values.shape[1]} variables in "
+        f"{seconds:.1f} s: {output}"
+    )
+    console.result(f"next: caesura evaluate generation --real DATA --synthetic {output}")
+
+
+@scores.command()
+def generation(
+    real: Annotated[str, typer.Option(help="Table that the generator was trained on.")],
+    synthetic: Annotated[str, typer.Option(help="Table of what it made.")],
+    holdout: Annotated[
+        str | None,
+        typer.Option(help="Real table that it did not see. Default: blocks of --real."),
+    ] = None,
+    id: Id = "",
+    time: Time = "",
+    channel: Channel = "",
+    value: Value = "",
+    missing: Missing = "",
+    protocol: Annotated[
+        str, typer.Option(help="caesura, or timegan: the literature's way, without a hold-out.")
+    ] = "caesura",
+    repeats: Annotated[int, typer.Option(help="Seeds of critics and encoders.")] = 5,
+    report: Annotated[Path | None, typer.Option(help="Also write a page (.html).")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Also write the scores (.parquet, .csv).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
+) -> None:
+    """Tell synthetic windows from real ones, each score beside that of real against real.
+
+    Example: `caesura evaluate generation --real train.parquet --synthetic synthetic.parquet
+    --holdout later.parquet --report report.html`
+    """
+    import pyarrow as pa
+
+    from caesura.data.config import Columns, DataConfig
+    from caesura.data.write import check_writable, write_table
+    from caesura.errors import RecipeError
+    from caesura.study.generation.report import lead_of, write_page
+    from caesura.study.generation.windows import read_sets
+    from caesura.tasks.synthetic_scores import Scoring, score_synthetic
+
+    if protocol not in ("caesura", "timegan"):
+        raise RecipeError(f"unknown --protocol {protocol!r}; known: caesura, timegan")
+    if repeats < 1:
+        raise RecipeError(f"--repeats {repeats}; give one at least")
+    if output is not None:
+        check_writable(output)
+    given = given_columns(id=id, time=time, channel=channel, value=value, missing=missing)
+    config = DataConfig(columns=Columns(**given))
+    sets = read_sets(real, synthetic, holdout, config)
+    console.say(
+        f"{len(sets.train)} training, {len(sets.unseen)} unseen, {len(sets.synthetic)} synthetic "
+        f"windows of {sets.synthetic.shape[2]} steps x {len(sets.names)} channels"
+    )
+    scoring = Scoring(repeats=repeats, protocol=protocol, seed=seed)  # type: ignore[arg-type]
+    found = score_synthetic(*sets[:3], scoring, show=console.say)
+    rows = [one.row() for one in found]
+    console.table(rows, "Against unseen real windows; 'real': windows that trained, the floor")
+    console.result(lead_of(found))
+    if output is not None:
+        write_table(pa.Table.from_pylist(rows), output)
+    if report is not None:
+        write_page(report, sets, found)
+        console.result(f"report: {report}")
+
+
+def as_table(run: Run, values: Any) -> Any:
+    """Return windows (count, variables, time) as a table with the columns of the training data."""
+    import numpy as np
+    import pyarrow as pa
+
+    schema, sampling = run.schema, run.schema.sampling
+    assert sampling is not None
+    count, variables, time = values.shape
+    columns, steps = schema.columns, np.arange(time) / sampling.rate_hz
+    dates = schema.time_kind == "timestamp"
+    clock = (
+        sampling.begins + np.round(steps * 1e6).astype(np.int64)
+        if dates
+        else (sampling.begins + steps)
+    )
+    moments: Any = pa.array(clock.astype(np.int64)).cast(pa.timestamp("us")) if dates else clock
+    ids = pa.array([f"synthetic-{k}" for k in range(count)])
+    rows = np.repeat(np.arange(count), time)
+    if len(schema.value_names) == variables:
+        table = {columns.id: ids.take(pa.array(rows))}
+        table[columns.time] = pa.array(moments).take(pa.array(np.tile(np.arange(time), count)))
+        for row, name in enumerate(schema.value_names):
+            table[name] = _typed(values[:, row].ravel(), sampling.whole[row])
+        return pa.table(table)
+    size = len(schema.value_names)
+    channels = len(schema.channels)
+    by_channel = values.reshape(count, channels, size, time).transpose(0, 1, 3, 2)
+    which = np.repeat(np.arange(count), channels * time)
+    table = {columns.id: ids.take(pa.array(which))}
+    table[columns.time] = pa.array(moments).take(
+        pa.array(np.tile(np.arange(time), count * channels))
+    )
+    table[columns.channel] = pa.array(np.tile(np.repeat(schema.channels, time), count))
+    for element, name in enumerate(schema.value_names):
+        whole = all(sampling.whole[element::size])
+        table[name] = _typed(by_channel[..., element].ravel(), whole)
+    return pa.table(table)
+
+
+def _typed(values: Any, whole: bool) -> Any:
+    import numpy as np
+
+    return values.astype(np.int64) if whole else values

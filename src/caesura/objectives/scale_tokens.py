@@ -1,0 +1,125 @@
+"""TimeMAR's first stage: windows become codes of several scales, and codes windows again.
+
+TimeMAR, arXiv 2601.11184, sec. 4.2 and 4.3. Weights are our choice (the paper's are not known to
+us), and the decoder's fine path never sees the true coarse season. Codes follow their vectors by
+moving averages; what is chosen by held-out reconstruction is never the reported metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from caesura.nn.decompose import Components
+from caesura.nn.quantise import QuantiserConfig, ScaleQuantiser
+from caesura.signal.noise import keyed_uniform
+from caesura.types import Batch, Encoder, Features, Grid, Level, Loss, Scale, as_module
+
+
+@runtime_checkable
+class ComponentEncoder(Encoder, Protocol):
+    """An encoder of grids that splits them into parts."""
+
+    def components(self, inputs: Grid, scale: Scale) -> Components:
+        """Return the parts of the normalised values."""
+
+
+@runtime_checkable
+class SplitDecoder(Protocol):
+    """A decoder that can give its parts and how sure it is."""
+
+    def __call__(self, features: Features, query: Grid, split: bool = False) -> Tensor:
+        """Predict; with `split` trend, coarse and fine part and the logarithm of the deviation,
+        (batch, 4, channels, time)."""
+
+
+_SPREAD_WEIGHT = 1e-3
+
+
+class ScaleTokensConfig(BaseModel):
+    """Settings: of the codebook, and the weights of components and quantisation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["scale_tokens"] = "scale_tokens"
+    quantiser: QuantiserConfig = QuantiserConfig()
+    component_weight: float = Field(default=0.1, ge=0)
+    quantiser_weight: float = Field(default=0.25, ge=0)
+
+
+class ScaleTokens(nn.Module):
+    """loss = mse(sum of parts, values) + a sum over parts of mse(part, true part) + b commitment.
+
+    Over observed samples, on the scale that the encoder normalised by. True parts have no
+    gradient, or the gate could shrink the loss by moving all into one part. The deviation of what
+    is left learns by a normal likelihood of its own, weighted so little that the choice of the
+    best weights is by the rest.
+    """
+
+    needs_random_batches = False
+    comparable = True
+    target: Literal["none", "required"] = "none"
+    carry_rules: Mapping[str, Literal["sum", "mean"]] = {
+        "code_hits": "sum", "code_sums": "sum", "offered": "sum", "offered_sums": "sum",
+    }  # fmt: skip  # never changed
+
+    def __init__(
+        self, encoder: ComponentEncoder, decoder: SplitDecoder, config: ScaleTokensConfig
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.config = encoder, decoder, config
+        self.tokenizer = ScaleQuantiser(config.quantiser)
+
+    def forward(self, batch: Batch, rng: torch.Generator) -> Loss:
+        """Return the loss of one batch; `rng` draws what unused codes become."""
+        inputs, config = batch.inputs, self.config
+        if not isinstance(inputs, Grid):
+            raise TypeError(f"scale_tokens takes a Grid; got {type(inputs).__name__}")
+        features = self.encoder(inputs)
+        latent = features.levels[-1].features.mT
+        found = self.tokenizer(latent, partial(keyed_uniform, rng, batch.index))
+        through = latent + (found.partial[-1] - latent).detach()
+        said = self.decoder(with_latent(features, through), inputs.without_values(), split=True)
+        parts, spread = said.float()[:, :3], said.float()[:, 3]
+        scale = features.scale
+        if scale is None:
+            raise TypeError("scale_tokens needs an encoder that says what it normalised by")
+        goal = scale.normalised(inputs.values.float())
+        true = torch.stack(self.encoder.components(inputs, scale), 1).detach()
+        seen = inputs.observed.float()
+        count = seen.sum().clamp(min=1)
+        square = (parts.sum(1) - goal).square() * seen
+        error = square.sum() / count
+        by_part = ((parts - true).square() * seen[:, None]).sum() / count
+        unsure = (0.5 * square.detach() * (-2 * spread).exp() + spread * seen).sum() / count
+        total = error + config.component_weight * by_part + _SPREAD_WEIGHT * unsure
+        total = total + config.quantiser_weight * found.commitment
+        logged = {"mse": error.detach(), "log_likelihood": -unsure.detach()}
+        logged |= {"commitment": found.commitment.detach()}
+        if not self.training:
+            logged |= self.tokenizer.usage(found.codes)
+        return Loss(total, count, parts=logged, carry=found.carry)
+
+    def after_step(self, carry: Mapping[str, Tensor], progress: float) -> None:
+        """Move the codebook."""
+        self.tokenizer.learn(carry)
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """Encoder, codebook and decoder survive."""
+        return {
+            "encoder": as_module(self.encoder),
+            "tokenizer": self.tokenizer,
+            "decoder": as_module(self.decoder),
+        }
+
+
+def with_latent(features: Features, latent: Tensor) -> Features:
+    """Return features whose last level holds other vectors (batch, width, places)."""
+    last = features.levels[-1]
+    level = Level(latent.mT, last.valid, last.positions, last.hop_s, last.reach_s)
+    return Features((level,), scale=features.scale)

@@ -1,0 +1,1 @@
+"""Evaluation of synthetic series: windows of both kinds, scores beside their floors, a page."""

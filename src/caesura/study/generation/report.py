@@ -1,0 +1,165 @@
+"""The page on synthetic series: scores beside floors, and pictures of both kinds of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caesura.drawing import ACCENT, INK, SOFT, as_svg, new_figure
+from caesura.metrics.generate import autocorrelation, scaled_like
+from caesura.study.generation.windows import Sets
+from caesura.study.report import Section, Table, write_report
+from caesura.tasks.synthetic_scores import Measured
+
+Floats = NDArray[np.floating[Any]]
+_PANELS = 4
+"""Channels that are drawn."""
+_POINTS = 400
+"""Windows of each kind in a map."""
+
+
+def lead_of(found: Sequence[Measured]) -> str:
+    """Return the first sentence: can the windows be told from real ones, and are they copies."""
+    scores = [one for one in found if one.name.startswith("discriminative")]
+    worst = max(scores, key=lambda one: float(one.synthetic.mean() - one.floor.mean()))
+    gap = worst.synthetic.mean() - worst.floor.mean()
+    text = (
+        f"The keenest critic ({worst.name.removeprefix('discriminative score, ')}) tells "
+        f"synthetic from unseen real windows {100 * worst.synthetic.mean():.1f} points better than "
+        f"by chance, and real ones that trained from those {100 * worst.floor.mean():.1f}: "
+        f"{100 * gap:+.1f} points."
+    )
+    if not worst.informative:
+        text += " Real windows of different times differ so much that this is not informative."
+    copies = next((one for one in found if one.name == "copying ratio"), None)
+    if copies is not None:
+        share = copies.synthetic.mean() / copies.floor.mean()
+        text += (
+            f" Their distance to training windows is {share:.2f} times what it is for unseen real "
+            f"ones{': they are too near, some may be copies' if share < 0.9 else ''}."
+        )
+    return text
+
+
+def write_page(path: Path, sets: Sets, found: Sequence[Measured]) -> None:
+    """Write the page, whole or not at all."""
+    sections = [
+        Section(
+            "Scores",
+            ["Each measure compares synthetic windows, and real ones that may have trained "
+             "('real', the floor), with real windows that were held out. In brackets: the least "
+             "and largest of several seeds."],
+            tables=[Table([one.row() for one in found])],
+        ),
+        Section(
+            "Values, time and frequency",
+            figures=[
+                (_marginals(sets), "Distribution of the values of each channel."),
+                (_lags(sets), "Autocorrelation: deviations from the channel's mean."),
+                (_spectra(sets), "Mean spectrum of a window."),
+            ],
+        ),
+        Section(
+            "Maps of windows",
+            ["Each point is a window; where synthetic ones (accented) leave real ones uncovered, "
+             "kinds of windows are missing."],
+            figures=[(_maps(sets), "Principal components, and t-SNE, of whole windows.")],
+        ),
+        Section(
+            "Nearest neighbours",
+            ["Synthetic windows and the training windows nearest to them: near copies would lie on "
+             "one another."],
+            figures=[(_neighbours(sets), "Four synthetic windows, first channel.")],
+        ),
+    ]  # fmt: skip
+    write_report(path, "Synthetic series beside real ones", lead_of(found), sections)
+
+
+def _channels(sets: Sets) -> list[int]:
+    count = len(sets.names)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, _PANELS)).astype(int))
+    return [int(one) for one in chosen]
+
+
+def _marginals(sets: Sets) -> str:
+    chosen = _channels(sets)
+    figure, axes = new_figure(2.6 * len(chosen), 2.2, len(chosen))
+    for place, channel in enumerate(chosen):
+        real, made = sets.unseen[:, channel].ravel(), sets.synthetic[:, channel].ravel()
+        low, high = (float(one) for one in np.quantile(real, [0.001, 0.999]))
+        edges = np.linspace(low, high, 41) if high > low else low + np.linspace(-1, 1, 41)
+        for values, colour, name in ((real, INK, "real, unseen"), (made, ACCENT, "synthetic")):
+            axes[0, place].hist(values, edges, density=True, histtype="step", color=colour,
+                                label=name)  # fmt: skip
+        axes[0, place].set(title=sets.names[channel], yticks=[])
+    axes[0, 0].legend(frameon=False)
+    return as_svg(figure)
+
+
+def _lags(sets: Sets) -> str:
+    chosen = _channels(sets)
+    figure, axes = new_figure(2.6 * len(chosen), 2.2, len(chosen))
+    for values, colour, name in (
+        (autocorrelation(sets.train), SOFT, "real, training"),
+        (autocorrelation(sets.unseen), INK, "real, unseen"),
+        (autocorrelation(sets.synthetic), ACCENT, "synthetic"),
+    ):
+        for place, channel in enumerate(chosen):
+            lags = np.arange(1, values.shape[1] + 1)
+            axes[0, place].plot(lags, values[channel], color=colour, lw=1.2, label=name)
+            axes[0, place].set(title=sets.names[channel], xlabel="steps")
+    axes[0, 0].legend(frameon=False)
+    return as_svg(figure)
+
+
+def _spectra(sets: Sets) -> str:
+    chosen = _channels(sets)
+    figure, axes = new_figure(2.6 * len(chosen), 2.2, len(chosen))
+    both = scaled_like(sets.unseen, sets.unseen, sets.synthetic)
+    for values, colour in zip(both, (INK, ACCENT), strict=True):
+        power = np.square(np.abs(np.fft.rfft(values))).mean(0)[:, 1:]
+        for place, channel in enumerate(chosen):
+            at = np.arange(1, power.shape[1] + 1) / values.shape[2]
+            axes[0, place].loglog(at, power[channel] + 1e-12, color=colour, lw=1.2)
+            axes[0, place].set(title=sets.names[channel], xlabel="cycles a step")
+    return as_svg(figure)
+
+
+def _maps(sets: Sets) -> str:
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    both = scaled_like(sets.unseen, sets.unseen, sets.synthetic)
+    rows = [_some(one).reshape(min(len(one), _POINTS), -1) for one in both]
+    joined = np.concatenate(rows)
+    perplexity = float(min(40, (len(joined) - 1) // 3))
+    flat = PCA(2).fit_transform(joined) if joined.shape[1] > 1 else np.repeat(joined, 2, 1)
+    near = TSNE(2, perplexity=perplexity, init="random", random_state=0).fit_transform(joined)
+    figure, axes = new_figure(7.0, 3.0, 2)
+    for place, (points, title) in enumerate(((flat, "principal components"), (near, "t-SNE"))):
+        parts = np.split(points, [len(rows[0])])
+        for part, colour, name in zip(parts, (INK, ACCENT), ("real", "synthetic"), strict=True):
+            axes[0, place].scatter(part[:, 0], part[:, 1], s=5, color=colour, alpha=0.5, label=name)
+        axes[0, place].set(title=title, xticks=[], yticks=[])
+    axes[0, 0].legend(frameon=False)
+    return as_svg(figure)
+
+
+def _neighbours(sets: Sets, count: int = 4) -> str:
+    made, train = scaled_like(sets.train, _some(sets.synthetic, count), sets.train)
+    figure, axes = new_figure(2.6 * len(made), 2.0, len(made))
+    for place, one in enumerate(made):
+        square = np.square(train - one).sum((1, 2))
+        axes[0, place].plot(train[int(square.argmin()), 0], color=INK, lw=1.2, label="training")
+        axes[0, place].plot(one[0], color=ACCENT, lw=1.2, label="synthetic")
+    axes[0, 0].legend(frameon=False)
+    return as_svg(figure)
+
+
+def _some(windows: Floats, count: int = _POINTS) -> Floats:
+    chosen = np.linspace(0, len(windows) - 1, min(len(windows), count)).astype(int)
+    return np.asarray(windows[chosen])

@@ -1,0 +1,171 @@
+"""Synthetic windows from a run with a prior: codes coarse to fine, decoded, in the data's units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from caesura.data.schema import Sampling
+from caesura.errors import DataError, RecipeError
+from caesura.nn.scale_transformer import Cache
+from caesura.tasks.needs import Trained, inference, need
+from caesura.types import Features, Grid, Level, Scale
+
+_ROWS = 512
+"""Windows that are sampled at a time."""
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How codes are drawn.
+
+    temperature: below 1 narrows the distribution, and with it the spread of what is made. top_k,
+    top_p: draw from the likeliest codes only; 0 and 1: from all. guidance: strength of the
+    condition, growing from 0 at the coarsest scale. noise: draw what codes cannot hold.
+    """
+
+    temperature: float | tuple[float, ...] = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    guidance: float = 0.0
+    noise: bool = True
+
+    def __post_init__(self) -> None:
+        wrong = [t for t in np.atleast_1d(self.temperature) if not t > 0]
+        if wrong or self.top_k < 0 or not 0 < self.top_p <= 1 or self.guidance < 0:
+            raise RecipeError(
+                f"temperature {self.temperature} must be above 0, top_k {self.top_k} and guidance "
+                f"{self.guidance:g} not below 0, top_p {self.top_p:g} in (0, 1]"
+            )
+
+    def at(self, scale: int) -> float:
+        """Return the temperature of a scale; the last one given serves finer scales too."""
+        each = np.atleast_1d(self.temperature)
+        return float(each[min(scale, len(each) - 1)])
+
+
+def generate(
+    run: Trained,
+    count: int,
+    *,
+    seed: int = 0,
+    settings: SamplingSettings | None = None,
+    condition: NDArray[np.float32] | None = None,
+) -> NDArray[np.float64]:
+    """Return (count, variables, window) in the table's units.
+
+    condition: of each window, (count, numbers), scaled as the training's were; by default none.
+    Whole numbers come out whole, and what was never negative is not.
+    """
+    if count < 1:
+        raise DataError(f"{count} windows; ask for one at least")
+    settings = settings or SamplingSettings()
+    sampling = sampling_of(run)
+    prior = need(run, "prior")
+    rng = torch.Generator().manual_seed(seed)
+    found = []
+    with inference(*run.parts.values()):
+        for first in range(0, count, _ROWS):
+            rows = min(_ROWS, count - first)
+            shown = None if condition is None else condition[first : first + rows]
+            empty = torch.zeros(rows, len(sampling.means), sampling.window)
+            known = prior.known(empty, empty > 0)
+            given = None if shown is None else torch.from_numpy(shown)
+            latent = sample_latent(run, known, sampling.window, settings, rng, given)
+            found.append(decoded(run, latent, sampling.window, settings.noise, rng))
+    return in_units(np.concatenate(found), sampling)
+
+
+def sampling_of(run: Trained) -> Sampling:
+    """Return the grid of a run that generates; another kind of run is a CheckpointError."""
+    need(run, "prior")
+    sampling = run.schema.sampling
+    if sampling is None:
+        raise DataError("this run reads no grid, so that it cannot generate")
+    return sampling
+
+
+def sample_latent(
+    run: Trained,
+    known: Tensor,
+    window: int,
+    settings: SamplingSettings,
+    rng: torch.Generator,
+    condition: Tensor | None = None,
+    given: list[Tensor] | None = None,
+) -> Tensor:
+    """Draw the codes of each scale and return their sum (rows, width, places).
+
+    known: what the prior knows of the samples. given: codes of the coarsest scales, if any.
+    """
+    prior, tokenizer = need(run, "prior"), need(run, "tokenizer")
+    config: Any = run.recipe.encoder
+    places = -(-window // 2**config.halvings)
+    sizes, rows = tokenizer.scales(places), len(known)
+    dropped, guided = None, False
+    if settings.guidance and condition is not None:
+        # the second half of the rows is asked without the condition
+        known, condition = torch.cat([known, known]), torch.cat([condition, condition])
+        dropped, guided = torch.arange(2 * rows) >= rows, True
+    cache = Cache(len(prior.transformer.blocks))
+    so_far = torch.zeros(rows, tokenizer.config.width, places)
+    for number, size in enumerate(sizes):
+        sums = [torch.cat([so_far, so_far]) if guided else so_far] if number else []
+        (scores,) = prior(sums, [size], known, condition, dropped, number, cache)
+        if guided:
+            strength = settings.guidance * number / max(len(sizes) - 1, 1)
+            scores = (1 + strength) * scores[:rows] - strength * scores[rows:]
+        if given is not None and number < len(given):
+            code = given[number]
+        else:
+            code = _drawn(scores.float() / settings.at(number), settings, rng)
+        so_far = tokenizer.add(so_far, code, number, places)
+    return so_far
+
+
+def _drawn(scores: Tensor, settings: SamplingSettings, rng: torch.Generator) -> Tensor:
+    """Draw a code for each place of (rows, places, codes)."""
+    if settings.top_k and settings.top_k < scores.shape[-1]:
+        least = scores.topk(settings.top_k, -1).values[..., -1:]
+        scores = scores.masked_fill(scores < least, -torch.inf)
+    if settings.top_p < 1:
+        ordered, order = scores.sort(-1, descending=True)
+        share = ordered.softmax(-1)
+        beyond = share.cumsum(-1) - share >= settings.top_p
+        scores = scores.masked_fill(beyond.gather(-1, order.argsort(-1)), -torch.inf)
+    # the largest of scores with Gumbel noise is a draw from their softmax
+    uniform = torch.rand(scores.shape, generator=rng).to(scores).clamp(min=1e-20)
+    return (scores - (-uniform.log()).log()).argmax(-1)
+
+
+def decoded(
+    run: Trained, latent: Tensor, window: int, noise: bool, rng: torch.Generator
+) -> NDArray[np.float64]:
+    """Return the samples of latent sums (rows, width, places), restored to the table's units."""
+    decoder, encoder = need(run, "decoder"), need(run, "encoder")
+    rows, channels = len(latent), encoder.config.channels
+    empty = torch.zeros(rows, channels, window)
+    query = Grid(empty, empty > 0)
+    scale: Scale = encoder.normalise(query)
+    shape = latent.shape[0], latent.shape[2]
+    level = Level(latent.mT, torch.ones(shape, dtype=torch.bool), torch.zeros(*shape, 1))
+    parts = decoder(Features((level,), scale=scale), query, split=True).float()
+    values = parts[:, :3].sum(1)
+    if noise:
+        values = values + decoder.noise.draw(rows, window, rng) * parts[:, 3].exp()
+    return np.asarray(scale.restored(values).double().numpy())
+
+
+def in_units(values: NDArray[np.float64], sampling: Sampling) -> NDArray[np.float64]:
+    """Round what is whole in the training data, and keep what is never negative there so."""
+    for row, (least, whole) in enumerate(zip(sampling.least, sampling.whole, strict=True)):
+        if whole:
+            values[:, row] = np.round(values[:, row])
+        if least >= 0:
+            values[:, row] = np.maximum(values[:, row], 0.0)
+    return values

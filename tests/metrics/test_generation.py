@@ -1,0 +1,159 @@
+"""Measures of synthetic windows, by planted faults whose order is known."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from caesura.metrics.generate import (
+    autocorrelation_distance,
+    copying_ratio,
+    correlation_error,
+    correlational_score,
+    density_and_coverage,
+    deviation_ratio,
+    frechet_distance,
+    marginal_distance,
+    mean_discrepancy,
+    transfer_error,
+)
+from caesura.tasks import synthetic_scores
+from caesura.tasks.context import context_features
+from caesura.tasks.critics import CRITICS, Critic, discriminative_scores, predictive_scores
+from caesura.tasks.synthetic_scores import Scoring, score_synthetic
+
+
+def windows(count=400, seed=0, modes=4):
+    """Waves of several rates in two coupled channels."""
+    rng = np.random.default_rng(seed)
+    rate = rng.integers(1, modes + 1, count)[:, None]
+    phase = rng.uniform(0, 2 * np.pi, (count, 1))
+    wave = np.sin(2 * np.pi * rate * np.arange(24) / 24 + phase)
+    other = 0.8 * wave + 0.6 * rng.standard_normal(wave.shape) * 0.3
+    return np.stack([wave, other], 1) + 0.05 * rng.standard_normal((count, 2, 24))
+
+
+REAL, TRAIN = windows(seed=0), windows(seed=1)
+
+
+def noisy(size):
+    return TRAIN + size * np.random.default_rng(2).standard_normal(TRAIN.shape)
+
+
+def shuffled():
+    """Channels of other windows: each channel right, their coupling gone."""
+    order = np.random.default_rng(3).permutation(len(TRAIN))
+    return np.stack([TRAIN[:, 0], TRAIN[order, 1]], 1)
+
+
+def context(real, other):
+    return frechet_distance(*context_features(real, real, other))
+
+
+DISTANCES = {
+    "marginal": marginal_distance,
+    "autocorrelation": autocorrelation_distance,
+    "discrepancy": mean_discrepancy,
+    "context": context,
+    "ridge": lambda real, other: transfer_error(other, real),
+}
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_more_noise_is_further_away_and_equal_sets_are_nearest(name):
+    measure = DISTANCES[name]
+    found = [measure(REAL, one) for one in (TRAIN, noisy(0.3), noisy(1.0))]
+    assert found[0] < found[1] < found[2]
+
+
+def test_shuffled_channels_show_in_the_correlation_and_not_in_the_marginals():
+    assert correlation_error(REAL, shuffled()) > 10 * correlation_error(REAL, TRAIN)
+    assert correlational_score(REAL, shuffled()) > correlational_score(REAL, TRAIN)
+    np.testing.assert_allclose(
+        marginal_distance(REAL, shuffled()), marginal_distance(REAL, TRAIN), rtol=1e-9
+    )
+    assert correlation_error(REAL[:, :1], TRAIN[:, :1]) == 0.0
+
+
+def test_a_missing_mode_lowers_coverage_and_not_density():
+    density, coverage = density_and_coverage(REAL, TRAIN)
+    fewer = windows(seed=1, modes=1)
+    density_of_few, coverage_of_few = density_and_coverage(REAL, fewer)
+    assert coverage > 0.8 > 0.5 > coverage_of_few
+    assert density_of_few > 0.8 * density
+
+
+def test_too_narrow_windows_show_in_the_deviation_ratio():
+    assert deviation_ratio(REAL, 0.5 * TRAIN) == pytest.approx(0.5, abs=0.03)
+    assert deviation_ratio(REAL, TRAIN) == pytest.approx(1.0, abs=0.05)
+    assert deviation_ratio(np.zeros((4, 1, 8)), np.ones((4, 1, 8))) == 1.0
+
+
+def test_copies_are_nearer_to_training_than_unseen_windows_are():
+    unseen, query = windows(seed=5), windows(seed=6)
+    fair = copying_ratio(query, TRAIN, unseen, REAL)
+    copies = copying_ratio(TRAIN + 1e-3, TRAIN, unseen, REAL)
+    half = copying_ratio(np.concatenate([TRAIN[:200], query[:200]]), TRAIN, unseen, REAL)
+    assert copies < 0.1 < half < 0.9 * fair
+    assert fair == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("name", CRITICS)
+def test_critics_tell_noise_and_cannot_tell_equal_sets(name):
+    known = CRITICS[name]
+    critic = Critic(known.kind, min(known.hidden, 16) or 4, 150, 1e-2)
+    clean, dirty = windows(600, 0), windows(600, 1)
+    far = dirty + 0.8 * np.random.default_rng(2).standard_normal(dirty.shape)
+    same, told = (discriminative_scores(clean, one, critic, 2) for one in (dirty, far))
+    assert same.shape == (2,)
+    assert same.mean() < 0.15 < 0.3 < told.mean()
+
+
+def test_repetitions_in_one_model_are_those_of_models_alone():
+    """Blocks do not see one another: the weights between them stay zero through training."""
+    import torch
+
+    from caesura.tasks.critics import BlockGRU
+
+    torch.manual_seed(0)
+    model = BlockGRU(3, 2, 4, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    x = torch.randn(3, 8, 5, 2)
+    for _ in range(5):
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+    before = model(x)
+    x[1] += 1.0
+    after = model(x)
+    assert torch.equal(before[0], after[0])
+    assert torch.equal(before[2], after[2])
+    assert not torch.equal(before[1], after[1])
+
+
+def test_a_target_that_can_be_told_is_told():
+    rng = np.random.default_rng(0)
+    drive = rng.standard_normal((300, 3, 6))
+    later = np.concatenate([np.zeros((300, 1, 1)), drive[:, :1, :-1]], 2)
+    told = np.concatenate([drive, later], 1)
+    blind = np.concatenate([drive, rng.standard_normal((300, 1, 6))], 1)
+    good = predictive_scores(told, told, repeats=2, steps=1500)
+    bad = predictive_scores(blind, blind, repeats=2, steps=1500)
+    assert good.mean() < 0.8 * bad.mean()
+    assert np.isfinite(predictive_scores(told[:, :1], told[:, :1], repeats=1, steps=5)).all()
+
+
+def test_scores_come_with_their_floor_and_say_when_they_mean_nothing(monkeypatch):
+    monkeypatch.setattr(synthetic_scores, "predictive_scores", partial(predictive_scores, steps=5))
+    monkeypatch.setitem(CRITICS, "quick", Critic("conv", 4, 60, 1e-2))
+    shift = np.linspace(0, 40, len(REAL))[:, None, None]  # real windows that drift apart
+    scoring = Scoring(repeats=1, critics=("quick",))
+    found = {m.name: m for m in score_synthetic(REAL, REAL + shift, TRAIN, scoring)}
+    critic = found["discriminative score, quick"]
+    assert not critic.informative
+    assert critic.row()["note"].startswith("not informative")
+    assert found["copying ratio"].floor.shape == (1,)
+    legacy = Scoring(repeats=1, critics=(), protocol="timegan")
+    names = [m.name for m in score_synthetic(REAL[:60], TRAIN[:60], TRAIN[60:120], legacy)]
+    assert "predictive score" in names
+    assert "copying ratio" not in names

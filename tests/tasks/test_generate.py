@@ -1,0 +1,149 @@
+"""TimeMAR from arrays and tables: what comes out has the shape, units and kinds of what went in."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from caesura.data.blocks import interleaved_blocks, windows_within
+from caesura.errors import CheckpointError, DataError, RecipeError, StoppedError
+from caesura.run import load
+from caesura.tasks.generate import SamplingSettings, generate
+from caesura.training.state import CHECKPOINT
+from caesura.workflow import pretrain
+
+SMALL = (
+    "encoder.width=16", "encoder.latent=8", "encoder.heads=2", "stages.1.objective.width=16",
+    "stages.1.objective.heads=2", "stages.1.objective.depth=1", "training.threads=1",
+    "stages.0.objective.quantiser.codes=32",
+)  # fmt: skip
+
+
+def series(count=6, time=120, seed=0):
+    """A wave, a count of events that is whole and never negative, and a constant channel."""
+    rng = np.random.default_rng(seed)
+    at = np.arange(time)
+    found = []
+    for _ in range(count):
+        wave = 50 + 10 * np.sin(2 * np.pi * (at / 12 + rng.uniform())) + rng.standard_normal(time)
+        found.append(np.stack([wave, rng.poisson(2.0, time), np.full(time, 7.0)]))
+    return found
+
+
+def trained(data=None, out=None, steps=40, window=20, extra=(), **settings):
+    data = series() if data is None else data
+    return pretrain(
+        data, "timemar", out, steps=steps, settings=[f"data.window={window}", *SMALL, *extra],
+        **settings,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run():
+    return trained(steps=200)
+
+
+def test_windows_come_out_in_units_and_kinds_of_the_data(run):
+    made = generate(run, 600)
+    assert made.shape == (600, 3, 20)
+    real = np.stack(series()).transpose(1, 0, 2).reshape(3, -1)
+    assert abs(made[:, 0].mean() - real[0].mean()) < 3
+    assert 0.5 < made[:, 0].std() / real[0].std() < 1.5
+    assert np.array_equal(made[:, 1], np.round(made[:, 1]))
+    assert made[:, 1].min() == 0
+    np.testing.assert_array_equal(made[:, 2], 7.0)
+
+
+def test_a_seed_gives_the_same_and_the_number_of_windows_nothing_but_more(run):
+    one, two = generate(run, 30, seed=4), generate(run, 30, seed=4)
+    np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(one, generate(run, 30, seed=5))
+
+
+def test_the_coldest_draw_is_always_the_likeliest(run):
+    quiet = {"noise": False}
+    for settings in (SamplingSettings(1e-6, **quiet), SamplingSettings(top_k=1, **quiet),
+                     SamplingSettings(top_p=1e-9, **quiet)):  # fmt: skip
+        made = generate(run, 8, settings=settings)
+        np.testing.assert_allclose(made, np.broadcast_to(made[:1], made.shape), atol=1e-4)
+    assert generate(run, 8, settings=SamplingSettings(**quiet))[:, 0].std(0).max() > 0.01
+
+
+def test_a_run_comes_back_from_its_folder_and_makes_the_same(tmp_path):
+    first = trained(out=tmp_path / "run", steps=6)
+    again = load(tmp_path / "run")
+    np.testing.assert_allclose(generate(first, 5), generate(again, 5), rtol=1e-5)
+    assert set(again.parts) == {"encoder", "decoder", "tokenizer", "prior"}
+    assert not list((tmp_path / "run").rglob(CHECKPOINT))
+    assert again.embed(series()).shape == (6, 8)
+
+
+@pytest.mark.parametrize("stop_at", [3, 12])
+def test_a_training_that_was_stopped_in_either_stage_goes_on_to_the_same(tmp_path, stop_at):
+    """Steps of both stages are counted: 8 of tokens, then 12 of the prior."""
+    whole = trained(steps=20, extra=("training.evaluate_every=2",))
+    seen = []
+
+    def stop(progress):
+        seen.append(progress)
+        if len(seen) == stop_at:
+            raise StoppedError("stopped")
+
+    out = tmp_path / "run"
+    settings = {"out": out, "steps": 20, "extra": ("training.evaluate_every=2",)}
+    with pytest.raises(StoppedError):
+        trained(**settings, on_progress=stop)
+    done = trained(**settings, resume=True)
+    assert 0 < seen[0].fraction < seen[-1].fraction < 1
+    for name, part in whole.parts.items():
+        for key, value in part.state_dict().items():
+            assert torch.equal(value, done.parts[name].state_dict()[key]), (name, key)
+
+
+def test_gaps_train_and_series_shorter_than_a_window_are_left_out(caplog):
+    data = series()
+    data[0] = data[0][:, :10]
+    data[1][0, 30:60] = np.nan
+    made = generate(trained(data, steps=6), 4)
+    assert np.isfinite(made).all()
+    assert "shorter than a window" in caplog.text
+
+
+def test_a_table_of_one_series_needs_no_id():
+    values = series(1, 400)[0]
+    table = pa.table({"time": np.arange(400), "load": values[0], "events": values[1]})
+    columns = {"time": "time", "value": ["load", "events"]}
+    made = generate(trained(table, steps=6, columns=columns), 4)
+    assert made.shape == (4, 2, 20)
+
+
+def test_bad_input_is_said(run):
+    with pytest.raises(DataError, match="longer than every recording"):
+        trained(window=500)
+    with pytest.raises(DataError, match="ask for one at least"):
+        generate(run, 0)
+    for wrong in ({"temperature": 0.0}, {"top_p": 0.0}, {"top_k": -1}, {"guidance": -1.0}):
+        with pytest.raises(RecipeError, match="must be above 0"):
+            SamplingSettings(**wrong)
+    other = trained(steps=4, extra=("name=custom",))
+    other.parts = {k: v for k, v in other.parts.items() if k != "prior"}
+    with pytest.raises(CheckpointError, match="no prior .*pretrain timemar"):
+        generate(other, 3)
+    with pytest.raises(RecipeError, match="a stage of scale_tokens comes before"):
+        pretrain(
+            series(), {"data": {"own_rate": True}, "encoder": {"type": "dual_path"},
+                       "stages": [{"objective": {"type": "next_scale"}}]}, steps=2,
+        )  # fmt: skip
+
+
+def test_blocks_of_time_never_share_a_window():
+    blocks = interleaved_blocks(4000, 24)
+    assert len(blocks.train) == len(blocks.held) == 20
+    at = np.arange(4000.0)[None]
+    train, held = (windows_within(at, part, 24) for part in blocks)
+    own, other = np.unique(train), np.unique(held)
+    gaps = np.abs(own[:, None] - other[None]).min(1)
+    assert gaps.min() > 24 - 1
+    assert 0.15 < len(other) / 4000 < 0.3
+    with pytest.raises(DataError, match="too few for windows of 24"):
+        interleaved_blocks(1000, 24)
