@@ -55,6 +55,9 @@ SHORTER = {
     "caesura study recommend": "--minutes 0.01 --most 150 --objectives lejepa",
     "caesura data synthesise": "-n 12",
     "caesura pretrain lejepa": "--steps 3",
+    "caesura pretrain timemar": "--steps 6 --set encoder.width=16 --set encoder.heads=2",
+    "caesura generate": "-n 64",
+    "caesura evaluate generation": "--repeats 1 --critics conv",
 }
 """What tests add to commands that take minutes; the last of two equal options counts."""
 
@@ -86,7 +89,8 @@ def test_the_commands_run_in_order(place, monkeypatch):
     assert "<svg" in (place / "scales.svg").read_text()
     assert (place / "watch8.json").is_file()
     assert "over training from scratch" in (place / "study" / "report.html").read_text()
-    for name in ("predictions", "filled", "z", "next", "scores"):
+    assert "synthetic" in (place / "synthetic.html").read_text()
+    for name in ("predictions", "filled", "z", "next", "scores", "synthetic", "whole"):
         name = f"{name}.parquet"
         assert pq.read_table(place / name).num_rows > 0
 

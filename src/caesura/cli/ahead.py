@@ -52,7 +52,7 @@ def forecast(
     which = np.repeat(np.arange(series), channels * horizon)
     table = {
         trained.schema.columns.id: store.ids.take(pa.array(which)),
-        trained.schema.columns.time: _times(trained, store, which, np.repeat(steps, channels, 0)),
+        trained.schema.columns.time: times_of(trained, store, which, np.repeat(steps, channels, 0)),
         "channel": np.tile(np.repeat(trained.schema.variables, horizon), series),
     }
     table |= {name: getattr(found, name).ravel() for name in ("value", "lower", "upper")}
@@ -109,7 +109,7 @@ def detect(
     p_value = np.concatenate(found.p_value)
     table = {
         trained.schema.columns.id: store.ids.take(pa.array(which)),
-        trained.schema.columns.time: _times(trained, store, which, steps),
+        trained.schema.columns.time: times_of(trained, store, which, steps),
         "score": np.concatenate(found.score),
         "p_value": p_value,
     }
@@ -129,7 +129,7 @@ def detect(
     )
 
 
-def _times(run: Run, store: Any, which: Any, steps: Any) -> Any:
+def times_of(run: Run, store: Any, which: Any, steps: Any) -> Any:
     """Return times of grid steps in the table's own clock."""
     import numpy as np
     import pyarrow as pa

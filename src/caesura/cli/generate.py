@@ -1,4 +1,4 @@
-"""Verbs around synthetic series: generate and evaluate."""
+"""Verbs of generators: generate, impute and evaluate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from caesura.cli import console
-from caesura.cli.options import RunFolder, given_columns
+from caesura.cli.options import Data, RunFolder, given_columns, split_names
 from caesura.cli.tables import Channel, Id, Missing, Time, Value
 from caesura.cli.use import Output
 
@@ -27,6 +27,7 @@ def evaluate() -> None:
 def add_to(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command()(generate)
+    app.command()(impute)
     app.add_typer(scores, name="evaluate")
 
 
@@ -72,6 +73,53 @@ def generate(
     console.result(f"next: caesura evaluate generation --real DATA --synthetic {output}")
 
 
+def impute(
+    run: RunFolder,
+    output: Output,
+    data: Data = None,
+    draws: Annotated[int, typer.Option(help="Draws of each gap.")] = 64,
+    level: Annotated[float, typer.Option(help="Share of draws within the intervals.")] = 0.9,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+) -> None:
+    """Fill the gaps of regular series: id, time, channel, value, lower, upper, imputed.
+
+    What was measured stays as it was. Every step of the grid between a series' first and last
+    measurement has a row for each variable.
+
+    Example: `caesura impute run --data gaps.parquet -o whole.parquet`
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    from caesura.cli.ahead import times_of
+    from caesura.data.write import check_writable, write_table
+    from caesura.run import load
+    from caesura.tasks.impute import impute as impute_store
+
+    check_writable(output)
+    trained = load(run)
+    store = trained.open(data)
+    found = impute_store(trained, store, draws, level, seed)
+    variables = trained.schema.variables
+    lengths = np.array([one.shape[1] for one in found.value])
+    which = np.repeat(np.arange(len(lengths)), lengths * len(variables))
+    steps = np.concatenate([np.tile(np.arange(n), len(variables)) for n in lengths])
+    columns = trained.schema.columns
+    table = {
+        columns.id: store.ids.take(pa.array(which)),
+        columns.time: times_of(trained, store, which, steps),
+        "channel": np.concatenate([np.repeat(variables, n) for n in lengths]),
+    }
+    for name in ("value", "lower", "upper"):
+        table[name] = np.concatenate([one.ravel() for one in getattr(found, name)])
+    table["imputed"] = ~np.concatenate([one.ravel() for one in found.observed])
+    write_table(pa.table(table), output)
+    filled = int(table["imputed"].sum())
+    console.result(
+        f"{filled} of {len(which)} values filled, with {100 * level:g} % intervals: {output}"
+    )
+
+
 @scores.command()
 def generation(
     real: Annotated[str, typer.Option(help="Table that the generator was trained on.")],
@@ -89,6 +137,9 @@ def generation(
         str, typer.Option(help="caesura, or timegan: the literature's way, without a hold-out.")
     ] = "caesura",
     repeats: Annotated[int, typer.Option(help="Seeds of critics and encoders.")] = 5,
+    critics: Annotated[
+        str, typer.Option(help="Classifiers of the discriminative score: timegan, gru, conv.")
+    ] = "timegan,gru,conv",
     report: Annotated[Path | None, typer.Option(help="Also write a page (.html).")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Also write the scores (.parquet, .csv).")
@@ -107,10 +158,15 @@ def generation(
     from caesura.errors import RecipeError
     from caesura.study.generation.report import lead_of, write_page
     from caesura.study.generation.windows import read_sets
+    from caesura.tasks.critics import CRITICS
     from caesura.tasks.synthetic_scores import Scoring, score_synthetic
 
     if protocol not in ("caesura", "timegan"):
         raise RecipeError(f"unknown --protocol {protocol!r}; known: caesura, timegan")
+    chosen = split_names(critics)
+    unknown = [name for name in chosen if name not in CRITICS]
+    if unknown or not chosen:
+        raise RecipeError(f"unknown --critics {critics!r}; known: {', '.join(CRITICS)}")
     if repeats < 1:
         raise RecipeError(f"--repeats {repeats}; give one at least")
     if output is not None:
@@ -122,7 +178,7 @@ def generation(
         f"{len(sets.train)} training, {len(sets.unseen)} unseen, {len(sets.synthetic)} synthetic "
         f"windows of {sets.synthetic.shape[2]} steps x {len(sets.names)} channels"
     )
-    scoring = Scoring(repeats=repeats, protocol=protocol, seed=seed)  # type: ignore[arg-type]
+    scoring = Scoring(repeats=repeats, critics=chosen, protocol=protocol, seed=seed)  # type: ignore[arg-type]
     found = score_synthetic(*sets[:3], scoring, show=console.say)
     rows = [one.row() for one in found]
     console.table(rows, "Against unseen real windows; 'real': windows that trained, the floor")

@@ -43,6 +43,11 @@ def interleaved_blocks(steps: int, window: int, blocks: int = BLOCKS) -> Blocks:
     return Blocks(train, held)
 
 
+def most_blocks(steps: int, window: int) -> int:
+    """Return how many blocks a series can be cut into, 20 at most; one at least."""
+    return int(np.clip(steps // (4 * window + 1), 1, BLOCKS))
+
+
 def windows_within(
     series: NDArray[np.floating], parts: list[tuple[int, int]], window: int, hop: int = 1
 ) -> NDArray[np.floating]:

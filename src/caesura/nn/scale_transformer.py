@@ -30,8 +30,8 @@ class ScaleTransformerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: int = Field(default=192, gt=0, le=65_536)
-    heads: int = Field(default=6, gt=0, le=1024)
+    width: int = Field(default=128, gt=0, le=65_536)
+    heads: int = Field(default=4, gt=0, le=1024)
     depth: int = Field(default=4, ge=1, le=1000)
     dropout: float = Field(default=0.1, ge=0, lt=1)
 

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from caesura.nn.quantise import ScaleQuantiser
 from caesura.nn.scale_prior import ScalePrior
 from caesura.nn.scale_transformer import ScaleTransformerConfig
+from caesura.nn.teacher import follow, frozen_copy
 from caesura.signal.known import show_part
 from caesura.signal.noise import keyed_uniform
 from caesura.types import Batch, Encoder, Grid, Loss, as_module
@@ -26,25 +27,30 @@ from caesura.types import Batch, Encoder, Grid, Loss, as_module
 
 class NextScaleConfig(ScaleTransformerConfig):
     """Settings beside the size: shares of codes replaced, of windows shown in part, of
-    conditions dropped. `conditions` (numbers of a series) comes from the data."""
+    conditions dropped; momentum of the average of weights that is evaluated and kept.
+    `conditions` (numbers of a series) comes from the data."""
 
     type: Literal["next_scale"] = "next_scale"
     corrupted: float = Field(default=0.1, ge=0, lt=1)
     shown: float = Field(default=0.5, ge=0, le=1)
     dropped: float = Field(default=0.1, ge=0, le=1)
+    momentum: float = Field(default=0.99, ge=0, lt=1)
     conditions: int = Field(default=0, ge=0, le=65_536)
 
 
 class NextScale(nn.Module):
     """loss = mean over places of all scales of the cross-entropy of their codes.
 
-    Encoder, codebook and decoder come from the stage before and stay as they are.
+    Encoder, codebook and decoder come from the stage before and stay as they are. What is
+    evaluated and kept is a moving average of the prior: at a high learning rate the prior itself
+    may have a good loss and yet draw each code too often or too seldom.
     """
 
     needs_random_batches = False
     comparable = True
     target: Literal["none", "required"] = "none"
     carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # never changed
+    steps: Tensor
 
     def __init__(
         self,
@@ -57,13 +63,15 @@ class NextScale(nn.Module):
         super().__init__()
         self.encoder, self.prior, self.config = encoder, prior, config
         self.tokenizer, self.decoder = tokenizer, decoder
+        self.average = frozen_copy(prior)
+        self.register_buffer("steps", torch.tensor(0))
         for frozen in (as_module(encoder), tokenizer, decoder):
             frozen.requires_grad_(False)
 
     def train(self, mode: bool = True) -> NextScale:
         """Keep what came from the stage before evaluating."""
         super().train(mode)
-        for frozen in (as_module(self.encoder), self.tokenizer, self.decoder):
+        for frozen in (as_module(self.encoder), self.tokenizer, self.decoder, self.average):
             frozen.train(False)
         return self
 
@@ -82,10 +90,11 @@ class NextScale(nn.Module):
             values = features.scale.normalised(inputs.values.float()) * inputs.observed
             seen = show_part(inputs.observed, batch.index, rng, config.shown)
         dropped = keyed_uniform(rng, batch.index, 1)[:, 0] < config.dropped
-        scores = self.prior(
+        prior = self.prior if self.training else self.average
+        scores = prior(
             found.partial[:-1],
             [code.shape[1] for code in found.codes],
-            self.prior.known(values, seen),
+            prior.known(values, seen),
             batch.condition if config.conditions else None,
             dropped,
         )
@@ -98,7 +107,10 @@ class NextScale(nn.Module):
         return Loss(total, torch.tensor(float(len(flat)), device=flat.device), parts=logged)
 
     def after_step(self, carry: Mapping[str, Tensor], progress: float) -> None:
-        """Nothing to update."""
+        """Move the average, fast at first."""
+        self.steps += 1
+        steps = float(self.steps)
+        follow(self.average, self.prior, min(self.config.momentum, steps / (steps + 9)))
 
     def parts(self) -> Mapping[str, nn.Module]:
         """All that is needed to generate survives."""
@@ -106,5 +118,5 @@ class NextScale(nn.Module):
             "encoder": as_module(self.encoder),
             "tokenizer": self.tokenizer,
             "decoder": self.decoder,
-            "prior": self.prior,
+            "prior": self.average,
         }

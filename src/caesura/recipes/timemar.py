@@ -15,7 +15,7 @@ Size = Literal["small", "large"]
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "small": {
         "paths": {"width": 96, "latent": 32, "heads": 4},
-        "prior": {"width": 192, "heads": 6, "depth": 4},
+        "prior": {"width": 128, "heads": 4, "depth": 4},
     },
     "large": {
         "paths": {"width": 192, "latent": 64, "heads": 4},

@@ -37,6 +37,7 @@ _PLACES = {
     "dividend-horizons": "dividend.horizons:HORIZONS",
     "dividend-resamples": "dividend.resamples:RESAMPLES",
     "dividend-origin": "dividend.origin:ORIGIN",
+    "timemar-24": "timemar.short:SHORT",
 }
 
 

@@ -33,11 +33,12 @@ class Critic:
 
 
 CRITICS = {
-    "GRU of half the channels": Critic("gru", 0, 2000, 1e-3),
-    "GRU of 64": Critic("gru", 64, 600, 3e-3),
-    "convolutions": Critic("conv", 32, 600, 3e-3),
+    "timegan": Critic("gru", 0, 2000, 1e-3),
+    "gru": Critic("gru", 64, 600, 3e-3),
+    "conv": Critic("conv", 32, 600, 3e-3),
 }
-"""The first is TimeGAN's. The others see more."""
+"""TimeGAN's has half as many hidden units as there are channels. The others see more: a GRU of 64,
+and two layers of convolutions."""
 _BATCH = 128
 _TOGETHER = 64
 """Hidden units of all repetitions that are trained as one model: more would be slower."""

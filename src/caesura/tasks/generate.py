@@ -146,19 +146,28 @@ def _drawn(scores: Tensor, settings: SamplingSettings, rng: torch.Generator) -> 
 def decoded(
     run: Trained, latent: Tensor, window: int, noise: bool, rng: torch.Generator
 ) -> NDArray[np.float64]:
-    """Return the samples of latent sums (rows, width, places), restored to the table's units."""
-    decoder, encoder = need(run, "decoder"), need(run, "encoder")
-    rows, channels = len(latent), encoder.config.channels
-    empty = torch.zeros(rows, channels, window)
-    query = Grid(empty, empty > 0)
-    scale: Scale = encoder.normalise(query)
+    """Return the samples of latent sums (rows, width, places) in the table's units, unrounded."""
+    mean, drawn = decoded_parts(run, latent, window, rng)
+    scale: Scale = need(run, "encoder").normalise(_query(run, len(latent), window))
+    return np.asarray(scale.restored(mean + drawn if noise else mean).double().numpy())
+
+
+def decoded_parts(
+    run: Trained, latent: Tensor, window: int, rng: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return mean and drawn noise of latent sums, on the normalised scale."""
+    decoder = need(run, "decoder")
+    query = _query(run, len(latent), window)
     shape = latent.shape[0], latent.shape[2]
     level = Level(latent.mT, torch.ones(shape, dtype=torch.bool), torch.zeros(*shape, 1))
-    parts = decoder(Features((level,), scale=scale), query, split=True).float()
-    values = parts[:, :3].sum(1)
-    if noise:
-        values = values + decoder.noise.draw(rows, window, rng) * parts[:, 3].exp()
-    return np.asarray(scale.restored(values).double().numpy())
+    parts = decoder(Features((level,)), query, split=True).float()
+    return parts[:, :3].sum(1), decoder.noise.draw(len(latent), window, rng) * parts[:, 3].exp()
+
+
+def _query(run: Trained, rows: int, window: int) -> Grid:
+    """Return a window to ask for, of which nothing is known."""
+    empty = torch.zeros(rows, need(run, "encoder").config.channels, window)
+    return Grid(empty, empty > 0)
 
 
 def in_units(values: NDArray[np.float64], sampling: Sampling) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from caesura.data.blocks import interleaved_blocks, windows_within
+from caesura.data.blocks import BLOCKS, interleaved_blocks, most_blocks, windows_within
 from caesura.data.config import DataConfig
 from caesura.data.door import open_data
 from caesura.data.grid import fit_sampling, sample_store
@@ -64,7 +64,13 @@ def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig) -> Se
         parts = ([one for one, h in zip(known, held, strict=True) if h == want] for want in (0, 1))
         train, unseen = (_windows(part, window) for part in parts)
         return Sets(train, unseen, np.stack(made), names)
-    blocks = [interleaved_blocks(one.shape[1], window) for one in known]
+    counts = [most_blocks(one.shape[1], window) for one in known]
+    if min(counts) < BLOCKS:
+        log.warning("held out: %d blocks of time, for want of length", min(counts))
+    blocks = [
+        interleaved_blocks(one.shape[1], window, count)
+        for one, count in zip(known, counts, strict=True)
+    ]
     pairs = list(zip(known, blocks, strict=True))
     return Sets(
         np.concatenate([windows_within(one, cut.train, window) for one, cut in pairs]),

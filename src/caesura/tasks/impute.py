@@ -1,0 +1,165 @@
+"""Fills the gaps of regular series with draws from a generator that is shown what was measured."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from caesura.data.grid import sample_store
+from caesura.data.store import RaggedStore
+from caesura.errors import RecipeError
+from caesura.tasks.generate import (
+    SamplingSettings,
+    decoded_parts,
+    in_units,
+    sample_latent,
+    sampling_of,
+)
+from caesura.tasks.needs import Trained, inference, need
+from caesura.tasks.window_features import windows_of
+from caesura.types import Grid
+
+Floats = NDArray[np.floating[Any]]
+
+_ROWS = 512
+"""Draws of windows at a time."""
+
+
+class Imputed(NamedTuple):
+    """Of each series (variables, time): all values, gaps filled, and the interval of each.
+
+    observed: what was measured, and is as it was.
+    """
+
+    value: list[Floats]
+    lower: list[Floats]
+    upper: list[Floats]
+    observed: list[NDArray[np.bool_]]
+
+
+def impute(
+    run: Trained, store: RaggedStore, draws: int = 64, level: float = 0.9, seed: int = 0
+) -> Imputed:
+    """Fill what was not measured with the median of draws; intervals hold `level` of them.
+
+    Each place is filled from the window that holds it nearest to its middle. A gap as long as a
+    window is filled with what is usual: the model sees no measurement then.
+    """
+    if draws < 2 or not 0 < level < 1:
+        raise RecipeError(
+            f"{draws} draws and level {level:g}; give two at least, and 0 < level < 1"
+        )
+    sampling = sampling_of(run)
+    series = sample_store(store, run.schema).series()
+    rng = torch.Generator().manual_seed(seed)
+    whole = Imputed([], [], [], [])
+    with inference(*run.parts.values()):
+        for one in series:
+            seen = np.isfinite(one)
+            quantiles = _filled(run, one, seen, (draws, level), sampling.window, rng)
+            for kept, q in zip((whole.lower, whole.value, whole.upper), quantiles, strict=True):
+                kept.append(in_units(q[None], sampling)[0])
+                kept[-1][seen] = one[seen]
+            whole.observed.append(seen)
+    return whole
+
+
+def fill_windows(
+    run: Trained, windows: Floats, draws: int = 64, level: float = 0.9, seed: int = 0
+) -> tuple[Floats, Floats, Floats]:
+    """Return lower, middle and upper quantile of windows (rows, variables, time).
+
+    What is NaN is filled. A window's end may be missing: what comes out there is a forecast.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    share = [(1 - level) / 2, 0.5, (1 + level) / 2]
+    parts, size = [], max(1, _ROWS // draws)
+    with inference(*run.parts.values()):
+        for first in range(0, len(windows), size):
+            some = windows[first : first + size]
+            found = np.quantile(_draws(run, some, draws, rng), share, axis=1)
+            parts.append(np.where(np.isfinite(some), some, found))
+    lower, middle, upper = np.concatenate(parts, 1)
+    return lower, middle, upper
+
+
+def _filled(
+    run: Trained,
+    series: Floats,
+    seen: NDArray[np.bool_],
+    asked: tuple[int, float],
+    window: int,
+    rng: torch.Generator,
+) -> Floats:
+    """Return lower, middle and upper quantile of (variables, time) at every place."""
+    draws, level = asked
+    time = series.shape[1]
+    short = max(0, window - time)
+    padded = np.pad(series, ((0, 0), (0, short)), constant_values=np.nan)
+    windows, starts = windows_of(padded, window, max(1, window // 2))
+    at = np.arange(padded.shape[1])
+    middle = np.abs(at[:, None] - (starts + (window - 1) / 2))
+    best = np.where((at[:, None] >= starts) & (at[:, None] < starts + window), middle, np.inf)
+    chosen = best.argmin(1)
+    out = np.repeat(padded[None].astype(np.float64), 3, 0)
+    share = np.array([(1 - level) / 2, 0.5, (1 + level) / 2])
+    size = max(1, _ROWS // draws)
+    wanted = np.flatnonzero(~np.isfinite(windows).all((1, 2)))
+    for first in range(0, len(wanted), size):
+        numbers = wanted[first : first + size]
+        found = _draws(run, windows[numbers], draws, rng)
+        quantiles = np.quantile(found, share, axis=1)
+        for place, number in enumerate(numbers):
+            own = np.flatnonzero(chosen == number)
+            out[..., own] = quantiles[:, place][..., own - starts[number]]
+    return out[..., :time]
+
+
+def _draws(run: Trained, windows: Floats, draws: int, rng: torch.Generator) -> NDArray[np.float64]:
+    """Return (windows, draws, variables, time) in the table's units, near what was measured.
+
+    A draw's own error at measured samples is laid over the samples beside them, less and less with
+    distance: so it meets what was measured without a step.
+    """
+    prior, encoder = need(run, "prior"), need(run, "encoder")
+    rows, _, window = windows.shape
+    seen = torch.from_numpy(np.isfinite(windows))
+    raw = torch.from_numpy(np.nan_to_num(windows).astype(np.float32))
+    scale = encoder.normalise(Grid(raw, seen))
+    values = scale.normalised(raw) * seen
+    known = prior.known(values, seen).repeat_interleave(draws, 0)
+    latent = sample_latent(run, known, window, SamplingSettings(), rng)
+    mean, noise = (
+        part.view(rows, draws, -1, window).double().numpy()
+        for part in decoded_parts(run, latent, window, rng)
+    )
+    error, weight = _laid_over(values[:, None].numpy() - mean, seen.numpy(), encoder.hop)
+    near = mean + error + noise * np.sqrt(1 - np.square(weight))[:, None]
+    center, spread = (part.double().numpy()[:, None] for part in (scale.center, scale.spread))
+    return np.asarray(near * spread + center)
+
+
+def _laid_over(error: Floats, seen: NDArray[np.bool_], reach: float) -> tuple[Floats, Floats]:
+    """Return errors at measured samples as lines between them, by exp(-distance / reach), and that
+    weight, (rows, variables, time)."""
+    rows, _, channels, time = error.shape
+    at, laid = np.arange(time), np.zeros_like(error)
+    weight = np.zeros((rows, channels, time))
+    for row in range(rows):
+        for channel in range(channels):
+            known = np.flatnonzero(seen[row, channel])
+            if not len(known):
+                continue
+            distance = np.abs(at[:, None] - known[None]).min(1)
+            weight[row, channel] = np.exp(-distance / reach)
+            right = np.searchsorted(known, at).clip(1, max(len(known) - 1, 1))
+            left = known[right - 1]
+            end = known[np.minimum(right, len(known) - 1)]
+            share = np.clip((at - left) / np.maximum(end - left, 1), 0, 1)
+            lines = error[row, :, channel]
+            between = lines[:, left] * (1 - share) + lines[:, end] * share
+            laid[row, :, channel] = between * weight[row, channel]
+    return laid, weight
