@@ -99,7 +99,7 @@ def test_the_python_runs(place, monkeypatch):
     monkeypatch.chdir(place)
     (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     code = block.replace('"run",', '"run_python",').replace('load("run")', 'load("run_python")')
-    code = code.replace("steps=300", "steps=5")
+    code = code.replace("steps=3000", "steps=5").replace("steps=300", "steps=5")
     rng = np.random.default_rng(0)
     names = {"X": rng.standard_normal((20, 2, 15)), "y": np.arange(20) % 2}
     exec(compile(code, "README.md", "exec"), names)

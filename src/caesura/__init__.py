@@ -20,11 +20,13 @@ _HOME = {
     "save_pretrained": "caesura.hub",
     "Run": "caesura.run",
     "PretrainedFeatures": "caesura.estimators.features",
+    "SeriesGenerator": "caesura.estimators.generator",
 }
 
 __all__ = [
     "PretrainedFeatures",
     "Run",
+    "SeriesGenerator",
     "__version__",
     "distil",
     "finetune",
@@ -37,6 +39,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from caesura.estimators.features import PretrainedFeatures
+    from caesura.estimators.generator import SeriesGenerator
     from caesura.hub import from_pretrained, push_to_hub, save_pretrained
     from caesura.run import Run, load
     from caesura.workflow import distil, finetune, pretrain

@@ -8,7 +8,7 @@ import torch
 from caesura.data.blocks import interleaved_blocks, most_blocks, windows_within
 from caesura.errors import CheckpointError, DataError, RecipeError, StoppedError
 from caesura.run import load
-from caesura.tasks.generate import SamplingSettings, generate
+from caesura.tasks.generate import SamplingSettings, condition_of, generate
 from caesura.tasks.impute import impute
 from caesura.training.state import CHECKPOINT
 from caesura.workflow import pretrain
@@ -41,7 +41,7 @@ def trained(data=None, out=None, steps=40, window=20, extra=(), **settings):
 
 @pytest.fixture(scope="module")
 def run():
-    return trained(steps=200)
+    return trained(steps=80)
 
 
 def test_windows_come_out_in_units_and_kinds_of_the_data(run):
@@ -197,3 +197,49 @@ def test_impossible_draws_are_said(run):
     for wrong in ({"draws": 1}, {"level": 1.0}):
         with pytest.raises(RecipeError, match="give two at least"):
             impute(run, run.open(gapped()), **wrong)
+
+
+@pytest.fixture(scope="module")
+def conditioned():
+    """Series whose level is their static column; a second one says nothing."""
+    rng = np.random.default_rng(0)
+    kind = np.arange(40) % 2
+    at = np.arange(16)
+    values = 3.0 * (2 * kind[:, None] - 1) + rng.standard_normal((40, 16))
+    table = pa.table({
+        "id": np.repeat(np.arange(40), 16), "time": np.tile(at, 40), "value": values.ravel(),
+        "kind": np.repeat(kind, 16), "other": np.repeat(rng.random(40), 16),
+    })  # fmt: skip
+    columns = {"static": ["kind", "other"]}
+    return trained(table, steps=160, window=16, columns=columns, extra=("training.lr=0.01",))
+
+
+def test_a_condition_rules_what_is_made_and_guidance_makes_it_stronger(conditioned):
+    def mean(kind, guidance=0.0):
+        shown = condition_of(conditioned, {"kind": kind, "other": 0.5}, 200)
+        settings = SamplingSettings(guidance=guidance)
+        return generate(conditioned, 200, settings=settings, condition=shown).mean()
+
+    low, high = mean(0.0), mean(1.0)
+    assert low < -1 < 1 < high
+    assert mean(1.0, guidance=3.0) - mean(0.0, guidance=3.0) > high - low
+    assert abs(generate(conditioned, 400).mean()) < 1.5  # any of both
+
+
+def test_unknown_and_far_conditions_are_said(conditioned, run, caplog):
+    with pytest.raises(RecipeError, match="this run knows kind, other"):
+        condition_of(conditioned, {"kind": 1.0}, 2)
+    with pytest.raises(RecipeError, match="this run knows none: pass --static"):
+        condition_of(run, {"kind": 1.0}, 2)
+    condition_of(conditioned, {"kind": 50.0, "other": 0.0}, 2)
+    assert "deviations from the training's mean" in caplog.text
+
+
+def test_what_does_not_fit_in_memory_is_refused_before_it_is_made(run):
+    with pytest.raises(DataError, match="windows take .* GiB .* ask for"):
+        generate(run, 10**12)
+
+
+def test_few_windows_for_the_codebook_are_said(caplog):
+    trained(series(3, 24), steps=2)
+    assert "windows for 32 codes" in caplog.text

@@ -40,6 +40,10 @@ def generate(
     ] = "1",
     top_k: Annotated[int, typer.Option(help="Draw from the likeliest codes only; 0: all.")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest share only.")] = 1.0,
+    condition: Annotated[
+        str, typer.Option(help="Static values of what is made: age=60,sex=1. Default: any.")
+    ] = "",
+    guidance: Annotated[float, typer.Option(help="Strength of the condition, 0: as learned.")] = 0,
     noise: Annotated[bool, typer.Option(help="Draw the noise that codes cannot hold.")] = True,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
 ) -> None:
@@ -52,7 +56,7 @@ def generate(
     from caesura.data.write import check_writable, write_table
     from caesura.errors import RecipeError
     from caesura.run import load
-    from caesura.tasks.generate import SamplingSettings
+    from caesura.tasks.generate import SamplingSettings, condition_of
     from caesura.tasks.generate import generate as generate_windows
 
     check_writable(output)
@@ -60,10 +64,11 @@ def generate(
         each = tuple(float(part) for part in temperature.split(","))
     except ValueError:
         raise RecipeError(f"--temperature {temperature!r} is no number, e.g. 0.9") from None
-    settings = SamplingSettings(each, top_k, top_p, noise=noise)
+    settings = SamplingSettings(each, top_k, top_p, guidance, noise)
     trained = load(run)
+    shown = condition_of(trained, _condition(condition), number)
     begun = time.monotonic()
-    values = generate_windows(trained, number, seed=seed, settings=settings)
+    values = generate_windows(trained, number, seed=seed, settings=settings, condition=shown)
     seconds = time.monotonic() - begun
     write_table(as_table(trained, values), output)
     console.result(
@@ -71,6 +76,22 @@ def generate(
         f"{seconds:.1f} s: {output}"
     )
     console.result(f"next: caesura evaluate generation --real DATA --synthetic {output}")
+
+
+def _condition(text: str) -> dict[str, float]:
+    """Return the values by name of NAME=VALUE,..."""
+    from caesura.errors import RecipeError
+
+    found = {}
+    for part in split_names(text):
+        name, equals, value = part.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise RecipeError(f"--condition {part!r} is not name=number, e.g. age=60")
+    return found
 
 
 def impute(

@@ -24,6 +24,8 @@ log = logging.getLogger("caesura")
 
 _USUAL_S = 10.0
 """Seconds of a window where recordings are long and none is given: HiMAE's."""
+_USUAL_STEPS = 64
+"""Steps of one where the data's own rate is taken and series are long or unequal."""
 _WHOLE_UP_TO = 4096
 """Samples up to which series of one length are windows as they are."""
 
@@ -173,15 +175,18 @@ def fit_sampling(
     store: RaggedStore, train: NDArray[np.int64], schema: Schema, config: DataConfig
 ) -> Schema:
     """Return the schema with rate, window and the means of its training series on the grid."""
-    own = native_rate(store)
+    own, usual = native_rate(store), _USUAL_S
     if not config.rate and config.own_rate and own:
+        usual = _USUAL_STEPS / own
         config = config.model_copy(update={"rate": own, "window": config.window / own})
     if not config.rate:
         found = f"; the data's median gap means {own:.4g} Hz" if own else ""
         raise DataError(f"a grid needs a rate: pass --rate HZ{found}")
     sampling = Sampling(rate_hz=config.rate, window=1, band=config.band)
     grid = sample_store(store, schema.model_copy(update={"sampling": sampling}), silent=True)
-    window = _window(grid.lengths, config)
+    window = _window(grid.lengths, config, usual)
+    if not config.window and usual != _USUAL_S:
+        log.warning("windows of %d steps; --window STEPS changes it", window)
     short = np.flatnonzero(grid.lengths < window)
     if len(short) == len(store):
         raise DataError(
@@ -215,9 +220,9 @@ def fit_sampling(
     return schema.model_copy(update={"sampling": sampling})
 
 
-def _window(lengths: NDArray[np.int64], config: DataConfig) -> int:
+def _window(lengths: NDArray[np.int64], config: DataConfig, usual_s: float) -> int:
     if config.window:
         return max(1, round(config.window * config.rate))
     if len(np.unique(lengths)) == 1 and lengths[0] <= _WHOLE_UP_TO:
         return int(lengths[0])
-    return max(1, round(_USUAL_S * config.rate))
+    return max(1, round(usual_s * config.rate))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +15,14 @@ from torch import Tensor
 from caesura.data.schema import Sampling
 from caesura.errors import DataError, RecipeError
 from caesura.nn.scale_transformer import Cache
+from caesura.system import available_bytes
 from caesura.tasks.needs import Trained, inference, need
 from caesura.types import Features, Grid, Level, Scale
 
+log = logging.getLogger("caesura")
+
+_FAR = 4.0
+"""Deviations from the training's mean from which on a condition is said to be far."""
 _ROWS = 512
 """Windows that are sampled at a time."""
 
@@ -66,6 +73,7 @@ def generate(
         raise DataError(f"{count} windows; ask for one at least")
     settings = settings or SamplingSettings()
     sampling = sampling_of(run)
+    _check_memory(count, sampling)
     prior = need(run, "prior")
     rng = torch.Generator().manual_seed(seed)
     found = []
@@ -79,6 +87,33 @@ def generate(
             latent = sample_latent(run, known, sampling.window, settings, rng, given)
             found.append(decoded(run, latent, sampling.window, settings.noise, rng))
     return in_units(np.concatenate(found), sampling)
+
+
+def condition_of(
+    run: Trained, given: Mapping[str, float], count: int
+) -> NDArray[np.float32] | None:
+    """Return static values as the training scaled them, (count, numbers); None where none is given.
+
+    Every static column of the training data needs a value; others are a RecipeError. Values far
+    from those of the training are a warning.
+    """
+    names = run.schema.static_names
+    if not given:
+        return None
+    if set(given) != set(names):
+        known = ", ".join(names) or "none: pass --static COLUMNS to pretrain"
+        raise RecipeError(f"a condition of {', '.join(given)}; this run knows {known}")
+    scaled = [
+        (given[name] - scale.center) / scale.scale
+        for name, scale in zip(names, run.schema.static_scales, strict=True)
+    ]
+    for name, value in zip(names, scaled, strict=True):
+        if abs(value) > _FAR:
+            log.warning(
+                "condition %s=%g lies %.0f deviations from the training's mean",
+                name, given[name], abs(value),
+            )  # fmt: skip
+    return np.tile(np.array(scaled, dtype=np.float32), (count, 1))
 
 
 def sampling_of(run: Trained) -> Sampling:
@@ -168,6 +203,18 @@ def _query(run: Trained, rows: int, window: int) -> Grid:
     """Return a window to ask for, of which nothing is known."""
     empty = torch.zeros(rows, need(run, "encoder").config.channels, window)
     return Grid(empty, empty > 0)
+
+
+def _check_memory(count: int, sampling: Sampling) -> None:
+    """Raise where the windows would not fit, before any is made."""
+    needed = 2 * 8 * count * len(sampling.means) * sampling.window
+    if needed > available_bytes():
+        most = max(1, int(count * available_bytes() / needed))
+        free = available_bytes() / 2**30
+        raise DataError(
+            f"{count} windows take {needed / 2**30:.1f} GiB and {free:.1f} are free; ask for "
+            f"{most} at most, several times with another seed"
+        )
 
 
 def in_units(values: NDArray[np.float64], sampling: Sampling) -> NDArray[np.float64]:

@@ -30,6 +30,7 @@ from caesura.tasks.recalibrate import recalibrate
 from caesura.tasks.residual import measure_residual
 from caesura.training.batches import pretraining_batches
 from caesura.training.config import TrainingConfig
+from caesura.training.indexed import IndexedBatches
 from caesura.training.loader import Order
 from caesura.training.loop import BatchSource, Progress, Trainer
 from caesura.training.state import has_state, stage_folder
@@ -144,6 +145,8 @@ def pretrain(
         else:
             source = StreamBatches(corpus, schema, settings, recipe.seed, order=order)
         made = Pretrained(recipe, schema, objective.parts())
+        if isinstance(objective, ScaleTokens):
+            _note_few_windows(source, objective)
         trainer = Trainer(
             objective,
             source,
@@ -197,6 +200,16 @@ def _part_of(show: Watch, recipe: Recipe, number: int) -> Watch:
 
 def _watched(probe: QuickProbe | None, made: Pretrained) -> Callable[[], Mapping[str, float]]:
     return lambda: probe(made) if probe else {}
+
+
+def _note_few_windows(source: BatchSource, objective: ScaleTokens) -> None:
+    codes = objective.config.quantiser.codes
+    if isinstance(source, IndexedBatches) and len(source.train) < codes:
+        log.warning(
+            "%d windows for %d codes: many codes will stay unused, and windows may be copied; give "
+            "more series, or --set stages.0.objective.quantiser.codes=%d",
+            len(source.train), codes, max(2, len(source.train) // 4),
+        )  # fmt: skip
 
 
 def _note_long_series(view: View, limit: int) -> None:
