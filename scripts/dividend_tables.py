@@ -9,12 +9,12 @@ restore: the lines become cells in REPRODUCED again, so that `caesura reproduce 
 REPRODUCED --resume` goes on from them.
 """
 
-import json
-import re
 import sys
 from pathlib import Path
 
-from caesura.files import write_json, write_text
+from kept_cells import DOCS, KeptCells, markdown
+
+from caesura.files import write_text
 from caesura.recipes.dividend import OBJECTIVES
 from caesura.reproduce.dividend.analysis import (
     Frozen,
@@ -42,24 +42,8 @@ from caesura.reproduce.dividend.followups import (
 from caesura.reproduce.dividend.origin import DEPTHS, ORIGINS
 from caesura.reproduce.dividend.rates import best_rate
 from caesura.reproduce.dividend.sets import CHOICE
-from caesura.reproduce.queue import cell_file
 
-DOCS = Path(__file__).parents[1] / "docs" / "results"
-LINES, PAGE = DOCS / "dividend.jsonl", DOCS / "dividend.md"
-
-
-def known_cells():
-    """Return the cells of the file by (experiment, cell, seed)."""
-    lines = LINES.read_text().splitlines() if LINES.is_file() else []
-    rows = [json.loads(line) for line in lines]
-    return {(row["experiment"], row["cell"], row["seed"]): row for row in rows}
-
-
-def markdown(rows):
-    """Return rows as a Markdown table."""
-    head = list(rows[0])
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(str(r[k]) for k in head) + " |" for r in rows])
+KEPT = KeptCells("dividend")
 
 
 def rate_rows(cells):
@@ -134,27 +118,8 @@ def later_blocks(cells):
 
 def collect(folder):
     """Write lines and tables."""
-    cells = known_cells()
-    for path in sorted(folder.glob("dividend-*/medium/cells/*.json")):
-        row = {"experiment": path.parents[2].name, **json.loads(path.read_text())}
-        cells[row["experiment"], row["cell"], row["seed"]] = row
-    ordered = [cells[key] for key in sorted(cells, key=str)]
-    write_text(LINES, "".join(json.dumps(row) + "\n" for row in ordered))
-    page = PAGE.read_text()
-    for name, text in blocks(cells).items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page = pattern.sub(lambda m, text=text: f"{m[1]}\n{text}\n\n{m[2]}", page)
-    write_text(PAGE, page)
-    print(f"{len(ordered)} cells")
-
-
-def restore(folder):
-    """Lay the cells out."""
-    for (name, cell, seed), row in known_cells().items():
-        own = {key: value for key, value in row.items() if key != "experiment"}
-        write_json(folder / name / "medium" / "cells" / cell_file(cell, seed), own)
-    print(f"{len(known_cells())} cells")
+    KEPT.fill(blocks(KEPT.collect(folder)))
 
 
 if __name__ == "__main__":
-    {"collect": collect, "restore": restore}[sys.argv[1]](Path(sys.argv[2]))
+    {"collect": collect, "restore": KEPT.restore}[sys.argv[1]](Path(sys.argv[2]))

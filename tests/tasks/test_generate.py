@@ -243,3 +243,10 @@ def test_what_does_not_fit_in_memory_is_refused_before_it_is_made(run):
 def test_few_windows_for_the_codebook_are_said(caplog):
     trained(series(3, 24), steps=2)
     assert "windows for 32 codes" in caplog.text
+
+
+def test_the_end_of_each_long_series_validates_and_whole_ones_of_short_series():
+    long = trained(series(4, 400), steps=2)
+    assert (long.metrics["train_series"], long.metrics["validation_series"]) == (4, 4)
+    short = trained(series(12, 40), steps=2)
+    assert short.metrics["train_series"] + short.metrics["validation_series"] == 12

@@ -39,7 +39,8 @@ class DataConfig(BaseModel):
     `overlap`: share by which training windows overlap. `band`: (low, high) hertz of a
     band-pass, here and wherever the model is used. `quality`: least template match of a
     training window (`data.quality`), for pulse-like signals. `constant`: train on windows in which
-    nothing changes too, as a generator must.
+    nothing changes too, as a generator must. `by_time`: the last part of each series validates,
+    not whole series, where all are long: a generator must have seen every season.
     `scaling`: "standard" (per channel, training rows); "auto" bends heavy-tailed channels
     first (`data.scaling`); "off" leaves the values.
     """
@@ -59,6 +60,7 @@ class DataConfig(BaseModel):
     band: tuple[float, ...] = ()
     quality: float = Field(default=0.0, ge=0, lt=1)
     constant: bool = False
+    by_time: bool = False
     validation: float = Field(default=0.1, gt=0, lt=0.5)
     calibration: float = Field(default=0.1, gt=0, lt=0.5)
 

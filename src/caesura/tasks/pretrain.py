@@ -13,6 +13,7 @@ from torch import nn
 
 from caesura.data.config import DataConfig
 from caesura.data.grid import fit_sampling
+from caesura.data.regular import native_rate
 from caesura.data.schema import Schema, fit_schema
 from caesura.data.split import Split, split_by_group
 from caesura.data.store import RaggedStore
@@ -37,6 +38,7 @@ from caesura.training.state import has_state, stage_folder
 from caesura.training.stream import StreamBatches
 
 log = logging.getLogger("caesura")
+_MANY_WINDOWS = 8
 Watch = Callable[[Progress], None]
 
 
@@ -77,9 +79,13 @@ def resolve_tokens(config: DataConfig, source_is_table: bool) -> DataConfig:
 def split_of(store: RaggedStore, recipe: Recipe) -> Split:
     """Split the series of a store by group, as the recipe says.
 
-    One or two recordings train whole and validate too: batches split them by time.
+    One or two recordings train whole and validate too: batches split them by time; so do long ones
+    with `data.by_time`.
     """
     data = recipe.data
+    if data.by_time and reads_grids(recipe) and _are_long(store, data):
+        everything = np.arange(len(store))
+        return Split(everything, everything, everything[:0])
     if reads_grids(recipe) and len(np.unique(store.group_codes)) < 3:
         log.warning("%d series: the last tenth of each validates", len(store))
         everything = np.arange(len(store))
@@ -89,6 +95,13 @@ def split_of(store: RaggedStore, recipe: Recipe) -> Split:
         return found
     whole = np.sort(np.concatenate([found.train, found.calibration]))  # nothing to calibrate
     return Split(whole, found.validation, found.calibration[:0])
+
+
+def _are_long(store: RaggedStore, data: DataConfig) -> bool:
+    """Say whether each series has many windows, so that a part of it can validate."""
+    rate = data.rate or (native_rate(store) if data.own_rate else 0.0)
+    steps = data.window * (data.rate or 1.0)
+    return bool(rate and steps and (store.spans * rate).min() >= _MANY_WINDOWS * steps)
 
 
 def prepare(store: RaggedStore, recipe: Recipe, split: Split) -> tuple[Recipe, Schema]:

@@ -36,12 +36,12 @@ class Material(NamedTuple):
 
 
 def material(name: str, window: int, context: Context) -> Material:
-    """Return a set's material; quick settings thin what is drawn or read."""
+    """Return a set's material; settings say how many windows are drawn."""
     count = context.settings.windows
     if name in DRAWN:
         train, unseen = (DRAWN[name](n, window, s) for n, s in ((count, 1), (count // 3, 2)))
         return Material(list(train), train, unseen)
-    values = _recording(name, context)[:, : count + 4000]
+    values = _recording(name, context)
     blocks = interleaved_blocks(values.shape[1], window)
     return Material(
         [values[:, first:last] for first, last in blocks.train],
