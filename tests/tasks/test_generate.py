@@ -8,8 +8,8 @@ import torch
 from caesura.data.blocks import interleaved_blocks, most_blocks, windows_within
 from caesura.errors import CheckpointError, DataError, RecipeError, StoppedError
 from caesura.run import load
-from caesura.tasks.generate import SamplingSettings, condition_of, generate
-from caesura.tasks.impute import impute
+from caesura.tasks.generate import SamplingSettings, condition_of, generate, redraw
+from caesura.tasks.impute import fill_windows, impute
 from caesura.training.state import CHECKPOINT
 from caesura.workflow import pretrain
 
@@ -250,3 +250,33 @@ def test_the_end_of_each_long_series_validates_and_whole_ones_of_short_series():
     assert (long.metrics["train_series"], long.metrics["validation_series"]) == (4, 4)
     short = trained(series(12, 40), steps=2)
     assert short.metrics["train_series"] + short.metrics["validation_series"] == 12
+
+
+def test_a_sketch_keeps_its_coarse_shape_and_all_scales_are_the_window(conditioned):
+    values = np.where(np.arange(16) < 8, -3.0, 3.0)[None, None]
+    known = {"kind": [1] * 16, "other": [0.5] * 16}
+    store = conditioned.open(
+        pa.table({"id": [0] * 16, "time": np.arange(16), "value": values.ravel()} | known)
+    )
+    quiet = SamplingSettings(noise=False)
+    whole = redraw(conditioned, store, 3, draws=2, settings=quiet)
+    assert whole.shape == (2, 1, 16)
+    np.testing.assert_allclose(whole[0], whole[1])  # nothing is left to draw
+    free = redraw(conditioned, store, 0, draws=20, settings=quiet)
+    assert free.std(0).max() > 10 * whole.std(0).max() + 0.1
+    for wrong in ({"scales": 9}, {"scales": -1}, {"scales": 1, "draws": 0}):
+        with pytest.raises(RecipeError, match="0 to 3, and 1 at least"):
+            redraw(conditioned, store, **wrong)
+    few = {"id": [0] * 5, "time": np.arange(5), "value": [1.0] * 5, "kind": [1] * 5}
+    short = conditioned.open(pa.table(few | {"other": [0.5] * 5}))
+    with pytest.raises(DataError, match="no series is as long as a window of 16"):
+        redraw(conditioned, short, 1)
+
+
+def test_gaps_are_filled_by_what_a_series_is(conditioned):
+    """Nothing of a window is measured but two samples, and the kind says where the others lie."""
+    windows = np.where(np.isin(np.arange(16), (0, 15)), 0.0, np.nan)[None, None]
+    for kind, sign in ((0.0, -1), (1.0, 1)):
+        shown = condition_of(conditioned, {"kind": kind, "other": 0.5}, 1)
+        _, middle, _ = fill_windows(conditioned, windows, shown)
+        assert sign * middle[0, 0, 6:10].mean() > 1.0

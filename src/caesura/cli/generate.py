@@ -44,6 +44,14 @@ def generate(
         str, typer.Option(help="Static values of what is made: age=60,sex=1. Default: any.")
     ] = "",
     guidance: Annotated[float, typer.Option(help="Strength of the condition, 0: as learned.")] = 0,
+    from_coarse: Annotated[
+        str | None,
+        typer.Option(
+            help="Table of sketches: keep their coarsest codes, draw the finer ones. "
+            "--number draws of each window."
+        ),
+    ] = None,
+    scales: Annotated[int, typer.Option(help="Scales kept with --from-coarse.")] = 2,
     noise: Annotated[bool, typer.Option(help="Draw the noise that codes cannot hold.")] = True,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
 ) -> None:
@@ -56,7 +64,7 @@ def generate(
     from caesura.data.write import check_writable, write_table
     from caesura.errors import RecipeError
     from caesura.run import load
-    from caesura.tasks.generate import SamplingSettings, condition_of
+    from caesura.tasks.generate import SamplingSettings, condition_of, redraw
     from caesura.tasks.generate import generate as generate_windows
 
     check_writable(output)
@@ -68,11 +76,15 @@ def generate(
     trained = load(run)
     shown = condition_of(trained, _condition(condition), number)
     begun = time.monotonic()
-    values = generate_windows(trained, number, seed=seed, settings=settings, condition=shown)
+    if from_coarse is not None:
+        store = trained.open(from_coarse)
+        values = redraw(trained, store, scales, draws=number, seed=seed, settings=settings)
+    else:
+        values = generate_windows(trained, number, seed=seed, settings=settings, condition=shown)
     seconds = time.monotonic() - begun
     write_table(as_table(trained, values), output)
     console.result(
-        f"{number} windows of {values.shape[2]} steps x {values.shape[1]} variables in "
+        f"{len(values)} windows of {values.shape[2]} steps x {values.shape[1]} variables in "
         f"{seconds:.1f} s: {output}"
     )
     console.result(f"next: caesura evaluate generation --real DATA --synthetic {output}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from caesura.data.grid import sample_store
 from caesura.data.schema import Sampling
+from caesura.data.store import RaggedStore
 from caesura.errors import DataError, RecipeError
 from caesura.nn.scale_transformer import Cache
+from caesura.signal.noise import keyed_uniform
 from caesura.system import available_bytes
 from caesura.tasks.needs import Trained, inference, need
 from caesura.types import Features, Grid, Level, Scale
@@ -86,6 +90,49 @@ def generate(
             given = None if shown is None else torch.from_numpy(shown)
             latent = sample_latent(run, known, sampling.window, settings, rng, given)
             found.append(decoded(run, latent, sampling.window, settings.noise, rng))
+    return in_units(np.concatenate(found), sampling)
+
+
+def redraw(
+    run: Trained,
+    store: RaggedStore,
+    scales: int,
+    *,
+    draws: int = 1,
+    seed: int = 0,
+    settings: SamplingSettings | None = None,
+) -> NDArray[np.float64]:
+    """Return (windows x draws, variables, window): windows of a store with finer codes drawn anew.
+
+    scales: how many of the coarsest are kept; 0 keeps nothing. The encoder leaves gaps out, so that
+    a sketch of few points will do.
+    """
+    settings, sampling = settings or SamplingSettings(), sampling_of(run)
+    encoder, tokenizer, prior = (need(run, name) for name in ("encoder", "tokenizer", "prior"))
+    most = len(tokenizer.scales(-(-sampling.window // encoder.hop)))
+    if not 0 <= scales <= most or draws < 1:
+        raise RecipeError(f"{scales} scales kept and {draws} draws; 0 to {most}, and 1 at least")
+    view = sample_store(store, run.schema)
+    windows = view.tiles(np.arange(len(view)))
+    if not len(windows):
+        raise DataError(f"no series is as long as a window of {sampling.window} steps")
+    _check_memory(len(windows) * draws, sampling)
+    rng, found = torch.Generator().manual_seed(seed), []
+    with inference(*run.parts.values()):
+        size = max(1, _ROWS // draws)
+        for first in range(0, len(windows), size):
+            batch = view.collate(windows.take(np.arange(first, min(first + size, len(windows)))))
+            latent = encoder(batch.inputs).levels[-1].features.mT
+            codes = tokenizer(latent, partial(keyed_uniform, rng, batch.index)).codes
+            given = [code.repeat_interleave(draws, 0) for code in codes[:scales]]
+            rows = len(latent) * draws
+            empty = torch.zeros(rows, len(sampling.means), sampling.window)
+            known = prior.known(empty, empty > 0)
+            shown = batch.condition
+            if shown is not None:
+                shown = shown.repeat_interleave(draws, 0)
+            drawn = sample_latent(run, known, sampling.window, settings, rng, shown, given)
+            found.append(decoded(run, drawn, sampling.window, settings.noise, rng))
     return in_units(np.concatenate(found), sampling)
 
 

@@ -53,13 +53,14 @@ def impute(
             f"{draws} draws and level {level:g}; give two at least, and 0 < level < 1"
         )
     sampling = sampling_of(run)
-    series = sample_store(store, run.schema).series()
+    view = sample_store(store, run.schema)
     rng = torch.Generator().manual_seed(seed)
     whole = Imputed([], [], [], [])
     with inference(*run.parts.values()):
-        for one in series:
+        for number, one in enumerate(view.series()):
             seen = np.isfinite(one)
-            quantiles = _filled(run, one, seen, (draws, level), sampling.window, rng)
+            shown = None if view.condition is None else view.condition[[number]]
+            quantiles = _filled(run, one, shown, (draws, level), rng)
             for kept, q in zip((whole.lower, whole.value, whole.upper), quantiles, strict=True):
                 kept.append(in_units(q[None], sampling)[0])
                 kept[-1][seen] = one[seen]
@@ -68,11 +69,18 @@ def impute(
 
 
 def fill_windows(
-    run: Trained, windows: Floats, draws: int = 64, level: float = 0.9, seed: int = 0
+    run: Trained,
+    windows: Floats,
+    condition: NDArray[np.float32] | None = None,
+    *,
+    draws: int = 64,
+    level: float = 0.9,
+    seed: int = 0,
 ) -> tuple[Floats, Floats, Floats]:
     """Return lower, middle and upper quantile of windows (rows, variables, time).
 
     What is NaN is filled. A window's end may be missing: what comes out there is a forecast.
+    condition: of all windows, (1, numbers), scaled as the training's were.
     """
     rng = torch.Generator().manual_seed(seed)
     share = [(1 - level) / 2, 0.5, (1 + level) / 2]
@@ -80,7 +88,7 @@ def fill_windows(
     with inference(*run.parts.values()):
         for first in range(0, len(windows), size):
             some = windows[first : first + size]
-            found = np.quantile(_draws(run, some, draws, rng), share, axis=1)
+            found = np.quantile(_draws(run, some, draws, rng, condition), share, axis=1)
             parts.append(np.where(np.isfinite(some), some, found))
     lower, middle, upper = np.concatenate(parts, 1)
     return lower, middle, upper
@@ -89,13 +97,13 @@ def fill_windows(
 def _filled(
     run: Trained,
     series: Floats,
-    seen: NDArray[np.bool_],
+    condition: NDArray[np.float32] | None,
     asked: tuple[int, float],
-    window: int,
     rng: torch.Generator,
 ) -> Floats:
     """Return lower, middle and upper quantile of (variables, time) at every place."""
     draws, level = asked
+    window = sampling_of(run).window
     time = series.shape[1]
     short = max(0, window - time)
     padded = np.pad(series, ((0, 0), (0, short)), constant_values=np.nan)
@@ -110,7 +118,7 @@ def _filled(
     wanted = np.flatnonzero(~np.isfinite(windows).all((1, 2)))
     for first in range(0, len(wanted), size):
         numbers = wanted[first : first + size]
-        found = _draws(run, windows[numbers], draws, rng)
+        found = _draws(run, windows[numbers], draws, rng, condition)
         quantiles = np.quantile(found, share, axis=1)
         for place, number in enumerate(numbers):
             own = np.flatnonzero(chosen == number)
@@ -118,7 +126,13 @@ def _filled(
     return out[..., :time]
 
 
-def _draws(run: Trained, windows: Floats, draws: int, rng: torch.Generator) -> NDArray[np.float64]:
+def _draws(
+    run: Trained,
+    windows: Floats,
+    draws: int,
+    rng: torch.Generator,
+    condition: NDArray[np.float32] | None,
+) -> NDArray[np.float64]:
     """Return (windows, draws, variables, time) in the table's units, near what was measured.
 
     A draw's own error at measured samples is laid over the samples beside them, less and less with
@@ -131,7 +145,8 @@ def _draws(run: Trained, windows: Floats, draws: int, rng: torch.Generator) -> N
     scale = encoder.normalise(Grid(raw, seen))
     values = scale.normalised(raw) * seen
     known = prior.known(values, seen).repeat_interleave(draws, 0)
-    latent = sample_latent(run, known, window, SamplingSettings(), rng)
+    shown = None if condition is None else torch.from_numpy(condition).expand(len(known), -1)
+    latent = sample_latent(run, known, window, SamplingSettings(), rng, shown)
     mean, noise = (
         part.view(rows, draws, -1, window).double().numpy()
         for part in decoded_parts(run, latent, window, rng)
