@@ -57,6 +57,12 @@ def _shown(value: object) -> str:
 def _commands(run: Run) -> list[str]:
     if "head" in run.parts:
         return ["caesura predict . --data new.parquet -o predictions.parquet"]
+    if "prior" in run.parts:
+        return [
+            "caesura generate . -n 1000 -o synthetic.parquet",
+            "caesura impute . --data gaps.parquet -o whole.parquet",
+            "caesura evaluate generation --real new.parquet --synthetic synthetic.parquet",
+        ]
     if run.schema.sampling is not None:
         return [
             "caesura embed . --data new.parquet -o embedding.parquet",

@@ -96,8 +96,7 @@ def _marginals(sets: Sets) -> str:
             axes[0, place].hist(values, edges, density=True, histtype="step", color=colour,
                                 label=name)  # fmt: skip
         axes[0, place].set(title=sets.names[channel], yticks=[])
-    axes[0, 0].legend(frameon=False)
-    return as_svg(figure)
+    return _with_legend(figure, axes)
 
 
 def _lags(sets: Sets) -> str:
@@ -112,21 +111,21 @@ def _lags(sets: Sets) -> str:
             lags = np.arange(1, values.shape[1] + 1)
             axes[0, place].plot(lags, values[channel], color=colour, lw=1.2, label=name)
             axes[0, place].set(title=sets.names[channel], xlabel="steps")
-    axes[0, 0].legend(frameon=False)
-    return as_svg(figure)
+    return _with_legend(figure, axes)
 
 
 def _spectra(sets: Sets) -> str:
     chosen = _channels(sets)
     figure, axes = new_figure(2.6 * len(chosen), 2.2, len(chosen))
     both = scaled_like(sets.unseen, sets.unseen, sets.synthetic)
-    for values, colour in zip(both, (INK, ACCENT), strict=True):
+    kinds = ("real, unseen", "synthetic")
+    for values, colour, name in zip(both, (INK, ACCENT), kinds, strict=True):
         power = np.square(np.abs(np.fft.rfft(values))).mean(0)[:, 1:]
         for place, channel in enumerate(chosen):
             at = np.arange(1, power.shape[1] + 1) / values.shape[2]
-            axes[0, place].loglog(at, power[channel] + 1e-12, color=colour, lw=1.2)
+            axes[0, place].semilogy(at, power[channel] + 1e-12, color=colour, lw=1.2, label=name)
             axes[0, place].set(title=sets.names[channel], xlabel="cycles a step")
-    return as_svg(figure)
+    return _with_legend(figure, axes)
 
 
 def _maps(sets: Sets) -> str:
@@ -145,8 +144,7 @@ def _maps(sets: Sets) -> str:
         for part, colour, name in zip(parts, (INK, ACCENT), ("real", "synthetic"), strict=True):
             axes[0, place].scatter(part[:, 0], part[:, 1], s=5, color=colour, alpha=0.5, label=name)
         axes[0, place].set(title=title, xticks=[], yticks=[])
-    axes[0, 0].legend(frameon=False)
-    return as_svg(figure)
+    return _with_legend(figure, axes)
 
 
 def _neighbours(sets: Sets, count: int = 4) -> str:
@@ -156,7 +154,15 @@ def _neighbours(sets: Sets, count: int = 4) -> str:
         square = np.square(train - one).sum((1, 2))
         axes[0, place].plot(train[int(square.argmin()), 0], color=INK, lw=1.2, label="training")
         axes[0, place].plot(one[0], color=ACCENT, lw=1.2, label="synthetic")
-    axes[0, 0].legend(frameon=False)
+    return _with_legend(figure, axes)
+
+
+def _with_legend(figure: Any, axes: Any) -> str:
+    """Return the drawing with one legend below its panels."""
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="upper center", ncol=3, frameon=False, bbox_to_anchor=(0.5, -0.06)
+    )
     return as_svg(figure)
 
 
