@@ -10,15 +10,16 @@ import torch
 from safetensors.torch import save_file
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
-from test_tables import make_objective, make_tokens
+from test_tables import make_grid, make_objective, make_tokens
 from toys import ToySource
 
 from caesura.training.config import TrainingConfig
 from caesura.training.loop import Trainer
 from caesura.training.state import model_tensors
-from caesura.types import Batch
+from caesura.types import Batch, Grid
 
-NAMES = ("jepa", "lejepa", "vicreg", "dino", "next_patch", "denoise", "sum")
+GRIDS = ("scale_tokens", "next_scale")
+NAMES = ("jepa", "lejepa", "vicreg", "dino", "next_patch", "denoise", "sum", *GRIDS)
 SETTINGS = {"dino": {"centring": "sinkhorn"}}
 
 
@@ -33,6 +34,12 @@ def rows(numbers):
     return Batch(part.select(most, part.valid), index)
 
 
+def windows(numbers):
+    """Return a batch of some of eight windows of one length."""
+    whole, index = make_grid([96] * 8), torch.tensor(list(numbers))
+    return Batch(Grid(whole.values[index], whole.observed[index], rate_hz=100.0), index)
+
+
 def run(strategy):
     """Return the weights of all objectives after two steps."""
     torch.set_num_threads(1)
@@ -43,7 +50,7 @@ def run(strategy):
         torch.manual_seed(0)
         objective = make_objective(name, **SETTINGS.get(name, {}))
         config = TrainingConfig(steps=2, lr=1e-2, warmup=0.0, strategy=strategy, precision="fp32")
-        Trainer(objective, ToySource(rows), config, seed=5).fit()
+        Trainer(objective, ToySource(windows if name in GRIDS else rows), config, seed=5).fit()
         weights |= {f"{name}.{key}": value for key, value in model_tensors(objective).items()}
     return weights
 

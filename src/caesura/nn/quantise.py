@@ -82,7 +82,7 @@ class Quantised(NamedTuple):
 
     codes: (batch, places of a scale) of each scale, coarse to fine. partial: (batch, width,
     places), the sum of the scales up to each. commitment: of vectors to sums, and of sums to
-    vectors, mean over scales. carry: what the codebook learns from.
+    vectors, mean over scales, of each row. carry: what the codebook learns from.
     """
 
     codes: list[Tensor]
@@ -150,10 +150,10 @@ class ScaleQuantiser(nn.Module):
             so_far = so_far + self._laid_out(used, number, scales)
             codes.append(code)
             partial.append(so_far)
-            near = F.mse_loss(so_far.detach(), latent.float())
-            commitments.append(self.config.beta * near + F.mse_loss(so_far, wanted))
+            near = (so_far.detach() - latent.float()).square().mean((1, 2))
+            commitments.append(self.config.beta * near + (so_far - wanted).square().mean((1, 2)))
         carry = self._learned_from(torch.cat(vectors, 1), torch.cat(chosen, 1), draw)
-        return Quantised(codes, partial, torch.stack(commitments).mean(), carry)
+        return Quantised(codes, partial, torch.stack(commitments).mean(0), carry)
 
     def add(self, so_far: Tensor, code: Tensor, number: int, places: int) -> Tensor:
         """Return the sum of scales with one more: `number` in the scales of `places`."""

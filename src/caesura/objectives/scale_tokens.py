@@ -98,9 +98,11 @@ class ScaleTokens(nn.Module):
         by_part = ((parts - true).square() * seen[:, None]).sum() / count
         unsure = (0.5 * square.detach() * (-2 * spread).exp() + spread * seen).sum() / count
         total = error + config.component_weight * by_part + _SPREAD_WEIGHT * unsure
-        total = total + config.quantiser_weight * found.commitment
+        # rows by their observed samples, as all else is: a cut into parts must change nothing
+        commitment = (found.commitment * seen.sum((1, 2))).sum() / count
+        total = total + config.quantiser_weight * commitment
         logged = {"mse": error.detach(), "log_likelihood": -unsure.detach()}
-        logged |= {"commitment": found.commitment.detach()}
+        logged |= {"commitment": commitment.detach()}
         if not self.training:
             logged |= self.tokenizer.usage(found.codes)
         return Loss(total, count, parts=logged, carry=found.carry)
