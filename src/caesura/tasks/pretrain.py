@@ -148,15 +148,7 @@ def pretrain(
         objective = build_objective(stage, encoder, recipe.seed, made.parts)
         settings = stage_settings(recipe, number)
         inner = stage_folder(folder, number, len(recipe.stages))
-        order: Order = "random" if settings.batches == "random" else "buckets"
-        if objective.needs_random_batches:
-            order = "whole"
-        source: BatchSource
-        if corpus is None:
-            roles = (split.train, split.validation)
-            source = pretraining_batches(view, *roles, recipe.data, settings, recipe.seed, order)
-        else:
-            source = StreamBatches(corpus, schema, settings, recipe.seed, order=order)
+        source = _source_of(material, view, settings, objective.needs_random_batches)
         made = Pretrained(recipe, schema, objective.parts())
         if isinstance(objective, ScaleTokens):
             _note_few_windows(source, objective)
@@ -183,12 +175,26 @@ def pretrain(
         "train_series": len(split.train) if corpus is None else corpus.train_series,
         "validation_series": len(split.validation),
         "calibration_series": len(split.calibration),
-        "parameters": sum(p.numel() for p in objective.parameters()),
+        "parameters": sum(p.numel() for part in made.parts.values() for p in part.parameters()),
     }
     if "decoder" not in made.parts or schema.sampling is not None:
         return Pretrained(recipe, schema, made.parts, metrics)
     calibration, coverage = calibrate(made, store, split.validation, split.calibration, recipe.seed)
     return Pretrained(recipe, schema, made.parts, metrics, calibration, coverage)
+
+
+def _source_of(
+    material: Material, view: View, settings: TrainingConfig, statistics: bool
+) -> BatchSource:
+    """Return the batches of a stage; statistics: whether its loss needs fair samples."""
+    split, recipe = material.split, material.recipe
+    order: Order = "random" if settings.batches == "random" else "buckets"
+    if statistics:
+        order = "whole"
+    if material.corpus is not None:
+        return StreamBatches(material.corpus, material.schema, settings, recipe.seed, order=order)
+    roles = (split.train, split.validation)
+    return pretraining_batches(view, *roles, recipe.data, settings, recipe.seed, order)
 
 
 def stage_settings(recipe: Recipe, number: int) -> TrainingConfig:

@@ -78,10 +78,9 @@ def _run(cell: str, context: Context) -> Outcome:
     quiet = Scoring(repeats=own.repeats, critics=own.critics[:1], seed=context.seed)
     without = score_synthetic(data.train, data.unseen, plain, quiet)
     rows[f"{cell}, without noise"] = {one.name: float(one.synthetic.mean()) for one in without}
-    kept = {p.data_ptr(): p.numel() for part in run.parts.values() for p in part.parameters()}
     rows[cell] |= {
         "windows a second": rate,
-        "parameters": float(sum(kept.values())),
+        "parameters": float(run.metrics["parameters"]),
         "minutes": run.metrics["seconds"] / 60,
         "unexplained": run.metrics["unexplained"],
         "nats a code": run.metrics["validation_loss"],
