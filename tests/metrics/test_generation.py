@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from caesura.errors import RecipeError
 from caesura.metrics.generate import (
     autocorrelation_distance,
     copying_ratio,
@@ -157,3 +158,11 @@ def test_scores_come_with_their_floor_and_say_when_they_mean_nothing(monkeypatch
     names = [m.name for m in score_synthetic(REAL[:60], TRAIN[:60], TRAIN[60:120], legacy)]
     assert "predictive score" in names
     assert "copying ratio" not in names
+
+
+def test_unknown_ways_to_score_are_said():
+    for wrong, match in (({"critics": ("judge",)}, "unknown critic 'judge'; known: timegan"),
+                         ({"protocol": "mine"}, "unknown protocol 'mine'; known: caesura, timegan"),
+                         ({"repeats": 0}, "one at least")):  # fmt: skip
+        with pytest.raises(RecipeError, match=match):
+            Scoring(**wrong)

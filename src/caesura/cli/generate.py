@@ -188,20 +188,11 @@ def generation(
 
     from caesura.data.config import Columns, DataConfig
     from caesura.data.write import check_writable, write_table
-    from caesura.errors import RecipeError
     from caesura.study.generation.report import lead_of, write_page
     from caesura.study.generation.windows import read_sets
-    from caesura.tasks.critics import CRITICS
     from caesura.tasks.synthetic_scores import Scoring, score_synthetic
 
-    if protocol not in ("caesura", "timegan"):
-        raise RecipeError(f"unknown --protocol {protocol!r}; known: caesura, timegan")
-    chosen = split_names(critics)
-    unknown = [name for name in chosen if name not in CRITICS]
-    if unknown or not chosen:
-        raise RecipeError(f"unknown --critics {critics!r}; known: {', '.join(CRITICS)}")
-    if repeats < 1:
-        raise RecipeError(f"--repeats {repeats}; give one at least")
+    scoring = Scoring(repeats, split_names(critics), protocol, seed=seed)
     if output is not None:
         check_writable(output)
     given = given_columns(id=id, time=time, channel=channel, value=value, missing=missing)
@@ -211,7 +202,6 @@ def generation(
         f"{len(sets.train)} training, {len(sets.unseen)} unseen, {len(sets.synthetic)} synthetic "
         f"windows of {sets.synthetic.shape[2]} steps x {len(sets.names)} channels"
     )
-    scoring = Scoring(repeats=repeats, critics=chosen, protocol=protocol, seed=seed)  # type: ignore[arg-type]
     found = score_synthetic(*sets[:3], scoring, show=console.say)
     rows = [one.row() for one in found]
     console.table(rows, "Against unseen real windows; 'real': windows that trained, the floor")
@@ -228,8 +218,9 @@ def as_table(run: Run, values: Any) -> Any:
     import numpy as np
     import pyarrow as pa
 
-    schema, sampling = run.schema, run.schema.sampling
-    assert sampling is not None
+    from caesura.tasks.generate import sampling_of
+
+    schema, sampling = run.schema, sampling_of(run)
     count, variables, time = values.shape
     columns, steps = schema.columns, np.arange(time) / sampling.rate_hz
     dates = schema.time_kind == "timestamp"

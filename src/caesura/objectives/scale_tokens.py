@@ -23,7 +23,10 @@ from caesura.types import Batch, Encoder, Features, Grid, Level, Loss, Scale, as
 
 @runtime_checkable
 class ComponentEncoder(Encoder, Protocol):
-    """An encoder of grids that splits them into parts."""
+    """An encoder of grids that says what it normalises by, and splits them into parts."""
+
+    def normalise(self, inputs: Grid) -> Scale:
+        """Return what an input is normalised by."""
 
     def components(self, inputs: Grid, scale: Scale) -> Components:
         """Return the parts of the normalised values."""

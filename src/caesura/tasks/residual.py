@@ -28,7 +28,7 @@ def measure_residual(objective: ScaleTokens, source: BatchSource) -> float:
             said = decoder(
                 with_latent(features, found.partial[-1]), inputs.without_values(), split=True
             ).float()
-            true = features.scale.normalised(inputs.values.float())  # type: ignore[union-attr]
+            true = objective.encoder.normalise(inputs).normalised(inputs.values.float())
             rests.append((true - said[:, :3].sum(1)) * inputs.observed)
             spreads.append(said[:, 3].exp())
             observed.append(inputs.observed)

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from caesura.errors import RecipeError
 from caesura.metrics import generate as measures
 from caesura.tasks.context import context_features
 from caesura.tasks.critics import CRITICS, Critic, discriminative_scores, predictive_scores
 from caesura.training.precision import threads
 
 Floats = NDArray[np.floating[Any]]
-Protocol = Literal["caesura", "timegan"]
+PROTOCOLS = ("caesura", "timegan")
 
 MOST = 3000
 """Windows of each set that are compared."""
@@ -74,9 +75,18 @@ class Scoring:
 
     repeats: int = 5
     critics: tuple[str, ...] = tuple(CRITICS)
-    protocol: Protocol = "caesura"
+    protocol: str = "caesura"
     target: int = -1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.critics if name not in CRITICS]
+        if unknown:
+            raise RecipeError(f"unknown critic {unknown[0]!r}; known: {', '.join(CRITICS)}")
+        if self.protocol not in PROTOCOLS:
+            raise RecipeError(f"unknown protocol {self.protocol!r}; known: {', '.join(PROTOCOLS)}")
+        if self.repeats < 1:
+            raise RecipeError(f"{self.repeats} repeats; ask for one at least")
 
 
 def score_synthetic(
