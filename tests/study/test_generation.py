@@ -1,0 +1,79 @@
+"""Real and synthetic tables as windows of one length, what trained apart from what did not."""
+
+import numpy as np
+import pytest
+
+from caesura.data.config import Columns, DataConfig
+from caesura.errors import DataError
+from caesura.study.generation.report import lead_of, write_page
+from caesura.study.generation.windows import Sets, read_sets
+from caesura.tasks.synthetic_scores import Measured
+
+CONFIG = DataConfig()
+
+
+def recording(time=2200, channels=2, seed=0):
+    return np.random.default_rng(seed).standard_normal((1, channels, time))
+
+
+def test_blocks_of_a_recording_are_held_out_and_never_overlap(caplog):
+    at = np.tile(np.arange(2200.0), (1, 2, 1))
+    sets = read_sets(at, np.zeros((5, 2, 24)), None, CONFIG)
+    assert sets.synthetic.shape == (5, 2, 24)
+    assert not set(np.unique(sets.train)) & set(np.unique(sets.unseen))
+    assert "set apart here" in caplog.text
+
+
+def test_of_many_series_every_fourth_is_held_out():
+    series = np.arange(48.0)[:, None, None] + np.zeros((48, 1, 30))
+    sets = read_sets(series, np.zeros((5, 1, 30)), None, CONFIG)
+    assert len(sets.train) == 36
+    assert sorted(set(np.unique(sets.unseen))) == [3.0 + 4 * k for k in range(12)]
+
+
+def test_a_given_hold_out_is_taken_whole():
+    sets = read_sets(recording(), np.zeros((5, 2, 24)), recording(200, seed=1), CONFIG)
+    assert len(sets.unseen) == 200 - 23
+    assert len(sets.train) == 2200 - 23
+
+
+def test_gaps_are_bridged_and_said(caplog):
+    real = recording()
+    real[0, 0, 50:60] = np.nan
+    sets = read_sets(real, np.zeros((5, 2, 24)), None, CONFIG)
+    assert np.isfinite(sets.train).all()
+    assert "10 missing values are bridged" in caplog.text
+
+
+def test_a_table_of_other_columns_and_series_of_other_lengths_are_refused(tmp_path):
+    import pyarrow as pa
+
+    def table(names, time=300):
+        columns = {name: np.zeros(time) for name in names}
+        return pa.table({"id": ["a"] * time, "time": np.arange(time), **columns})
+
+    config = DataConfig(columns=Columns(value=("x", "y")))
+    with pytest.raises(DataError, match="column 'y' not in table"):
+        read_sets(table("xz"), table("xy", 24), None, config)
+    with pytest.raises(DataError, match=r"synthetic series of 10 to 24 steps"):
+        read_sets(recording(), [np.zeros((2, 24)), np.zeros((2, 10))], None, CONFIG)
+    with pytest.raises(DataError, match=r"have 24 steps, and no real one as many \(longest 20\)"):
+        read_sets(recording(), np.zeros((5, 2, 24)), recording(20), CONFIG)
+    with pytest.raises(DataError, match="too few for windows of 24"):
+        read_sets(recording(60), np.zeros((5, 2, 24)), None, CONFIG)
+
+
+def test_the_page_says_what_can_be_told_and_when_that_means_nothing(tmp_path):
+    rng = np.random.default_rng(0)
+    real, other, made = rng.standard_normal((3, 60, 2, 12))
+    found = [
+        Measured("discriminative score, conv", np.array([0.3]), np.array([0.2])),
+        Measured("copying ratio", np.array([0.4]), np.array([1.0]), 1.0),
+    ]
+    text = lead_of(found)
+    assert "+10.0 points" in text
+    assert "not informative" in text
+    assert "0.40 times" in text
+    assert "may be copies" in text
+    write_page(tmp_path / "page.html", Sets(real, other, made, ["a", "b"]), found)
+    assert (tmp_path / "page.html").read_text().count("<svg") == 5
