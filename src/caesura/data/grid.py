@@ -190,8 +190,9 @@ def fit_sampling(
     short = np.flatnonzero(grid.lengths < window)
     if len(short) == len(store):
         raise DataError(
-            f"a window of {window / config.rate:g} s is longer than every recording (longest "
-            f"{grid.lengths.max() / config.rate:.4g} s); pass --window SECONDS"
+            f"a window of {window / config.rate:g} s ({window} steps) is longer than every recording "
+            f"(longest {grid.lengths.max() / config.rate:.4g} s, {grid.lengths.max()} steps); pass a "
+            "shorter --window"
         )
     if len(short):
         log.warning(
