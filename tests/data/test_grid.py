@@ -107,7 +107,10 @@ def test_a_rate_must_be_given_and_the_error_names_the_data_s_own():
 
 def test_a_window_longer_than_every_recording_is_an_error_and_than_some_a_note(caplog):
     long, short = np.arange(600.0)[None], np.arange(90.0)[None]
-    with pytest.raises(DataError, match=r"window of 10 s is longer than every .* \(longest 6 s\)"):
+    with pytest.raises(
+        DataError,
+        match=r"window of 10 s \(1000 steps\) is longer than every .* \(longest 6 s, 600 steps\)",
+    ):
         opened([long, long, short], window=10.0)
     store, schema = opened([long, long, short], window=2.0)
     assert "1 of 3 series are shorter than a window of 2 s, first 2" in caplog.text

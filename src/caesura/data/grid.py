@@ -189,10 +189,11 @@ def fit_sampling(
         log.warning("windows of %d steps; --window STEPS changes it", window)
     short = np.flatnonzero(grid.lengths < window)
     if len(short) == len(store):
+        longest = int(grid.lengths.max())
         raise DataError(
-            f"a window of {window / config.rate:g} s ({window} steps) is longer than every recording "
-            f"(longest {grid.lengths.max() / config.rate:.4g} s, {grid.lengths.max()} steps); pass a "
-            "shorter --window"
+            f"a window of {window / config.rate:g} s ({window} steps) is longer than every "
+            f"recording (longest {longest / config.rate:.4g} s, {longest} steps); pass a shorter "
+            "--window"
         )
     if len(short):
         log.warning(
