@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from caesura.cli.generate import as_table
 from caesura.data.blocks import interleaved_blocks, most_blocks, windows_within
 from caesura.errors import CheckpointError, DataError, RecipeError, StoppedError
 from caesura.run import load
@@ -280,3 +281,18 @@ def test_gaps_are_filled_by_what_a_series_is(conditioned):
         shown = condition_of(conditioned, {"kind": kind, "other": 0.5}, 1)
         _, middle, _ = fill_windows(conditioned, windows, shown)
         assert sign * middle[0, 0, 6:10].mean() > 1.0
+
+
+@pytest.mark.parametrize("channels", [("a",), ("a", "b")])
+def test_a_long_table_comes_out_long(channels):
+    time = np.tile(np.arange(60), len(channels))
+    table = pa.table({"star": ["s"] * len(time), "mjd": time * 0.5,
+                      "band": np.repeat(channels, 60), "flux": time % 7})  # fmt: skip
+    columns = {"id": "star", "time": "mjd", "channel": "band", "value": ["flux"]}
+    made = as_table(run := trained(table, steps=2, columns=columns), generate(run, 3))
+    assert made.column_names == ["star", "mjd", "band", "flux"]
+    assert made.num_rows == 3 * 20 * len(channels)
+    assert set(made["band"].to_pylist()) == set(channels)
+    assert made["mjd"].to_pylist()[:3] == [0.0, 0.5, 1.0]
+    assert pa.types.is_integer(made["flux"].type)
+    assert len(run.open(made)) == 3

@@ -34,7 +34,12 @@ def add_to(app: typer.Typer) -> None:
 def generate(
     run: RunFolder,
     output: Output,
-    number: Annotated[int, typer.Option("-n", "--number", help="Windows to make.")] = 1000,
+    number: Annotated[
+        int,
+        typer.Option(
+            "-n", "--number", help="Windows to make, or draws of each sketch; 0: 1000, 1."
+        ),
+    ] = 0,
     temperature: Annotated[
         str, typer.Option(help="Of the draws; several are of the scales, coarse to fine.")
     ] = "1",
@@ -46,10 +51,7 @@ def generate(
     guidance: Annotated[float, typer.Option(help="Strength of the condition, 0: as learned.")] = 0,
     from_coarse: Annotated[
         str | None,
-        typer.Option(
-            help="Table of sketches: keep their coarsest codes, draw the finer ones. "
-            "--number draws of each window."
-        ),
+        typer.Option(help="Table of sketches: keep their coarsest codes, draw the finer ones."),
     ] = None,
     scales: Annotated[int, typer.Option(help="Scales kept with --from-coarse.")] = 2,
     noise: Annotated[bool, typer.Option(help="Draw the noise that codes cannot hold.")] = True,
@@ -74,6 +76,9 @@ def generate(
         raise RecipeError(f"--temperature {temperature!r} is no number, e.g. 0.9") from None
     settings = SamplingSettings(each, top_k, top_p, guidance, noise)
     trained = load(run)
+    if from_coarse is not None and condition:
+        raise RecipeError("--condition with --from-coarse: a sketch's own static columns are taken")
+    number = number or (1000 if from_coarse is None else 1)
     shown = condition_of(trained, _condition(condition), number)
     begun = time.monotonic()
     if from_coarse is not None:
@@ -232,7 +237,7 @@ def as_table(run: Run, values: Any) -> Any:
     moments: Any = pa.array(clock.astype(np.int64)).cast(pa.timestamp("us")) if dates else clock
     ids = pa.array([f"synthetic-{k}" for k in range(count)])
     rows = np.repeat(np.arange(count), time)
-    if len(schema.value_names) == variables:
+    if len(schema.value_names) == variables and not columns.channel:
         table = {columns.id: ids.take(pa.array(rows))}
         table[columns.time] = pa.array(moments).take(pa.array(np.tile(np.arange(time), count)))
         for row, name in enumerate(schema.value_names):
@@ -246,7 +251,7 @@ def as_table(run: Run, values: Any) -> Any:
     table[columns.time] = pa.array(moments).take(
         pa.array(np.tile(np.arange(time), count * channels))
     )
-    table[columns.channel] = pa.array(np.tile(np.repeat(schema.channels, time), count))
+    table[columns.channel or "channel"] = pa.array(np.tile(np.repeat(schema.channels, time), count))
     for element, name in enumerate(schema.value_names):
         whole = all(sampling.whole[element::size])
         table[name] = _typed(by_channel[..., element].ravel(), whole)

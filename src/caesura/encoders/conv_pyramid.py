@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from caesura.nn.conv import PyramidConfig, ResidualBlock, channels_last, hops, receptive_fields
 from caesura.nn.normalise import Kind, Normalise, Statistics
+from caesura.signal.patch import sample_tokens
 from caesura.types import Features, Grid, Level, Scale, Tokens
 
 
@@ -75,17 +76,7 @@ class ConvPyramid(nn.Module):
 
     def tokenise(self, inputs: Grid | Tokens) -> Tokens:
         """Return a token for each sample, of all channels."""
-        if isinstance(inputs, Tokens):
-            return inputs
-        steps = torch.arange(inputs.values.shape[-1], device=inputs.values.device)
-        valid = inputs.observed.any(1) if inputs.valid is None else inputs.valid
-        return Tokens(
-            values=inputs.values.mT,
-            observed=inputs.observed.mT,
-            positions=steps.float()[None, :, None].expand(len(valid), -1, 1),
-            valid=valid,
-            weight=None if inputs.weight is None else inputs.weight.mT,
-        )
+        return sample_tokens(inputs)
 
     def forward(self, inputs: Grid, every_layer: bool = False) -> Features:
         """Encode; the layers are the levels, so `every_layer` changes nothing."""

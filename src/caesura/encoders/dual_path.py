@@ -18,6 +18,7 @@ from caesura.nn.decompose import Components, Decomposition
 from caesura.nn.dual_path import DilatedBlock, DualPathConfig, Mixer, centres
 from caesura.nn.normalise import Normalise
 from caesura.nn.sincos import sin_cos
+from caesura.signal.patch import sample_tokens
 from caesura.types import Features, Grid, Level, Scale, Tokens
 
 _TURNS = 100.0
@@ -77,17 +78,7 @@ class DualPathEncoder(nn.Module):
 
     def tokenise(self, inputs: Grid | Tokens) -> Tokens:
         """Return a token for each sample, of all channels."""
-        if isinstance(inputs, Tokens):
-            return inputs
-        steps = torch.arange(inputs.values.shape[-1], device=inputs.values.device)
-        valid = inputs.observed.any(1) if inputs.valid is None else inputs.valid
-        return Tokens(
-            values=inputs.values.mT,
-            observed=inputs.observed.mT,
-            positions=steps.float()[None, :, None].expand(len(valid), -1, 1),
-            valid=valid,
-            weight=None if inputs.weight is None else inputs.weight.mT,
-        )
+        return sample_tokens(inputs)
 
     def components(self, inputs: Grid, scale: Scale) -> Components:
         """Return trend, coarse and fine part of the normalised values."""

@@ -131,3 +131,18 @@ def _places(values: Tensor, sizes: Sequence[int], irregular: Mapping[int, Tensor
 def _nearest_divisor(length: int, size: int) -> int:
     divisors = [d for d in range(1, length + 1) if length % d == 0]
     return min(divisors, key=lambda d: (abs(d - size), d))
+
+
+def sample_tokens(inputs: Grid | Tokens) -> Tokens:
+    """Return a token for each sample of a grid, of all channels; the identity on tokens."""
+    if isinstance(inputs, Tokens):
+        return inputs
+    steps = torch.arange(inputs.values.shape[-1], device=inputs.values.device)
+    valid = inputs.observed.any(1) if inputs.valid is None else inputs.valid
+    return Tokens(
+        values=inputs.values.mT,
+        observed=inputs.observed.mT,
+        positions=steps.float()[None, :, None].expand(len(valid), -1, 1),
+        valid=valid,
+        weight=None if inputs.weight is None else inputs.weight.mT,
+    )
