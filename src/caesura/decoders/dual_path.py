@@ -40,14 +40,15 @@ class DualPathDecoder(nn.Module):
         self.config, width = config, config.width
         self.noise = Residual(config.channels)
         self.coarse = _Rise(config)
-        self.trend = nn.Conv1d(width, config.channels, 3, padding=1)
+        self.basis = _Basis(config.channels, config.rank) if config.rank else None
+        self.trend = nn.Conv1d(width, config.rows, 3, padding=1)
         self.spread = nn.Conv1d(width, config.channels, 3, padding=1)
         if config.paths == "dual":
-            self.season = nn.Conv1d(width, config.channels, 3, padding=1)
+            self.season = nn.Conv1d(width, config.rows, 3, padding=1)
             self.fine = _Rise(config)
-            self.detail = nn.Conv1d(width, config.channels, 3, padding=1)
+            self.detail = nn.Conv1d(width, config.rows, 3, padding=1)
             if config.guided:
-                self.key = nn.Linear(config.channels, width)
+                self.key = nn.Linear(config.rows, width)
                 self.mix = Mixer(width, config.heads)
                 self.after = DilatedBlock(width)
 
@@ -67,17 +68,22 @@ class DualPathDecoder(nn.Module):
         rough = self.coarse(latent)
         trend = self.trend(rough)[..., :time]
         if self.config.paths == "single":
-            nothing, spread = torch.zeros_like(trend), self._spread(rough[..., :time])
-            return torch.stack([trend, nothing, nothing, spread], 1) if split else trend
+            return self._joined([trend], rough[..., :time], split)
         season = _low_rate(self.season(rough)[..., :time], self.config.hop)
         x = self.fine(latent)[..., :time]
         if self.config.guided:
             x = self.after(self._guided(x, season.low).contiguous())
         detail = self.detail(F.silu(x))
-        if split:
-            return torch.stack([trend, season.whole, detail, self._spread(x)], 1)
-        whole: Tensor = trend + season.whole + detail
-        return whole
+        return self._joined([trend, season.whole, detail], x, split)
+
+    def _joined(self, parts: list[Tensor], x: Tensor, split: bool) -> Tensor:
+        """Return the sum of parts in the channels, or each beside the deviation read from x."""
+        nothing = torch.zeros_like(parts[0])
+        found = torch.stack(parts + [nothing] * (3 - len(parts)), 1)
+        found = found if split else found.sum(1)
+        if self.basis is not None:
+            found = self.basis(found)
+        return torch.cat([found, self._spread(x)[:, None]], 1) if split else found
 
     def _spread(self, x: Tensor) -> Tensor:
         """Return log deviations (batch, channels, time), bounded so that none explodes."""
@@ -107,6 +113,18 @@ def _low_rate(season: Tensor, hop: int) -> _Season:
     low = F.avg_pool1d(padded, hop)
     wide = F.interpolate(low, scale_factor=float(hop), mode="linear", align_corners=False)
     return _Season(low, wide[..., :time])
+
+
+class _Basis(nn.Module):
+    """Channels as sums of directions; these begin as those that the encoder reads, and learn."""
+
+    def __init__(self, channels: int, rank: int) -> None:
+        super().__init__()
+        self.directions = nn.Parameter(torch.randn(channels, rank) / rank**0.5)
+
+    def forward(self, coefficients: Tensor) -> Tensor:
+        made: Tensor = self.directions @ coefficients
+        return made
 
 
 class _Rise(nn.Module):

@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from caesura.nn.basis import ChannelBasis
 from caesura.nn.decompose import Components, Decomposition
 from caesura.nn.dual_path import DilatedBlock, DualPathConfig, Mixer, centres
 from caesura.nn.normalise import Normalise
@@ -28,12 +29,14 @@ _TURNS = 100.0
 class DualPathEncoderConfig(DualPathConfig):
     """Sizes, and what the data give: the lengths of the trend's averages, center and spread.
 
-    bins: of the spectrum that are looked at, the lowest.
+    bins: of the spectrum that are looked at, the lowest. explained: share of the channels' variance
+    by which `rank` is chosen where it is not given; 0: channels are read as they are.
     """
 
     type: Literal["dual_path"] = "dual_path"
     kernels: tuple[int, ...] = Field(default=(3, 7, 13), min_length=1, max_length=16)
     bins: int = Field(default=128, gt=0, le=65_536)
+    explained: float = Field(default=0.0, ge=0, le=1)
     center: tuple[float, ...] = ()
     spread: tuple[float, ...] = ()
 
@@ -55,6 +58,7 @@ class DualPathEncoder(nn.Module):
         self.normalise = Normalise(
             config.channels, "standard", "fixed", config.center, config.spread
         )
+        self.basis = ChannelBasis(config.channels, config.rank) if config.rank else None
         self.decompose = Decomposition(config.kernels, config.hop)
         self.coarse = _Path(config)
         self.which = nn.Parameter(torch.randn(2, width, 1) * 0.1)
@@ -62,7 +66,7 @@ class DualPathEncoder(nn.Module):
         if config.paths == "dual":
             paths = 3
             self.fine = _Path(config)
-            self.bin = nn.Linear(2 * config.channels, width)
+            self.bin = nn.Linear(2 * config.rows, width)
             self.mix = Mixer(width, config.heads)
         self.fuse = nn.Conv1d(paths * width, config.latent, 1)
 
@@ -81,18 +85,28 @@ class DualPathEncoder(nn.Module):
         return sample_tokens(inputs)
 
     def components(self, inputs: Grid, scale: Scale) -> Components:
-        """Return trend, coarse and fine part of the normalised values."""
+        """Return trend, coarse and fine part of the normalised values, or of what a basis keeps."""
+        parts, _ = self._parts(inputs, scale)
+        if self.basis is None:
+            return parts
+        return Components(*(self.basis.channels(part) for part in parts))
+
+    def _parts(self, inputs: Grid, scale: Scale) -> tuple[Components, Tensor]:
+        """Return the parts of what is read (batch, rows, time), and how much of it is missing."""
         values = scale.normalised(inputs.values.float()) * inputs.observed
+        absent = (~inputs.observed).float()
+        if self.basis is not None:
+            values, absent = self.basis.read(values, inputs.observed)
         if self.config.paths == "single":
             nothing = torch.zeros_like(values)
-            return Components(values, nothing, nothing)
-        split: Components = self.decompose(values, inputs.observed)
-        return split
+            return Components(values, nothing, nothing), absent
+        seen = inputs.observed if self.basis is None else absent < 1
+        return self.decompose(values, seen), absent
 
     def forward(self, inputs: Grid, every_layer: bool = False) -> Features:
         """Encode; there is one layer, so `every_layer` changes nothing."""
         scale = self.normalise(inputs)
-        parts, absent = self.components(inputs, scale), (~inputs.observed).float()
+        parts, absent = self._parts(inputs, scale)
         if self.config.paths == "single":
             found = [self.coarse(parts.trend, absent, self.which[0])]
         else:
@@ -130,7 +144,7 @@ class _Path(nn.Module):
     def __init__(self, config: DualPathConfig) -> None:
         super().__init__()
         width = config.width
-        self.enter = nn.Conv1d(2 * config.channels, width, 3, padding=1)
+        self.enter = nn.Conv1d(2 * config.rows, width, 3, padding=1)
         self.down = nn.ModuleList(
             [
                 nn.Sequential(nn.Conv1d(width, width, 4, stride=2, padding=1), DilatedBlock(width))

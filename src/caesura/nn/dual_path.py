@@ -18,6 +18,7 @@ class DualPathConfig(BaseModel):
     width: of the convolutions. latent: of the places that are quantised. halvings: how often the
     encoder halves the rate, so that a place stands for 2^halvings samples. hop: samples of the
     coarse seasonal part that become one. paths: "dual", or "single" without a decomposition.
+    rank: directions of channels that are read in place of the channels, 0: the channels themselves.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,12 +30,18 @@ class DualPathConfig(BaseModel):
     hop: int = Field(default=4, gt=0, le=4096)
     heads: int = Field(default=4, gt=0, le=1024)
     paths: str = Field(default="dual", pattern="^(dual|single)$")
+    rank: int = Field(default=0, ge=0, le=65_536)
 
     @model_validator(mode="after")
     def _fits(self) -> DualPathConfig:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} does not split into {self.heads} heads")
         return self
+
+    @property
+    def rows(self) -> int:
+        """Channels that convolutions read and write: those of the data, or directions of them."""
+        return self.rank or self.channels
 
 
 class DilatedBlock(nn.Module):

@@ -38,6 +38,8 @@ _PLACES = {
     "dividend-resamples": "dividend.resamples:RESAMPLES",
     "dividend-origin": "dividend.origin:ORIGIN",
     "timemar-24": "timemar.short:SHORT",
+    "timemar-legacy": "timemar.legacy:LEGACY",
+    "timemar-ablation": "timemar.ablation:ABLATION",
 }
 
 

@@ -26,6 +26,7 @@ from caesura.recipes.build import build_encoder, build_objective
 from caesura.recipes.presets import completed, reads_grids
 from caesura.recipes.schema import Recipe
 from caesura.tasks.calibrate import calibrate
+from caesura.tasks.channel_basis import begin_basis, ranked
 from caesura.tasks.probe import QuickProbe
 from caesura.tasks.recalibrate import recalibrate
 from caesura.tasks.residual import measure_residual
@@ -36,6 +37,7 @@ from caesura.training.loader import Order
 from caesura.training.loop import BatchSource, Progress, Trainer
 from caesura.training.state import has_state, stage_folder
 from caesura.training.stream import StreamBatches
+from caesura.types import as_module
 
 log = logging.getLogger("caesura")
 _MANY_WINDOWS = 8
@@ -116,6 +118,7 @@ def prepare(store: RaggedStore, recipe: Recipe, split: Split) -> tuple[Recipe, S
     schema = fit_schema(store, split.train, recipe.data)
     if reads_grids(recipe):
         schema = fit_sampling(store, split.train, schema, recipe.data)
+        recipe = ranked(recipe, schema, store, split.train)
     return completed(recipe, schema), schema
 
 
@@ -152,6 +155,7 @@ def pretrain(
         made = Pretrained(recipe, schema, objective.parts())
         if isinstance(objective, ScaleTokens):
             _note_few_windows(source, objective)
+            begin_basis(encoder, as_module(objective.decoder), schema, store, split.train)
         trainer = Trainer(
             objective,
             source,

@@ -50,6 +50,21 @@ def material(name: str, window: int, context: Context) -> Material:
     )
 
 
+def all_windows(name: str, window: int, context: Context) -> tuple[list[Floats], Floats]:
+    """Return series to train on, none held out, and windows of them in time order, at most as
+    many as the settings compare."""
+    own = context.settings
+    if name in DRAWN:
+        drawn = DRAWN[name](own.windows, window, 1)
+        return list(drawn), drawn
+    values = _recording(name, context)
+    starts = values.shape[1] - window + 1
+    views = np.lib.stride_tricks.sliding_window_view(values, window, axis=1)
+    rng = np.random.default_rng(0)
+    some = np.sort(rng.permutation(starts)[: own.compared(window)])
+    return [values], np.ascontiguousarray(views[:, some].transpose(1, 0, 2))
+
+
 def _recording(name: str, context: Context) -> Floats:
     """Return (channels, time)."""
     if name == "Coupled":

@@ -29,6 +29,13 @@ from caesura.workflow import pretrain
 Floats = NDArray[np.floating[Any]]
 SETS = (*DRAWN, *RECORDED)
 _FLOOR = ", real"
+QUICK_CHANGES = (
+    "encoder.width=16",
+    "encoder.heads=2",
+    "stages.1.objective.width=16",
+    "stages.1.objective.heads=2",
+)
+"""A model so small that a quick run takes seconds."""
 _HIDDEN = 0.3
 """Share of the samples of unseen windows that are filled in."""
 
@@ -45,20 +52,22 @@ class ShortSettings(Settings):
     filled: int = 200
 
 
-def generator(data: Material, context: Context) -> Run:
-    """Return the run that was trained on a set, from where a killed one stopped."""
-    own: ShortSettings = context.settings
+def generator(
+    series: list[Floats], window: int, context: Context, changes: tuple[str, ...] = ()
+) -> Run:
+    """Return the run that was trained on series, from where a killed one stopped."""
+    own = context.settings
     out = context.folder / "run"
-    settings = [f"data.window={own.window}", "training.threads=1", *own.changes]
+    settings = [f"data.window={window}", "training.threads=1", *own.changes, *changes]
     return pretrain(
-        data.series, "timemar", out, steps=own.steps, seed=context.seed, settings=settings,
+        series, "timemar", out, steps=own.steps, seed=context.seed, settings=settings,
         resume=(out / "recipe.toml").is_file(), on_progress=context.watch,
     )  # fmt: skip
 
 
 def scored(data: Material, made: Floats, context: Context) -> dict[str, dict[str, float]]:
     """Return the measures of synthetic windows, and of real ones that trained."""
-    own: ShortSettings = context.settings
+    own = context.settings
     scoring = Scoring(repeats=own.repeats, critics=own.critics, seed=context.seed)
     found = score_synthetic(data.train, data.unseen, made, scoring)
     ours = {one.name: float(one.synthetic.mean()) for one in found}
@@ -68,7 +77,7 @@ def scored(data: Material, made: Floats, context: Context) -> dict[str, dict[str
 def _run(cell: str, context: Context) -> Outcome:
     own: ShortSettings = context.settings
     data = material(cell, own.window, context)
-    run = generator(data, context)
+    run = generator(data.series, own.window, context)
     count = min(MOST, len(data.unseen))
     begun = time.perf_counter()
     made = generate(run, count, seed=context.seed)
@@ -132,8 +141,7 @@ SHORT = Experiment(
     settings={
         "quick": ShortSettings(
             windows=300, steps=20, repeats=1, critics=(_LEGACY,), filled=20,
-            changes=("encoder.width=16", "encoder.heads=2", "stages.1.objective.width=16",
-                     "stages.1.objective.heads=2"),
+            changes=QUICK_CHANGES,
         ),
         "medium": ShortSettings(),
         "full": ShortSettings(steps=20_000),
