@@ -26,11 +26,17 @@ def forecast(
     horizon: Annotated[int, typer.Option(help="Steps ahead.")],
     data: Data = None,
     season: Annotated[int, typer.Option(help="Steps of a season; 0: found in the data.")] = 0,
+    draws: Annotated[
+        int | None,
+        typer.Option(help="Of a run that generates, whose median is taken; 0: the linear head."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
 ) -> None:
     """Forecast each series beyond its end, with 90 % intervals, beside what it must beat.
 
-    Writes id, time, channel, value, lower, upper. The head on the frozen encoder is fitted to
-    the earlier parts of the series; the table is a backtest on the latest fifth.
+    Writes id, time, channel, value, lower, upper. A head on the frozen encoder is fitted to
+    the earlier parts of the series; a run of timemar draws what follows, 64 times, where the
+    horizon is shorter than its window. The table is a backtest on the latest fifth.
 
     Example: `caesura forecast run --horizon 24 -o next.parquet`
     """
@@ -45,8 +51,10 @@ def forecast(
     check_writable(output)
     trained = load(run)
     store = trained.open(data)
-    found = forecast_store(trained, store, horizon, season)
     view = regular_view(trained, store)
+    if draws is None:
+        draws = 64 if "prior" in trained.parts and horizon < view.window else 0
+    found = forecast_store(trained, store, horizon, season, draws, seed)
     steps = view.lengths[:, None] + np.arange(horizon)
     series, channels = len(store), found.value.shape[1]
     which = np.repeat(np.arange(series), channels * horizon)

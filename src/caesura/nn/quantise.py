@@ -30,8 +30,9 @@ _LEAST_USE = 0.05
 class QuantiserConfig(BaseModel):
     """Settings of the codebook and the scales.
 
-    ratio: of the places of a scale to those of the one before; scales: given instead. decay: of
-    the moving averages. refiners: small convolutions that smooth a scale's codes, shared by
+    ratio: of the places of a scale to those of the one before; scales: given instead. again: how
+    often the finest scale is coded once more, each time what is left then. decay: of the moving
+    averages. refiners: small convolutions that smooth a scale's codes, shared by
     neighbouring scales. beta: weight of the commitment of vectors to codes.
     """
 
@@ -41,6 +42,7 @@ class QuantiserConfig(BaseModel):
     width: int = Field(default=32, gt=0, le=4096)
     ratio: float = Field(default=2.0, gt=1)
     scales: tuple[int, ...] = ()
+    again: int = Field(default=0, ge=0, le=256)
     decay: float = Field(default=0.99, gt=0, lt=1)
     beta: float = Field(default=0.25, ge=0)
     refiners: int = Field(default=2, ge=0, le=16)
@@ -117,12 +119,12 @@ class ScaleQuantiser(nn.Module):
 
     def scales(self, places: int) -> tuple[int, ...]:
         """Return the places of each scale of a sequence; a list of others is a ValueError."""
-        given = self.config.scales
+        given, more = self.config.scales, (places,) * self.config.again
         if not given:
-            return geometric_scales(places, self.config.ratio)
+            return geometric_scales(places, self.config.ratio) + more
         if given[-1] != places or list(given) != sorted(set(given)):
             raise ValueError(f"scales {given} for {places} places; they must rise to it")
-        return given
+        return given + more
 
     def forward(
         self,

@@ -25,6 +25,7 @@ from caesura.metrics.forecast import (
     seasonal_naive,
     weighted_quantile_loss,
 )
+from caesura.tasks.forecast_draws import Drawn, stretch
 from caesura.tasks.needs import Trained, need
 from caesura.tasks.ridge import Ridge, fit_ridge
 from caesura.tasks.window_features import (
@@ -42,6 +43,9 @@ Way = Callable[[Floats], Floats]
 
 _MOST_WINDOWS = 6000
 """Windows a head is fitted to, over all series: more changed no score and cost time."""
+_HEAD = "linear head on this run"
+_DRAWN = 200
+"""Windows that choose, and that score, where each needs draws from a generator."""
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Quantiles of the weighted quantile loss, those of the usual benchmarks."""
 
@@ -64,6 +68,16 @@ class Examples:
         """Return pasts and futures of one role."""
         mine = self.role == role
         return self.past[mine], self.future[mine]
+
+    def thinned(self, most: int) -> Examples:
+        """Return fewer examples that choose and that score, `most` of each, all along the time."""
+        fits, *others = (np.flatnonzero(self.role == role) for role in range(3))
+        some = [
+            one[np.linspace(0, len(one) - 1, min(most, len(one))).astype(int)] for one in others
+        ]
+        kept = np.sort(np.concatenate([fits, *some]))
+        arrays = (self.past, self.future, self.role, self.series, self.begin)
+        return Examples(*(one[kept] for one in arrays))
 
 
 def examples_of(
@@ -221,19 +235,25 @@ class Forecasts:
     season: int
 
 
-def forecast(run: Trained, store: RaggedStore, horizon: int, season: int = 0) -> Forecasts:
+def forecast(
+    run: Trained, store: RaggedStore, horizon: int, season: int = 0, draws: int = 0, seed: int = 0
+) -> Forecasts:
     """Forecast `horizon` steps beyond the end of each series of a store, with 90 % intervals.
 
     The head is fitted to the earlier parts of these series; the intervals hold the share of
     errors of the latest 20 % of the steps (of one step ahead and channel each). season: steps;
-    0: found by autocorrelation.
+    0: found by autocorrelation. draws: of a run that generates, whose median is the forecast and
+    whose bounds are stretched until they held 90 % before the latest 20 %; 0: the head.
     """
     if horizon < 1:
         raise DataError(f"a horizon of {horizon} steps; give 1 or more")
     encoder, view = need(run, "encoder"), regular_view(run, store)
     series = _long_enough(view, store)
     lookback = view.window
+    drawn = Drawn(run, horizon, draws, seed) if draws else None
     examples = examples_of(series, lookback, horizon)
+    if drawn is not None:
+        examples = examples.thinned(_DRAWN)
     series = [bridged_rows(one) for one in series]
     season = season or season_of(series, lookback // 2)
 
@@ -242,16 +262,24 @@ def forecast(run: Trained, store: RaggedStore, horizon: int, season: int = 0) ->
 
     head, linear = fit_head(examples, read), fit_head(examples, dlinear_features)
     ways: dict[str, Way] = {
-        "this run": partial(predict_with, head, read, horizon=horizon),
+        _HEAD: partial(predict_with, head, read, horizon=horizon),
         "DLinear": partial(predict_with, linear, dlinear_features, horizon=horizon),
         "seasonal naive": partial(seasonal_naive, horizon=horizon, season=min(season, lookback)),
     }
+    if drawn is not None:
+        ways = {"draws of this run": drawn.median} | ways
     rows = backtest(examples, ways, head, [_scale(one, season) for one in series])
-    past, future = examples.of(2)
-    errors = head.scaled(past, future) - head.scaled(past, ways["this run"](past))
-    reach = np.quantile(np.abs(errors), 0.9, axis=0)
     last = np.stack([one[:, -lookback:] for one in series])
-    value = ways["this run"](last)
+    if drawn is not None:
+        earlier, came = examples.of(1)
+        lower, value, upper = drawn.quantiles(last)
+        factor = stretch(drawn.quantiles(earlier), came)
+        lower, upper = (value + factor * (bound - value) for bound in (lower, upper))
+        return Forecasts(value, lower, upper, rows, season)
+    past, future = examples.of(2)
+    errors = head.scaled(past, future) - head.scaled(past, ways[_HEAD](past))
+    reach = np.quantile(np.abs(errors), 0.9, axis=0)
+    value = ways[_HEAD](last)
     width = reach * window_size(last, head.floor)[1]
     return Forecasts(value, value - width, value + width, rows, season)
 

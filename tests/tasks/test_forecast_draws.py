@@ -1,0 +1,65 @@
+"""Forecasts by draws: bounds in order, stretched to what they promise, and errors that say why."""
+
+import numpy as np
+import pytest
+
+from caesura.errors import RecipeError
+from caesura.tasks.forecast import forecast
+from caesura.tasks.forecast_draws import Drawn, stretch
+from caesura.workflow import pretrain
+
+WINDOW = 24
+
+
+def waves(count=4, time=300, seed=0):
+    rng = np.random.default_rng(seed)
+    at = np.arange(time)
+    return [
+        np.sin(2 * np.pi * (at / 12 + rng.uniform()))[None] + 0.1 * rng.standard_normal((1, time))
+        for _ in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def run():
+    settings = [
+        f"data.window={WINDOW}", "encoder.width=32", "encoder.heads=2", "training.threads=1",
+        "stages.1.objective.width=32", "stages.1.objective.heads=2", "stages.1.objective.depth=2",
+        "stages.0.objective.quantiser.codes=64",
+    ]  # fmt: skip
+    return pretrain(waves(), "timemar", steps=800, settings=settings)
+
+
+def test_draws_follow_the_end_of_a_series(run):
+    store = run.open(waves())
+    found = forecast(run, store, 6, draws=16)
+    assert found.value.shape == (4, 1, 6)
+    assert (found.lower <= found.value).all()
+    assert (found.value <= found.upper).all()
+    by_name = {row["forecast"]: row for row in found.backtest}
+    assert list(by_name)[:2] == ["draws of this run", "linear head on this run"]
+    assert by_name["draws of this run"]["MAE"] < 0.45  # the waves' own size is 0.64
+
+
+def test_what_is_beyond_the_end_is_never_looked_at(run):
+    past = np.stack([one[:, :WINDOW] for one in waves()])
+    drawn = Drawn(run, 6, 8)
+    changed = past.copy()
+    changed[..., :6] += 5.0  # the part of the window that the horizon pushes out
+    np.testing.assert_array_equal(drawn.quantiles(past), drawn.quantiles(changed))
+
+
+def test_bounds_are_stretched_until_they_hold_nine_tenths():
+    rng = np.random.default_rng(0)
+    came = rng.standard_normal((4000, 2, 3)) * np.array([1.0, 3.0])[:, None]
+    middle = np.zeros_like(came)
+    quantiles = np.stack([middle - 0.5, middle, middle + 1.0])
+    factor = stretch(quantiles, came)
+    assert factor.shape == (2, 1)
+    inside = (came >= -0.5 * factor) & (came <= factor)
+    np.testing.assert_allclose(inside.mean((0, 2)), 0.9, atol=0.002)
+
+
+def test_a_horizon_as_long_as_a_window_is_an_error(run):
+    with pytest.raises(RecipeError, match="shorter than a window"):
+        forecast(run, run.open(waves()), WINDOW, draws=16)
