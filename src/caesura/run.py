@@ -82,8 +82,8 @@ class Run:
             raise DataError("this run was trained on data in memory; pass the data (--data PATH)")
         tokens = "observation" if self.schema.per_observation else "step"
         sampling = self.schema.sampling
-        rate = 0.0 if sampling is None else sampling.rate_hz
-        config = DataConfig(columns=self.schema.columns, tokens=tokens, rate=rate)
+        rate, every = (0.0, 1) if sampling is None else (sampling.rate_hz, sampling.every)
+        config = DataConfig(columns=self.schema.columns, tokens=tokens, rate=rate, every=every)
         return open_data(source, config, lenient=True)[0]
 
     def embed(

@@ -237,7 +237,7 @@ def test_unknown_and_far_conditions_are_said(conditioned, run, caplog):
 
 
 def test_what_does_not_fit_in_memory_is_refused_before_it_is_made(run):
-    with pytest.raises(DataError, match="windows take .* GiB .* ask for"):
+    with pytest.raises(DataError, match="series take .* GiB .* ask for"):
         generate(run, 10**12)
 
 

@@ -54,6 +54,13 @@ def generate(
         typer.Option(help="Table of sketches: keep their coarsest codes, draw the finer ones."),
     ] = None,
     scales: Annotated[int, typer.Option(help="Scales kept with --from-coarse.")] = 2,
+    steps: Annotated[
+        int, typer.Option(help="Length, tile after tile where it is beyond a window; 0: a window.")
+    ] = 0,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="Run at a lower rate (--set data.every=8) that tiles of --steps follow."),
+    ] = None,
     noise: Annotated[bool, typer.Option(help="Draw the noise that codes cannot hold.")] = True,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
 ) -> None:
@@ -66,8 +73,9 @@ def generate(
     from caesura.data.write import check_writable, write_table
     from caesura.errors import RecipeError
     from caesura.run import load
-    from caesura.tasks.generate import SamplingSettings, condition_of, redraw
+    from caesura.tasks.generate import SamplingSettings, condition_of, redraw, sampling_of
     from caesura.tasks.generate import generate as generate_windows
+    from caesura.tasks.generate_long import generate_long
 
     check_writable(output)
     try:
@@ -81,9 +89,16 @@ def generate(
     number = number or (1000 if from_coarse is None else 1)
     shown = condition_of(trained, _condition(condition), number)
     begun = time.monotonic()
+    if from_coarse is not None and (steps or plan):
+        raise RecipeError("--from-coarse makes windows; leave out --steps and --plan")
     if from_coarse is not None:
         store = trained.open(from_coarse)
         values = redraw(trained, store, scales, draws=number, seed=seed, settings=settings)
+    elif steps or plan:
+        values = generate_long(
+            trained, number, steps or sampling_of(trained).window,
+            plan=load(plan) if plan else None, seed=seed, settings=settings, condition=shown,
+        )  # fmt: skip
     else:
         values = generate_windows(trained, number, seed=seed, settings=settings, condition=shown)
     seconds = time.monotonic() - begun

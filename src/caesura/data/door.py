@@ -30,7 +30,7 @@ def open_data(
     """
     per_observation = config.tokens == "observation"
     if isinstance(source, np.ndarray | list | tuple):
-        store, report = panel_to_store(source, per_observation, config.rate)
+        store, report = panel_to_store(source, per_observation, config.rate * config.every)
     else:
         kept = None
         if isinstance(source, str | Path) and Path(source).exists():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from caesura.data.collate import conditions
 from caesura.data.config import DataConfig
 from caesura.data.quality import is_usable, template_match
-from caesura.data.regular import Signal, band_passed, native_rate, regular_signal
+from caesura.data.regular import Signal, band_passed, native_rate, regular_signal, thinned
 from caesura.data.schema import Sampling, Schema
 from caesura.data.store import RaggedStore
 from caesura.data.window import Windows
@@ -152,12 +152,15 @@ def sample_store(store: RaggedStore, schema: Schema, *, silent: bool = False) ->
             f"channels {missing} have no sample in the data; the model was trained on "
             f"{', '.join(map(repr, schema.channels))}"
         )
-    signal = regular_signal(store, channel, len(schema.channels), sampling.rate_hz)
+    rate = sampling.rate_hz * sampling.every
+    signal = regular_signal(store, channel, len(schema.channels), rate)
     if sampling.band:
-        signal = band_passed(signal, sampling.rate_hz, sampling.band)
+        signal = band_passed(signal, rate, sampling.band)
     own = native_rate(store)
-    if own and abs(own / sampling.rate_hz - 1) > 0.02 and not silent:
-        log.warning("samples of %.4g Hz are resampled to %.4g Hz", own, sampling.rate_hz)
+    if own and abs(own / rate - 1) > 0.02 and not silent:
+        log.warning("samples of %.4g Hz are resampled to %.4g Hz", own, rate)
+    if sampling.every > 1:
+        signal = thinned(signal, sampling.every)
     empty = _without_sample(signal)
     if len(empty):
         raise DataError(
@@ -175,14 +178,14 @@ def fit_sampling(
     store: RaggedStore, train: NDArray[np.int64], schema: Schema, config: DataConfig
 ) -> Schema:
     """Return the schema with rate, window and the means of its training series on the grid."""
-    own, usual = native_rate(store), _USUAL_S
+    own, usual = native_rate(store) / config.every, _USUAL_S
     if not config.rate and config.own_rate and own:
         usual = _USUAL_STEPS / own
         config = config.model_copy(update={"rate": own, "window": config.window / own})
     if not config.rate:
         found = f"; the data's median gap means {own:.4g} Hz" if own else ""
         raise DataError(f"a grid needs a rate: pass --rate HZ{found}")
-    sampling = Sampling(rate_hz=config.rate, window=1, band=config.band)
+    sampling = Sampling(rate_hz=config.rate, window=1, band=config.band, every=config.every)
     grid = sample_store(store, schema.model_copy(update={"sampling": sampling}), silent=True)
     window = _window(grid.lengths, config, usual)
     if not config.window and usual != _USUAL_S:

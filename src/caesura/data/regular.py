@@ -152,6 +152,15 @@ def _plan(
     return _Plan(rows, step, ratio, length)
 
 
+def thinned(signal: Signal, every: int) -> Signal:
+    """Return the first of each `every` samples of each series, not filtered: what was measured."""
+    lengths = -(-np.diff(signal.offsets) // every)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+    taken = np.repeat(signal.offsets[:-1], lengths) + place * every
+    return Signal(signal.values[:, taken], signal.observed[:, taken], offsets)
+
+
 def bridged(values: Floats, seen: Bools) -> NDArray[np.float64]:
     """Return the values with lines across what was not seen, for filters that need them all."""
     at = np.flatnonzero(seen)

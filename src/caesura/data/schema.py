@@ -39,7 +39,8 @@ class Sampling(BaseModel):
 
     means, deviations: of each variable over the training series, in the table's units; least,
     most: its range there; whole: whether all of it are whole numbers.
-    begins: the first time of the training data, as the table writes it.
+    begins: the first time of the training data, as the table writes it. every: steps of the data's
+    own of which one is taken, unfiltered; `rate_hz` is what is left.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +54,7 @@ class Sampling(BaseModel):
     most: tuple[float, ...] = ()
     whole: tuple[bool, ...] = ()
     begins: float = 0.0
+    every: int = Field(default=1, ge=1)
 
 
 class Schema(BaseModel):

@@ -118,7 +118,9 @@ def _on_grid(recipe: Recipe, schema: Schema, sampling: Sampling) -> Recipe:
             decoder = _filled(decoder, {"output": "tanh" if bounded else "linear"})
         objective = _filled(stage.objective, {"conditions": len(schema.static_names)})
         if isinstance(objective, ScaleTokensConfig):
+            again = {"again": timemar.more_codes(own["channels"])}
             book = objective.quantiser.model_copy(update={"width": own["latent"]})
+            book = _filled(book, again)
             objective = objective.model_copy(update={"quantiser": book})
         stages.append(stage.model_copy(update={"decoder": decoder, "objective": objective}))
     read: dict[str, Any] = {"rate": sampling.rate_hz}
@@ -139,7 +141,7 @@ def _shaped(objective: BaseModel, shape: dict[str, Any]) -> BaseModel:
     return objective.model_copy(update={"terms": tuple(terms)})
 
 
-def _filled(config: BaseModel, values: dict[str, Any]) -> BaseModel:
+def _filled[C: BaseModel](config: C, values: dict[str, Any]) -> C:
     """Set the fields that the user left alone, as far as the config has them."""
     own = type(config).model_fields
     changed = {k: v for k, v in values.items() if k in own and k not in config.model_fields_set}

@@ -55,6 +55,11 @@ def recipe(size: Size = "small") -> dict[str, Any]:
     }
 
 
+def more_codes(channels: int) -> int:
+    """Return how often the finest scale is coded once more: channels share what a code can say."""
+    return min(16, (channels - 1) // 8)
+
+
 def shape_of(window: int) -> dict[str, Any]:
     """Return what follows from the samples of a window: halvings, hop and trend kernels.
 

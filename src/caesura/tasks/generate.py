@@ -77,7 +77,7 @@ def generate(
         raise DataError(f"{count} windows; ask for one at least")
     settings = settings or SamplingSettings()
     sampling = sampling_of(run)
-    _check_memory(count, sampling)
+    check_memory(count, sampling)
     prior = need(run, "prior")
     rng = torch.Generator().manual_seed(seed)
     found = []
@@ -116,7 +116,7 @@ def redraw(
     windows = view.tiles(np.arange(len(view)))
     if not len(windows):
         raise DataError(f"no series is as long as a window of {sampling.window} steps")
-    _check_memory(len(windows) * draws, sampling)
+    check_memory(len(windows) * draws, sampling)
     rng, found = torch.Generator().manual_seed(seed), []
     with inference(*run.parts.values()):
         size = max(1, _ROWS // draws)
@@ -252,14 +252,14 @@ def _query(run: Trained, rows: int, window: int) -> Grid:
     return Grid(empty, empty > 0)
 
 
-def _check_memory(count: int, sampling: Sampling) -> None:
-    """Raise where the windows would not fit, before any is made."""
-    needed = 2 * 8 * count * len(sampling.means) * sampling.window
+def check_memory(count: int, sampling: Sampling, steps: int = 0) -> None:
+    """Raise where series of some steps, by default windows, would not fit, before any is made."""
+    needed = 2 * 8 * count * len(sampling.means) * (steps or sampling.window)
     if needed > available_bytes():
         most = max(1, int(count * available_bytes() / needed))
         free = available_bytes() / 2**30
         raise DataError(
-            f"{count} windows take {needed / 2**30:.1f} GiB and {free:.1f} are free; ask for "
+            f"{count} series take {needed / 2**30:.1f} GiB and {free:.1f} are free; ask for "
             f"{most} at most, several times with another seed"
         )
 

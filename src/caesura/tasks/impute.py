@@ -40,6 +40,14 @@ class Imputed(NamedTuple):
     observed: list[NDArray[np.bool_]]
 
 
+class Draws(NamedTuple):
+    """Windows (windows, draws, variables, time), and how far each was from what was measured before
+    it was made to meet it: mean square, normalised, (windows, draws)."""
+
+    values: NDArray[np.float64]
+    misfit: NDArray[np.float64]
+
+
 def impute(
     run: Trained, store: RaggedStore, draws: int = 64, level: float = 0.9, seed: int = 0
 ) -> Imputed:
@@ -88,7 +96,9 @@ def fill_windows(
     with inference(*run.parts.values()):
         for first in range(0, len(windows), size):
             some = windows[first : first + size]
-            found = np.quantile(_draws(run, some, draws, rng, condition), share, axis=1)
+            found = np.quantile(
+                draw_windows(run, some, draws, rng, condition).values, share, axis=1
+            )
             parts.append(np.where(np.isfinite(some), some, found))
     lower, middle, upper = np.concatenate(parts, 1)
     return lower, middle, upper
@@ -118,7 +128,7 @@ def _filled(
     wanted = np.flatnonzero(~np.isfinite(windows).all((1, 2)))
     for first in range(0, len(wanted), size):
         numbers = wanted[first : first + size]
-        found = _draws(run, windows[numbers], draws, rng, condition)
+        found = draw_windows(run, windows[numbers], draws, rng, condition).values
         quantiles = np.quantile(found, share, axis=1)
         for place, number in enumerate(numbers):
             own = np.flatnonzero(chosen == number)
@@ -126,17 +136,19 @@ def _filled(
     return out[..., :time]
 
 
-def _draws(
+def draw_windows(
     run: Trained,
     windows: Floats,
     draws: int,
     rng: torch.Generator,
     condition: NDArray[np.float32] | None,
-) -> NDArray[np.float64]:
-    """Return (windows, draws, variables, time) in the table's units, near what was measured.
+    settings: SamplingSettings | None = None,
+    power: float = 1.0,
+) -> Draws:
+    """Draw windows in the table's units, unrounded, through what was measured.
 
     A draw's own error at measured samples is laid over the samples beside them, less and less with
-    distance: so it meets what was measured without a step.
+    distance, by exp(-(distance / reach) ** power): so it meets what was measured without a step.
     """
     prior, encoder = need(run, "prior"), need(run, "encoder")
     rows, _, window = windows.shape
@@ -146,20 +158,27 @@ def _draws(
     values = scale.normalised(raw) * seen
     known = prior.known(values, seen).repeat_interleave(draws, 0)
     shown = None if condition is None else torch.from_numpy(condition).expand(len(known), -1)
-    latent = sample_latent(run, known, window, SamplingSettings(), rng, shown)
+    settings = settings or SamplingSettings()
+    latent = sample_latent(run, known, window, settings, rng, shown)
     mean, noise = (
         part.view(rows, draws, -1, window).double().numpy()
         for part in decoded_parts(run, latent, window, rng)
     )
-    error, weight = _laid_over(values[:, None].numpy() - mean, seen.numpy(), encoder.hop)
-    near = mean + error + noise * np.sqrt(1 - np.square(weight))[:, None]
+    error, weight = _laid_over(values[:, None].numpy() - mean, seen.numpy(), encoder.hop, power)
+    near = mean + error
+    if settings.noise:
+        near += noise * np.sqrt(1 - np.square(weight))[:, None]
     center, spread = (part.double().numpy()[:, None] for part in (scale.center, scale.spread))
-    return np.asarray(near * spread + center)
+    known = seen.numpy()[:, None]
+    misfit = np.where(known, np.square(error), 0.0).sum((2, 3)) / np.maximum(known.sum((2, 3)), 1)
+    return Draws(np.asarray(near * spread + center), misfit)
 
 
-def _laid_over(error: Floats, seen: NDArray[np.bool_], reach: float) -> tuple[Floats, Floats]:
-    """Return errors at measured samples as lines between them, by exp(-distance / reach), and that
-    weight, (rows, variables, time)."""
+def _laid_over(
+    error: Floats, seen: NDArray[np.bool_], reach: float, power: float
+) -> tuple[Floats, Floats]:
+    """Return errors at measured samples as lines between them, by a weight that falls with
+    distance, and that weight, (rows, variables, time)."""
     rows, _, channels, time = error.shape
     at, laid = np.arange(time), np.zeros_like(error)
     weight = np.zeros((rows, channels, time))
@@ -169,7 +188,7 @@ def _laid_over(error: Floats, seen: NDArray[np.bool_], reach: float) -> tuple[Fl
             if not len(known):
                 continue
             distance = np.abs(at[:, None] - known[None]).min(1)
-            weight[row, channel] = np.exp(-distance / reach)
+            weight[row, channel] = np.exp(-((distance / reach) ** power))
             right = np.searchsorted(known, at).clip(1, max(len(known) - 1, 1))
             left = known[right - 1]
             end = known[np.minimum(right, len(known) - 1)]

@@ -101,7 +101,7 @@ def split_of(store: RaggedStore, recipe: Recipe) -> Split:
 
 def _are_long(store: RaggedStore, data: DataConfig) -> bool:
     """Say whether each series has many windows, so that a part of it can validate."""
-    rate = data.rate or (native_rate(store) if data.own_rate else 0.0)
+    rate = data.rate or (native_rate(store) / data.every if data.own_rate else 0.0)
     steps = data.window * (data.rate or 1.0)
     return bool(rate and steps and (store.spans * rate).min() >= _MANY_WINDOWS * steps)
 
