@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel
@@ -30,6 +30,8 @@ PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
     "timemar-large": lambda: timemar.recipe("large"),
     **dividend.presets(),
 }
+
+C = TypeVar("C", bound=BaseModel)
 
 _LEVELS_RULE = 0.25
 """Share of the variance within series below which values are also fed less their own mean."""
@@ -141,7 +143,7 @@ def _shaped(objective: BaseModel, shape: dict[str, Any]) -> BaseModel:
     return objective.model_copy(update={"terms": tuple(terms)})
 
 
-def _filled[C: BaseModel](config: C, values: dict[str, Any]) -> C:
+def _filled(config: C, values: dict[str, Any]) -> C:
     """Set the fields that the user left alone, as far as the config has them."""
     own = type(config).model_fields
     changed = {k: v for k, v in values.items() if k in own and k not in config.model_fields_set}
