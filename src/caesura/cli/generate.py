@@ -62,6 +62,10 @@ def generate(
         typer.Option(help="Run at a lower rate (--set data.every=8) that tiles of --steps follow."),
     ] = None,
     noise: Annotated[bool, typer.Option(help="Draw the noise that codes cannot hold.")] = True,
+    gaps: Annotated[
+        bool | None,
+        typer.Option(help="Leave samples out as the data do. Default: where times are irregular."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
 ) -> None:
     """Write synthetic windows in the columns, units and steps of the training data.
@@ -82,7 +86,7 @@ def generate(
         each = tuple(float(part) for part in temperature.split(","))
     except ValueError:
         raise RecipeError(f"--temperature {temperature!r} is no number, e.g. 0.9") from None
-    settings = SamplingSettings(each, top_k, top_p, guidance, noise)
+    settings = SamplingSettings(each, top_k, top_p, guidance, noise, gaps)
     trained = load(run)
     if from_coarse is not None and condition:
         raise RecipeError("--condition with --from-coarse: a sketch's own static columns are taken")
@@ -102,7 +106,7 @@ def generate(
     else:
         values = generate_windows(trained, number, seed=seed, settings=settings, condition=shown)
     seconds = time.monotonic() - begun
-    write_table(as_table(trained, values), output)
+    write_table(as_table(trained, values, seed), output)
     console.result(
         f"{len(values)} windows of {values.shape[2]} steps x {values.shape[1]} variables in "
         f"{seconds:.1f} s: {output}"
@@ -233,8 +237,12 @@ def generation(
         console.result(f"report: {report}")
 
 
-def as_table(run: Run, values: Any) -> Any:
-    """Return windows (count, variables, time) as a table with the columns of the training data."""
+def as_table(run: Run, values: Any, seed: int = 0) -> Any:
+    """Return windows (count, variables, time) as a table with the columns of the training data.
+
+    What is NaN was not measured: its row is left out, or its cell where others of the row are
+    there. Times that were irregular in the training data are so here, drawn from `seed`.
+    """
     import numpy as np
     import pyarrow as pa
 
@@ -242,38 +250,52 @@ def as_table(run: Run, values: Any) -> Any:
 
     schema, sampling = run.schema, sampling_of(run)
     count, variables, time = values.shape
-    columns, steps = schema.columns, np.arange(time) / sampling.rate_hz
-    dates = schema.time_kind == "timestamp"
-    clock = (
-        sampling.begins + np.round(steps * 1e6).astype(np.int64)
-        if dates
-        else (sampling.begins + steps)
+    columns, size = schema.columns, len(schema.value_names)
+    wide = size == variables and not columns.channel
+    channels = 1 if wide else len(schema.channels)
+    # rows of the table: a series, a channel, a step; its cells: values
+    cells = values.reshape(count, channels, size, time).transpose(0, 1, 3, 2).reshape(-1, size)
+    there = np.isfinite(cells).any(1)
+    series, channel, step = (
+        axis.ravel()[there] for axis in np.indices((count, channels, time), dtype=np.int32)
     )
-    moments: Any = pa.array(clock.astype(np.int64)).cast(pa.timestamp("us")) if dates else clock
+    at = step.astype(np.float64)
+    if sampling.offsets:
+        at += _within_steps(at, series, sampling.offsets, seed)
     ids = pa.array([f"synthetic-{k}" for k in range(count)])
-    rows = np.repeat(np.arange(count), time)
-    if len(schema.value_names) == variables and not columns.channel:
-        table = {columns.id: ids.take(pa.array(rows))}
-        table[columns.time] = pa.array(moments).take(pa.array(np.tile(np.arange(time), count)))
-        for row, name in enumerate(schema.value_names):
-            table[name] = _typed(values[:, row].ravel(), sampling.whole[row])
-        return pa.table(table)
-    size = len(schema.value_names)
-    channels = len(schema.channels)
-    by_channel = values.reshape(count, channels, size, time).transpose(0, 1, 3, 2)
-    which = np.repeat(np.arange(count), channels * time)
-    table = {columns.id: ids.take(pa.array(which))}
-    table[columns.time] = pa.array(moments).take(
-        pa.array(np.tile(np.arange(time), count * channels))
-    )
-    table[columns.channel or "channel"] = pa.array(np.tile(np.repeat(schema.channels, time), count))
+    table = {columns.id: ids.take(pa.array(series))}
+    table[columns.time] = _clock(at / sampling.rate_hz, sampling.begins, schema.time_kind)
+    if not wide:
+        table[columns.channel or "channel"] = pa.array(schema.channels).take(pa.array(channel))
     for element, name in enumerate(schema.value_names):
         whole = all(sampling.whole[element::size])
-        table[name] = _typed(by_channel[..., element].ravel(), whole)
+        table[name] = _typed(cells[there, element], whole)
     return pa.table(table)
 
 
-def _typed(values: Any, whole: bool) -> Any:
+def _within_steps(at: Any, series: Any, offsets: tuple[float, ...], seed: int) -> Any:
+    """Return where within its step each time is; the same for all channels at a step."""
     import numpy as np
 
-    return values.astype(np.int64) if whole else values
+    key, place = np.unique(np.stack([series, at.astype(np.int64)]), axis=1, return_inverse=True)
+    uniform = np.random.default_rng(seed).random(key.shape[1])
+    drawn = np.asarray(np.interp(uniform, np.linspace(0, 1, len(offsets)), offsets))
+    return drawn[place.ravel()]
+
+
+def _clock(seconds: Any, begins: float, kind: str) -> Any:
+    """Return times as the training data write them, from their first one on."""
+    import numpy as np
+    import pyarrow as pa
+
+    if kind != "timestamp":
+        return pa.array(begins + seconds)
+    ticks = (begins + np.round(seconds * 1e6)).astype(np.int64)
+    return pa.array(ticks).cast(pa.timestamp("us"))
+
+
+def _typed(values: Any, whole: bool) -> Any:
+    import pyarrow as pa
+
+    found = pa.array(values, from_pandas=True)  # NaN becomes null
+    return found.cast(pa.int64()) if whole else found

@@ -37,6 +37,7 @@ class DataConfig(BaseModel):
     array are 1 / rate apart. `window`: its seconds; 0: whole series of one length, else 10 s.
     `own_rate`: take the data's own rate where none is given; `window` counts samples then.
     `every`: take one step of so many of the data's own, as the plan of a longer series does.
+    `binned`: lay irregular times on steps of a grid, their mean where several meet in one.
     `overlap`: share by which training windows overlap. `band`: (low, high) hertz of a
     band-pass, here and wherever the model is used. `quality`: least template match of a
     training window (`data.quality`), for pulse-like signals. `constant`: train on windows in which
@@ -57,6 +58,7 @@ class DataConfig(BaseModel):
     rate: float = Field(default=0.0, ge=0, le=1e9)
     window: float = Field(default=0.0, ge=0)
     own_rate: bool = False
+    binned: bool = False
     every: int = Field(default=1, ge=1, le=1_000_000)
     overlap: float = Field(default=0.0, ge=0, lt=1)
     band: tuple[float, ...] = ()

@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from caesura.data.collate import conditions
 from caesura.data.config import DataConfig
 from caesura.data.quality import is_usable, template_match
-from caesura.data.regular import Signal, band_passed, native_rate, regular_signal, thinned
+from caesura.data.regular import (
+    Signal,
+    band_passed,
+    binning_rate,
+    is_irregular,
+    native_rate,
+    padded,
+    regular_signal,
+    step_offsets,
+    thinned,
+)
 from caesura.data.schema import Sampling, Schema
 from caesura.data.store import RaggedStore
 from caesura.data.window import Windows
@@ -26,6 +36,10 @@ _USUAL_S = 10.0
 """Seconds of a window where recordings are long and none is given: HiMAE's."""
 _USUAL_STEPS = 64
 """Steps of one where the data's own rate is taken and series are long or unequal."""
+_BINNED_UP_TO = 256
+"""Steps up to which irregular series of unequal length are windows as they are."""
+_WHOLE_SHARE = 0.999
+"""Share of measured samples from which on none counts as missing."""
 _WHOLE_UP_TO = 4096
 """Samples up to which series of one length are windows as they are."""
 
@@ -34,7 +48,8 @@ _WHOLE_UP_TO = 4096
 class GridStore:
     """Series on a regular grid, in their own units; variables in rows, samples in columns.
 
-    offsets: bounds of the series in the columns. window: samples of a window.
+    offsets: bounds of the series in the columns. window: samples of a window. sparse: whether most
+    samples may be missing, as where irregular times were binned.
     """
 
     store: RaggedStore
@@ -42,6 +57,7 @@ class GridStore:
     rate_hz: float
     window: int
     condition: NDArray[np.float32] | None
+    sparse: bool = False
 
     def __len__(self) -> int:
         return len(self.store)
@@ -94,7 +110,7 @@ class GridStore:
         good = np.zeros(len(windows), dtype=np.bool_)
         for i, (start, stop) in enumerate(zip(windows.start, windows.stop, strict=True)):
             part = values[:, start:stop]
-            good[i] = is_usable(part, observed[:, start:stop], constant) and (
+            good[i] = is_usable(part, observed[:, start:stop], constant, self.sparse) and (
                 not quality or template_match(part[0], self.rate_hz) >= quality
             )
         if not good.any():
@@ -153,20 +169,23 @@ def sample_store(store: RaggedStore, schema: Schema, *, silent: bool = False) ->
             f"{', '.join(map(repr, schema.channels))}"
         )
     rate = sampling.rate_hz * sampling.every
-    signal = regular_signal(store, channel, len(schema.channels), rate)
+    signal = regular_signal(store, channel, len(schema.channels), rate, sampling.binned)
     if sampling.band:
         signal = band_passed(signal, rate, sampling.band)
     own = native_rate(store)
-    if own and abs(own / rate - 1) > 0.02 and not silent:
+    if own and abs(own / rate - 1) > 0.02 and not silent and not sampling.binned:
         log.warning("samples of %.4g Hz are resampled to %.4g Hz", own, rate)
     if sampling.every > 1:
         signal = thinned(signal, sampling.every)
+    if sampling.binned:
+        signal = padded(signal, sampling.window)
     empty = _without_sample(signal)
     if len(empty):
         raise DataError(
             f"series {store.ids[int(empty[0])].as_py()!r} has no measured sample; drop it"
         )
-    return GridStore(store, signal, sampling.rate_hz, sampling.window, conditions(store, schema))
+    seen = conditions(store, schema)
+    return GridStore(store, signal, sampling.rate_hz, sampling.window, seen, sampling.binned)
 
 
 def _without_sample(signal: Signal) -> NDArray[np.int64]:
@@ -178,19 +197,22 @@ def fit_sampling(
     store: RaggedStore, train: NDArray[np.int64], schema: Schema, config: DataConfig
 ) -> Schema:
     """Return the schema with rate, window and the means of its training series on the grid."""
-    own, usual = native_rate(store) / config.every, _USUAL_S
+    binned = config.binned and is_irregular(store)
+    own, usual = (binning_rate if binned else native_rate)(store) / config.every, _USUAL_S
     if not config.rate and config.own_rate and own:
         usual = _USUAL_STEPS / own
         config = config.model_copy(update={"rate": own, "window": config.window / own})
     if not config.rate:
         found = f"; the data's median gap means {own:.4g} Hz" if own else ""
         raise DataError(f"a grid needs a rate: pass --rate HZ{found}")
-    sampling = Sampling(rate_hz=config.rate, window=1, band=config.band, every=config.every)
+    sampling = Sampling(
+        rate_hz=config.rate, window=1, band=config.band, every=config.every, binned=binned
+    )
     grid = sample_store(store, schema.model_copy(update={"sampling": sampling}), silent=True)
-    window = _window(grid.lengths, config, usual)
+    window = _window(grid.lengths, config, usual, binned)
     if not config.window and usual != _USUAL_S:
         log.warning("windows of %d steps; --window STEPS changes it", window)
-    short = np.flatnonzero(grid.lengths < window)
+    short = np.flatnonzero((grid.lengths < window) & (not binned))
     if len(short) == len(store):
         longest = int(grid.lengths.max())
         raise DataError(
@@ -211,9 +233,20 @@ def fit_sampling(
     deviation = np.sqrt(square)
     least = np.where(observed, values, np.inf).min(1)
     most = np.where(observed, values, -np.inf).max(1)
+    offsets: tuple[float, ...] = ()
+    if binned:
+        within = np.quantile(step_offsets(store, config.rate), np.linspace(0, 1, 21))
+        offsets = tuple(float(f"{one:.3g}") for one in within)
+        log.warning(
+            "irregular times are laid on steps of %.4g s, %.0f %% of which are measured; series "
+            "of up to %d steps are made, with sampling times of their own. --rate changes the step",
+            1 / config.rate, 100 * observed.mean(), window,
+        )  # fmt: skip
     sampling = sampling.model_copy(
         update={
             "window": window,
+            "gaps": binned or bool(observed.mean() < _WHOLE_SHARE),
+            "offsets": offsets,
             "means": tuple(float(f"{m:.6g}") for m in mean),
             "deviations": tuple(float(f"{d:.6g}") or 1.0 for d in deviation),
             "least": tuple(float(v) for v in least),
@@ -225,9 +258,13 @@ def fit_sampling(
     return schema.model_copy(update={"sampling": sampling})
 
 
-def _window(lengths: NDArray[np.int64], config: DataConfig, usual_s: float) -> int:
+def _window(
+    lengths: NDArray[np.int64], config: DataConfig, usual_s: float, binned: bool = False
+) -> int:
     if config.window:
         return max(1, round(config.window * config.rate))
+    if binned and lengths.max() <= _BINNED_UP_TO:
+        return int(lengths.max())
     if len(np.unique(lengths)) == 1 and lengths[0] <= _WHOLE_UP_TO:
         return int(lengths[0])
     return max(1, round(usual_s * config.rate))

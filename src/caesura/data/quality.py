@@ -12,10 +12,15 @@ _RANGE = 1e-6
 
 
 def is_usable(
-    values: NDArray[np.float32], observed: NDArray[np.bool_], constant: bool = False
+    values: NDArray[np.float32],
+    observed: NDArray[np.bool_],
+    constant: bool = False,
+    sparse: bool = False,
 ) -> bool:
     """Say whether a window (variables, samples) has enough samples and, but where `constant` ones
-    count, is not constant."""
+    count, is not constant. sparse: two samples are enough."""
+    if sparse:
+        return int(observed.sum()) > 1
     if observed.mean() < FEWEST_OBSERVED:
         return False
     if constant:

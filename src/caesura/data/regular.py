@@ -1,7 +1,7 @@
 """Places samples on one regular grid: rounding where the rate fits, resampling where it differs.
 
-A channel's own rate is one over its median gap. Irregular times are an error here: what such
-series need is RoMAE, not a grid.
+A channel's own rate is one over its median gap. Irregular times are an error here, as what such
+series need is RoMAE, not a grid; unless they are asked to be binned, as a generator can do with.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ Bools = NDArray[np.bool_]
 
 _SAME_RATE = 0.02
 """Relative difference of two rates below which they count as one."""
+_NEAR, _NEARLY_ALL = 0.1, 0.9
+"""How near gaps must lie to a multiple of the shortest, and how many of them."""
 _REGULAR = 0.8
 """Share of gaps that must lie near the median one; random times have about a third."""
 
@@ -52,14 +54,60 @@ def _channel_gaps(store: RaggedStore) -> Iterator[float]:
             yield float(np.median(gaps))
 
 
+def binning_rate(store: RaggedStore) -> float:
+    """Return one over the lower quartile of gaps within a channel of a series; 0 without any.
+
+    For irregular times, of which the median gap would lay too many on one step.
+    """
+    key = store.series.astype(np.int64) * len(store.channels) + store.channel
+    order = np.argsort(key, kind="stable")
+    gaps, same = np.diff(store.times[order]), np.diff(key[order]) == 0
+    gaps = gaps[same & (gaps > 0)]
+    return float(1 / np.quantile(gaps, 0.25)) if len(gaps) else 0.0
+
+
+def is_irregular(store: RaggedStore, most: int = 1000) -> bool:
+    """Say whether a channel of one of the first series has no rate of its own."""
+    for number in range(min(most, len(store))):
+        rows = slice(int(store.offsets[number]), int(store.offsets[number + 1]))
+        for code in np.unique(store.channel[rows]):
+            if _own_step(store.times[rows][store.channel[rows] == code]) is None:
+                return True
+    return False
+
+
+def step_offsets(store: RaggedStore, rate: float) -> Floats:
+    """Return where within a step of a grid each time after a series' first lies, -1/2 to 1/2."""
+    at = store.times * rate
+    later = np.ones(len(at), dtype=np.bool_)
+    later[store.offsets[:-1]] = False
+    return np.asarray((at - np.round(at))[later], dtype=np.float32)
+
+
+def padded(signal: Signal, least: int) -> Signal:
+    """Return the signal with absent samples after each series that is shorter than `least`."""
+    own = np.diff(signal.offsets)
+    lengths = np.maximum(own, least)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    place = np.arange(signal.offsets[-1]) + np.repeat(offsets[:-1] - signal.offsets[:-1], own)
+    values = np.zeros((len(signal.values), int(offsets[-1])), dtype=np.float32)
+    observed = np.zeros(values.shape, dtype=np.bool_)
+    values[:, place], observed[:, place] = signal.values, signal.observed
+    return Signal(values, observed, offsets)
+
+
 def regular_signal(
-    store: RaggedStore, channel: NDArray[np.int32], channels: int, rate: float
+    store: RaggedStore,
+    channel: NDArray[np.int32],
+    channels: int,
+    rate: float,
+    binned: bool = False,
 ) -> Signal:
     """Lay every series of a store out at `rate`, in hertz of its (second-counting) times.
 
     channel: the model's number of each observation's channel. Variables are channels x values.
     Channels of other rates are resampled by a polyphase filter. A series at irregular times is
-    a DataError.
+    a DataError; `binned`: every time goes to its nearest step, nothing is resampled.
     """
     size = store.values.shape[1]
     times = store.times
@@ -68,7 +116,7 @@ def regular_signal(
     for number in range(len(store)):
         rows = slice(int(store.offsets[number]), int(store.offsets[number + 1]))
         own = [
-            _plan(store, number, times[rows][mine], np.flatnonzero(mine) + rows.start, rate)
+            _plan(store, number, times[rows][mine], np.flatnonzero(mine) + rows.start, rate, binned)
             for code in range(channels)
             if (mine := channel[rows] == code).any()
         ]
@@ -102,8 +150,13 @@ class _Plan(NamedTuple):
         """Return the samples, 0 where unobserved, and which were observed."""
         native = np.zeros(int(self.step[-1]) + 1, dtype=np.float32)
         seen = np.zeros(len(native), dtype=np.bool_)
-        native[self.step[observed]] = values[observed]
-        seen[self.step[observed]] = True
+        at = self.step[observed]
+        seen[at] = True
+        if len(at) == seen.sum():
+            native[at] = values[observed]
+        else:  # several meet in a step
+            np.add.at(native, at, values[observed])
+            native /= np.maximum(np.bincount(at, minlength=len(native)), 1)
         if self.ratio == 1 or not seen.any():
             return native[: self.length], seen[: self.length]
         up, down = self.ratio.numerator, self.ratio.denominator
@@ -132,11 +185,17 @@ def _plan(
     times: NDArray[np.float64],
     rows: NDArray[np.int64],
     rate: float,
+    binned: bool,
 ) -> _Plan:
-    gaps = np.diff(times)
-    gaps = gaps[gaps > 0]
-    middle = float(np.median(gaps)) if len(gaps) else 1 / rate
-    if len(gaps) > 2 and (np.abs(gaps / middle - 1) <= 0.5).mean() < _REGULAR:
+    if binned:
+        step = np.round(times * rate).astype(np.int64)
+        return _Plan(rows, step, Fraction(1), int(step[-1]) + 1)
+    middle = _own_step(times)
+    if middle == 0:
+        middle = 1 / rate
+    if middle is None:
+        gaps = np.diff(times)
+        gaps = gaps[gaps > 0]
         name = store.ids[number].as_py()
         low, high = np.quantile(gaps, [0.05, 0.95])
         raise DataError(
@@ -159,6 +218,26 @@ def thinned(signal: Signal, every: int) -> Signal:
     place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     taken = np.repeat(signal.offsets[:-1], lengths) + place * every
     return Signal(signal.values[:, taken], signal.observed[:, taken], offsets)
+
+
+def _own_step(times: NDArray[np.float64]) -> float | None:
+    """Return the step of a channel's times, None where they have none, 0 where there is no gap.
+
+    Most gaps are near the median one, or nearly all near multiples of a short one: samples are
+    missing at random there.
+    """
+    gaps = np.diff(times)
+    gaps = gaps[gaps > 0]
+    if not len(gaps):
+        return 0.0
+    middle = float(np.median(gaps))
+    if len(gaps) <= 2 or (np.abs(gaps / middle - 1) <= 0.5).mean() >= _REGULAR:
+        return middle
+    least = float(np.quantile(gaps, 0.1))
+    multiple = gaps / least
+    if (np.abs(multiple - np.round(multiple)) <= _NEAR).mean() >= _NEARLY_ALL:
+        return least
+    return None
 
 
 def bridged(values: Floats, seen: Bools) -> NDArray[np.float64]:

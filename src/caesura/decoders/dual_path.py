@@ -22,10 +22,12 @@ from caesura.types import Features, Grid
 
 
 class DualPathDecoderConfig(DualPathConfig):
-    """Sizes; `guided`: whether the fine path asks the coarse season (off is an ablation)."""
+    """Sizes; `guided`: whether the fine path asks the coarse season (off is an ablation).
+    `presence`: also say how likely each sample was measured, for data with gaps."""
 
     type: Literal["dual_path"] = "dual_path"
     guided: bool = True
+    presence: bool = False
 
 
 class DualPathDecoder(nn.Module):
@@ -43,6 +45,8 @@ class DualPathDecoder(nn.Module):
         self.basis = _Basis(config.channels, config.rank) if config.rank else None
         self.trend = nn.Conv1d(width, config.rows, 3, padding=1)
         self.spread = nn.Conv1d(width, config.channels, 3, padding=1)
+        if config.presence:
+            self.presence = nn.Conv1d(width, config.channels, 3, padding=1)
         if config.paths == "dual":
             self.season = nn.Conv1d(width, config.rows, 3, padding=1)
             self.fine = _Rise(config)
@@ -56,8 +60,9 @@ class DualPathDecoder(nn.Module):
         """Predict the samples of a query, (batch, channels, time), on the scale of the features.
 
         split: give trend, coarse and fine part, which sum to it, and the logarithm of the deviation
-        of what they leave, (batch, 4, channels, time). The deviation is read from features as they
-        are: no gradient goes through them.
+        of what they leave, (batch, 4, channels, time), and with `presence` the logits of being
+        measured as a fifth. The deviation is read from features as they are: no gradient goes
+        through them.
         """
         latent, time = features.levels[-1].features.mT, query.values.shape[-1]
         if latent.shape[-1] * 2**self.config.halvings < time:
@@ -83,7 +88,12 @@ class DualPathDecoder(nn.Module):
         found = found if split else found.sum(1)
         if self.basis is not None:
             found = self.basis(found)
-        return torch.cat([found, self._spread(x)[:, None]], 1) if split else found
+        if not split:
+            return found
+        whole = [found, self._spread(x)[:, None]]
+        if self.config.presence:
+            whole.append(self.presence(F.silu(x))[:, None])
+        return torch.cat(whole, 1)
 
     def _spread(self, x: Tensor) -> Tensor:
         """Return log deviations (batch, channels, time), bounded so that none explodes."""

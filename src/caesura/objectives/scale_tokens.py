@@ -14,6 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from caesura.nn.decompose import Components
 from caesura.nn.quantise import QuantiserConfig, ScaleQuantiser
@@ -38,20 +39,24 @@ class SplitDecoder(Protocol):
 
     def __call__(self, features: Features, query: Grid, split: bool = False) -> Tensor:
         """Predict; with `split` trend, coarse and fine part and the logarithm of the deviation,
-        (batch, 4, channels, time)."""
+        (batch, 4, channels, time), and perhaps the logits of being measured as a fifth."""
 
 
 _SPREAD_WEIGHT = 1e-3
+_PARTS = 4
+"""Parts that every split has; presence comes after them."""
 
 
 class ScaleTokensConfig(BaseModel):
-    """Settings: of the codebook, and the weights of components and quantisation."""
+    """Settings: of the codebook, and the weights of components, of what was measured, and of
+    quantisation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["scale_tokens"] = "scale_tokens"
     quantiser: QuantiserConfig = QuantiserConfig()
     component_weight: float = Field(default=0.1, ge=0)
+    presence_weight: float = Field(default=0.5, ge=0)
     quantiser_weight: float = Field(default=0.25, ge=0)
 
 
@@ -61,7 +66,8 @@ class ScaleTokens(nn.Module):
     Over observed samples, on the scale that the encoder normalised by. True parts have no
     gradient, or the gate could shrink the loss by moving all into one part. The deviation of what
     is left learns by a normal likelihood of its own, weighted so little that the choice of the
-    best weights is by the rest.
+    best weights is by the rest. Where samples are missing, codes also say which were measured, so
+    that irregular series come out irregular.
     """
 
     needs_random_batches = False
@@ -101,6 +107,11 @@ class ScaleTokens(nn.Module):
         by_part = ((parts - true).square() * seen[:, None]).sum() / count
         unsure = (0.5 * square.detach() * (-2 * spread).exp() + spread * seen).sum() / count
         total = error + config.component_weight * by_part + _SPREAD_WEIGHT * unsure
+        if said.shape[1] > _PARTS:
+            unlikely = F.binary_cross_entropy_with_logits(
+                said[:, _PARTS].float(), seen, reduction="none"
+            ).mean((1, 2))
+            total = total + config.presence_weight * (unlikely * seen.sum((1, 2))).sum() / count
         # rows by their observed samples, as all else is: a cut into parts must change nothing
         commitment = (found.commitment * seen.sum((1, 2))).sum() / count
         total = total + config.quantiser_weight * commitment

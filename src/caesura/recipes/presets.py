@@ -117,7 +117,8 @@ def _on_grid(recipe: Recipe, schema: Schema, sampling: Sampling) -> Recipe:
             bounded = whole and own["kind"] == "min-max"
             shared = type(decoder).model_fields
             decoder = decoder.model_copy(update={k: v for k, v in own.items() if k in shared})
-            decoder = _filled(decoder, {"output": "tanh" if bounded else "linear"})
+            shape = {"output": "tanh" if bounded else "linear", "presence": sampling.gaps}
+            decoder = _filled(decoder, shape)
         objective = _filled(stage.objective, {"conditions": len(schema.static_names)})
         if isinstance(objective, ScaleTokensConfig):
             again = {"again": timemar.more_codes(own["channels"])}

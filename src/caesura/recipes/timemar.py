@@ -35,7 +35,13 @@ def recipe(size: Size = "small") -> dict[str, Any]:
     paths, prior = (SIZES[size][part] for part in ("paths", "prior"))
     return {
         "name": "timemar" if size == "small" else f"timemar-{size}",
-        "data": {"own_rate": True, "overlap": 0.97, "constant": True, "by_time": True},
+        "data": {
+            "own_rate": True,
+            "overlap": 0.97,
+            "constant": True,
+            "by_time": True,
+            "binned": True,
+        },
         "encoder": {"type": "dual_path", **paths},
         "stages": [
             {

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,7 +37,8 @@ class SamplingSettings:
 
     temperature: below 1 narrows the distribution, and with it the spread of what is made. top_k,
     top_p: draw from the likeliest codes only; 0 and 1: from all. guidance: strength of the
-    condition, growing from 0 at the coarsest scale. noise: draw what codes cannot hold.
+    condition, growing from 0 at the coarsest scale. noise: draw what codes cannot hold. gaps: leave
+    out samples as the training data do; None: where their times are irregular.
     """
 
     temperature: float | tuple[float, ...] = 1.0
@@ -45,6 +46,7 @@ class SamplingSettings:
     top_p: float = 1.0
     guidance: float = 0.0
     noise: bool = True
+    gaps: bool | None = None
 
     def __post_init__(self) -> None:
         wrong = [t for t in np.atleast_1d(self.temperature) if not t > 0]
@@ -71,7 +73,7 @@ def generate(
     """Return (count, variables, window) in the table's units.
 
     condition: of each window, (count, numbers), scaled as the training's were; by default none.
-    Whole numbers come out whole, and what was never negative is not.
+    Whole numbers come out whole, and what was never negative is not. NaN: not measured.
     """
     if count < 1:
         raise DataError(f"{count} windows; ask for one at least")
@@ -89,7 +91,8 @@ def generate(
             known = prior.known(empty, empty > 0)
             given = None if shown is None else torch.from_numpy(shown)
             latent = sample_latent(run, known, sampling.window, settings, rng, given)
-            found.append(decoded(run, latent, sampling.window, settings.noise, rng))
+            gaps = sampling.binned if settings.gaps is None else settings.gaps
+            found.append(decoded(run, latent, sampling.window, settings.noise, rng, gaps))
     return in_units(np.concatenate(found), sampling)
 
 
@@ -226,24 +229,45 @@ def _drawn(scores: Tensor, settings: SamplingSettings, rng: torch.Generator) -> 
 
 
 def decoded(
-    run: Trained, latent: Tensor, window: int, noise: bool, rng: torch.Generator
+    run: Trained,
+    latent: Tensor,
+    window: int,
+    noise: bool,
+    rng: torch.Generator,
+    gaps: bool = False,
 ) -> NDArray[np.float64]:
-    """Return the samples of latent sums (rows, width, places) in the table's units, unrounded."""
-    mean, drawn = decoded_parts(run, latent, window, rng)
+    """Return the samples of latent sums (rows, width, places) in the table's units, unrounded.
+
+    gaps: draw which samples were measured; the others are NaN. Each row keeps one at least.
+    """
+    parts = decoded_parts(run, latent, window, rng)
     scale: Scale = need(run, "encoder").normalise(_query(run, len(latent), window))
-    return np.asarray(scale.restored(mean + drawn if noise else mean).double().numpy())
+    made = scale.restored(parts.mean + parts.noise if noise else parts.mean).double().numpy()
+    if gaps and parts.presence is not None:
+        likely = parts.presence.sigmoid()
+        there = torch.rand(likely.shape, generator=rng) < likely
+        there |= likely == likely.amax((1, 2), keepdim=True)
+        made = np.where(there.numpy(), made, np.nan)
+    return np.asarray(made)
 
 
-def decoded_parts(
-    run: Trained, latent: Tensor, window: int, rng: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Return mean and drawn noise of latent sums, on the normalised scale."""
+class Parts(NamedTuple):
+    """Mean and drawn noise (rows, channels, time), normalised, and the logits of being measured."""
+
+    mean: Tensor
+    noise: Tensor
+    presence: Tensor | None
+
+
+def decoded_parts(run: Trained, latent: Tensor, window: int, rng: torch.Generator) -> Parts:
+    """Return what the decoder makes of latent sums."""
     decoder = need(run, "decoder")
     query = _query(run, len(latent), window)
     shape = latent.shape[0], latent.shape[2]
     level = Level(latent.mT, torch.ones(shape, dtype=torch.bool), torch.zeros(*shape, 1))
     parts = decoder(Features((level,)), query, split=True).float()
-    return parts[:, :3].sum(1), decoder.noise.draw(len(latent), window, rng) * parts[:, 3].exp()
+    noise = decoder.noise.draw(len(latent), window, rng) * parts[:, 3].exp()
+    return Parts(parts[:, :3].sum(1), noise, parts[:, 4] if parts.shape[1] > 4 else None)
 
 
 def _query(run: Trained, rows: int, window: int) -> Grid:

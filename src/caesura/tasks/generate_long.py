@@ -49,6 +49,11 @@ def generate_long(
     settings, sampling = settings or SamplingSettings(), sampling_of(run)
     if count < 1 or steps < 1:
         raise DataError(f"{count} series of {steps} steps; ask for one at least")
+    if sampling.binned:
+        raise RecipeError(
+            "series of irregular times are made as windows; leave out --steps, or pre-train with a "
+            "longer --window"
+        )
     check_memory(count, sampling, steps)
     rng = torch.Generator().manual_seed(seed)
     window, hop = sampling.window, max(1, sampling.window // 2)

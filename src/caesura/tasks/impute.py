@@ -162,7 +162,7 @@ def draw_windows(
     latent = sample_latent(run, known, window, settings, rng, shown)
     mean, noise = (
         part.view(rows, draws, -1, window).double().numpy()
-        for part in decoded_parts(run, latent, window, rng)
+        for part in decoded_parts(run, latent, window, rng)[:2]
     )
     error, weight = _laid_over(values[:, None].numpy() - mean, seen.numpy(), encoder.hop, power)
     near = mean + error
