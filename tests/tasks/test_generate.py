@@ -227,6 +227,14 @@ def test_a_condition_rules_what_is_made_and_guidance_makes_it_stronger(condition
     assert abs(generate(conditioned, 400).mean()) < 1.5  # any of both
 
 
+def test_a_table_says_its_condition(conditioned):
+    given = {"kind": 1.0, "other": 0.5}
+    values = generate(conditioned, 3, condition=condition_of(conditioned, given, 3))
+    made = as_table(conditioned, values, given=given)
+    assert made.column_names == ["id", "time", "value", "kind", "other"]
+    assert set(made["kind"].to_pylist()) == {1.0}
+
+
 def test_unknown_and_far_conditions_are_said(conditioned, run, caplog):
     with pytest.raises(RecipeError, match="this run knows kind, other"):
         condition_of(conditioned, {"kind": 1.0}, 2)

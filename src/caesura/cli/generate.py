@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,7 +92,8 @@ def generate(
     if from_coarse is not None and condition:
         raise RecipeError("--condition with --from-coarse: a sketch's own static columns are taken")
     number = number or (1000 if from_coarse is None else 1)
-    shown = condition_of(trained, _condition(condition), number)
+    given = _condition(condition)
+    shown = condition_of(trained, given, number)
     begun = time.monotonic()
     if from_coarse is not None and (steps or plan):
         raise RecipeError("--from-coarse makes windows; leave out --steps and --plan")
@@ -106,7 +108,7 @@ def generate(
     else:
         values = generate_windows(trained, number, seed=seed, settings=settings, condition=shown)
     seconds = time.monotonic() - begun
-    write_table(as_table(trained, values, seed), output)
+    write_table(as_table(trained, values, seed, given), output)
     console.result(
         f"{len(values)} windows of {values.shape[2]} steps x {values.shape[1]} variables in "
         f"{seconds:.1f} s: {output}"
@@ -237,8 +239,10 @@ def generation(
         console.result(f"report: {report}")
 
 
-def as_table(run: Run, values: Any, seed: int = 0) -> Any:
+def as_table(run: Run, values: Any, seed: int = 0, given: Mapping[str, float] | None = None) -> Any:
     """Return windows (count, variables, time) as a table with the columns of the training data.
+
+    given: static columns by name, the same for all.
 
     What is NaN was not measured: its row is left out, or its cell where others of the row are
     there. Times that were irregular in the training data are so here, drawn from `seed`.
@@ -270,6 +274,7 @@ def as_table(run: Run, values: Any, seed: int = 0) -> Any:
     for element, name in enumerate(schema.value_names):
         whole = all(sampling.whole[element::size])
         table[name] = _typed(cells[there, element], whole)
+    table |= {name: np.full(len(series), value) for name, value in (given or {}).items()}
     return pa.table(table)
 
 
