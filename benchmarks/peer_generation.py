@@ -1,11 +1,11 @@
-"""A peer's synthetic windows scored as ours are: tsgm (Nikitin et al. 2023), in its own environment.
+"""A peer's synthetic windows scored as ours are: tsgm (Nikitin et al. 2023), apart.
 
     python benchmarks/peer_generation.py prepare ETTh1 --data DATA --out OUT
     PEER/bin/python benchmarks/peer_generation.py train ETTh1 --out OUT --model ddpm --minutes 10
     python benchmarks/peer_generation.py score ETTh1 --data DATA --out OUT
 
-PEER: `pip install torch==2.13.0 tsgm==0.1.0 "pandas<3"`. Training windows are those of `timemar-24`,
-in shares of their range, as the peer wants them; one thread. Its models have their own sizes and
+PEER: `pip install torch==2.13.0 tsgm==0.1.0 "pandas<3"`. Training windows are those of
+`timemar-24`, in shares of their range, as the peer wants them; one thread. Its models have their own sizes and
 tsgm's own training loop; what is made is compared with the same unseen windows.
 """
 
@@ -71,7 +71,7 @@ def train(args):
         model = tsgm.models.cvae.BetaVAE(both.encoder, both.decoder)
         model.compile(optimizer=keras.optimizers.Adam(1e-3))
     begun = time.time()
-    with suppress(_Over):
+    with suppress(_OverError):
         model.fit(windows, epochs=10_000, batch_size=128, verbose=0, callbacks=[stop.callback])
     trained = time.time() - begun
     begun = time.time()
@@ -95,12 +95,12 @@ class _Clock:
             def on_train_batch_end(self, batch, logs=None):
                 clock.steps += 1
                 if time.time() > end:
-                    raise _Over
+                    raise _OverError
 
         self.callback = Callback()
 
 
-class _Over(Exception):
+class _OverError(Exception):
     """The time is over."""
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from kept_cells import KeptCells, markdown
 
+from caesura.reproduce.timemar.ablation import SETS as ABLATED
+from caesura.reproduce.timemar.legacy import LEGACY
 from caesura.reproduce.timemar.short import SETS
 from caesura.tasks.critics import CRITICS
 
@@ -20,12 +22,12 @@ MEASURES = ("marginal distance", "autocorrelation distance", "correlation error 
             "deviation ratio", "context distance", "coverage", "ridge error")  # fmt: skip
 
 
-def values(cells, name, row, metric):
-    """Return a metric of a set's row by seed."""
+def values(cells, name, row, metric, experiment="timemar-24"):
+    """Return a metric of a cell's row by seed."""
     found = [
         cell["rows"][row][metric]
-        for (experiment, own, _), cell in sorted(cells.items(), key=str)
-        if experiment == "timemar-24" and own == name and metric in cell["rows"].get(row, {})
+        for (ran, own, _), cell in sorted(cells.items(), key=str)
+        if ran == experiment and own == name and metric in cell["rows"].get(row, {})
     ]
     return np.array(found)
 
@@ -103,11 +105,45 @@ def filling_rows(cells):
     return rows
 
 
+def legacy_rows(cells):
+    """Return a row a set and length: ours, real against real, and what Diffusion-TS prints."""
+    rows = []
+    for cell in LEGACY.cells["medium"]:
+        row = {"set": cell}
+        for metric in ("discriminative score", "predictive score", "correlational score"):
+            ours, real = (
+                values(cells, cell, name, metric, LEGACY.name) for name in (cell, f"{cell}, real")
+            )
+            printed = LEGACY.published.get((cell, metric))
+            row[metric] = f"{shown(ours)} / {shown(real)}" if len(ours) else ""
+            row[f"Diffusion-TS's {metric.split()[0]}"] = f"{printed.value:.3f}" if printed else ""
+        rate = values(cells, cell, cell, "windows a second", LEGACY.name)
+        row |= {"windows a second": f"{rate.mean():.0f}" if len(rate) else "", "seeds": len(rate)}
+        if len(rate):
+            rows.append(row)
+    return rows
+
+
+def ablation_rows(cells):
+    """Return a row a set and way: scores, and what the codes leave out."""
+    rows = []
+    for name, ways in ABLATED.items():
+        for way in ways:
+            cell, row = f"{name}, {way}", {"set": name, "way": way}
+            for metric in ("discriminative score, timegan", "discriminative score, conv",
+                           "unexplained", "context distance", "correlation error a pair"):  # fmt: skip
+                row[metric] = shown(values(cells, cell, cell, metric, "timemar-ablation"))
+            if row["unexplained"]:
+                rows.append(row)
+    return rows
+
+
 def collect(folder):
     """Write lines and tables."""
     cells = KEPT.collect(folder)
     tables = {"critics": critic_rows(cells), "measures": measure_rows(cells),
-              "models": model_rows(cells), "filling": filling_rows(cells)}  # fmt: skip
+              "models": model_rows(cells), "filling": filling_rows(cells),
+              "legacy": legacy_rows(cells), "ablation": ablation_rows(cells)}  # fmt: skip
     KEPT.fill({name: markdown(rows) for name, rows in tables.items() if rows})
 
 

@@ -34,7 +34,7 @@ class DualPathDecoder(nn.Module):
     """Predicts the samples of a Grid from the latent places of `encoders.dual_path`.
 
     A prediction is a mean: `noise` holds what is missing to a sample, in deviations that are
-    predicted beside it.
+    predicted beside it; `timing` how what was measured hangs together beyond its probability.
     """
 
     def __init__(self, config: DualPathDecoderConfig) -> None:
@@ -47,6 +47,7 @@ class DualPathDecoder(nn.Module):
         self.spread = nn.Conv1d(width, config.channels, 3, padding=1)
         if config.presence:
             self.presence = nn.Conv1d(width, config.channels, 3, padding=1)
+            self.timing = Residual(config.channels)
         if config.paths == "dual":
             self.season = nn.Conv1d(width, config.rows, 3, padding=1)
             self.fine = _Rise(config)

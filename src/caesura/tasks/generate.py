@@ -244,11 +244,18 @@ def decoded(
     scale: Scale = need(run, "encoder").normalise(_query(run, len(latent), window))
     made = scale.restored(parts.mean + parts.noise if noise else parts.mean).double().numpy()
     if gaps and parts.presence is not None:
-        likely = parts.presence.sigmoid()
-        there = torch.rand(likely.shape, generator=rng) < likely
-        there |= likely == likely.amax((1, 2), keepdim=True)
-        made = np.where(there.numpy(), made, np.nan)
+        made = np.where(_measured(run, parts.presence, rng).numpy(), made, np.nan)
     return np.asarray(made)
+
+
+def _measured(run: Trained, logits: Tensor, rng: torch.Generator) -> Tensor:
+    """Draw which samples (rows, channels, time) were measured: a normal number each, of all
+    channels and times together, is below the quantile of its probability."""
+    likely = logits.sigmoid()
+    drawn = need(run, "decoder").timing.standard(len(logits), logits.shape[-1], rng)
+    there: Tensor = torch.special.ndtr(drawn) > 1 - likely
+    none = ~there.any(2, keepdim=True).any(1, keepdim=True)
+    return there | (none & (likely == likely.amax((1, 2), keepdim=True)))
 
 
 class Parts(NamedTuple):
