@@ -5,7 +5,7 @@
     python benchmarks/peer_generation.py score ETTh1 --data DATA --out OUT
 
 PEER: `pip install torch==2.13.0 tsgm==0.1.0 "pandas<3"`. Training windows are those of
-`timemar-24`, in shares of their range, as the peer wants them; one thread. Its models have sizes and
+`timemar-24`, in shares of their range, as the peer wants them; one thread. Models have sizes and
 a training loop of their own; what is made is compared with the same unseen windows.
 """
 
