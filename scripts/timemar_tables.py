@@ -21,6 +21,9 @@ KEPT = KeptCells("timemar")
 MEASURES = ("marginal distance", "autocorrelation distance", "correlation error a pair",
             "deviation ratio", "context distance", "coverage", "ridge error")  # fmt: skip
 
+SHOWN = ("discriminative score, timegan", "discriminative score, conv", "unexplained",
+         "context distance", "correlation error a pair")  # fmt: skip
+
 
 def values(cells, name, row, metric, experiment="timemar-24"):
     """Return a metric of a cell's row by seed."""
@@ -130,8 +133,7 @@ def ablation_rows(cells):
     for name, ways in ABLATED.items():
         for way in ways:
             cell, row = f"{name}, {way}", {"set": name, "way": way}
-            for metric in ("discriminative score, timegan", "discriminative score, conv",
-                           "unexplained", "context distance", "correlation error a pair"):  # fmt: skip
+            for metric in SHOWN:
                 row[metric] = shown(values(cells, cell, cell, metric, "timemar-ablation"))
             if row["unexplained"]:
                 rows.append(row)
