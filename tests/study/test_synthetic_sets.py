@@ -7,7 +7,8 @@ from caesura.data.config import Columns, DataConfig
 from caesura.errors import DataError
 from caesura.study.generation.report import lead_of, write_page
 from caesura.study.generation.windows import Sets, read_sets
-from caesura.tasks.synthetic_scores import Measured
+from caesura.tasks.synthetic_labels import score_labels
+from caesura.tasks.synthetic_scores import Measured, Scoring
 
 CONFIG = DataConfig()
 
@@ -61,6 +62,38 @@ def test_a_table_of_other_columns_and_series_of_other_lengths_are_refused(tmp_pa
         read_sets(recording(), np.zeros((5, 2, 24)), recording(20), CONFIG)
     with pytest.raises(DataError, match="too few for windows of 24"):
         read_sets(recording(60), np.zeros((5, 2, 24)), None, CONFIG)
+
+
+def labelled(count, seed, right=True):
+    """Waves of two frequencies with their labels, or with labels that say nothing."""
+    import pyarrow as pa
+
+    rng = np.random.default_rng(seed)
+    kind = np.arange(count) % 2
+    at = np.arange(24) / np.where(kind, 4, 12)[:, None] + rng.uniform(size=(count, 1))
+    values = np.sin(2 * np.pi * at) + 0.3 * rng.standard_normal((count, 24))
+    said = kind if right else rng.permutation(kind)
+    columns = {"id": np.arange(count).repeat(24), "time": np.tile(np.arange(24), count)}
+    return pa.table(columns | {"value": values.ravel(), "kind": said.repeat(24)})
+
+
+def test_labels_of_synthetic_series_teach_what_those_of_real_ones_do():
+    scoring = Scoring(repeats=2)
+
+    def scored(synthetic):
+        sets = read_sets(labelled(160, 0), synthetic, labelled(80, 1), CONFIG, "kind")
+        return score_labels(*sets[:3], sets.labels, scoring)
+
+    good, bad = scored(labelled(160, 2)), scored(labelled(160, 3, right=False))
+    assert good.floor.mean() > 0.9
+    assert abs(good.synthetic.mean() - good.floor.mean()) < 0.05
+    assert bad.synthetic.mean() < 0.75
+    sets = read_sets(labelled(160, 0), labelled(60, 2), None, CONFIG, "kind")
+    assert len(sets.labels.unseen) == len(sets.unseen) == 40
+    with pytest.raises(DataError, match="one label alone"):
+        score_labels(*sets[:3], sets.labels._replace(synthetic=np.zeros(60)), scoring)
+    with pytest.raises(DataError, match="no real one has"):
+        score_labels(*sets[:3], sets.labels._replace(synthetic=np.arange(60.0)), scoring)
 
 
 def test_the_page_says_what_can_be_told_and_when_that_means_nothing(tmp_path):

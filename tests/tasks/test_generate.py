@@ -9,7 +9,13 @@ from caesura.cli.generate import as_table
 from caesura.data.blocks import interleaved_blocks, most_blocks, windows_within
 from caesura.errors import CheckpointError, DataError, RecipeError, StoppedError
 from caesura.run import load
-from caesura.tasks.generate import SamplingSettings, condition_of, generate, redraw
+from caesura.tasks.generate import (
+    SamplingSettings,
+    condition_of,
+    drawn_conditions,
+    generate,
+    redraw,
+)
 from caesura.tasks.impute import fill_windows, impute
 from caesura.training.state import CHECKPOINT
 from caesura.workflow import pretrain
@@ -233,6 +239,24 @@ def test_a_table_says_its_condition(conditioned):
     made = as_table(conditioned, values, given=given)
     assert made.column_names == ["id", "time", "value", "kind", "other"]
     assert set(made["kind"].to_pylist()) == {1.0}
+
+
+def test_conditions_are_drawn_from_a_table_and_make_labels(conditioned):
+    rng = np.random.default_rng(1)
+    kind = (np.arange(40) % 4 == 0).astype(float)
+    store = conditioned.open(pa.table({
+        "id": np.repeat(np.arange(40), 16), "time": np.tile(np.arange(16), 40),
+        "value": rng.standard_normal(640), "kind": np.repeat(kind, 16),
+        "other": np.repeat(0.5, 640),
+    }))  # fmt: skip
+    given, shown = drawn_conditions(conditioned, store, 400, seed=0)
+    assert given["kind"].mean() == pytest.approx(0.25, abs=0.07)
+    values = generate(conditioned, 400, condition=shown)
+    level = values[:, 0].mean(1)
+    assert level[given["kind"] == 1].mean() > 1 > -1 > level[given["kind"] == 0].mean()
+    frame = as_table(conditioned, values, given=given).to_pandas()
+    own = frame.groupby("id")["kind"].first().loc[[f"synthetic-{k}" for k in range(400)]]
+    np.testing.assert_array_equal(own.to_numpy(), given["kind"])
 
 
 def test_unknown_and_far_conditions_are_said(conditioned, run, caplog):

@@ -49,6 +49,10 @@ def generate(
     condition: Annotated[
         str, typer.Option(help="Static values of what is made: age=60,sex=1. Default: any.")
     ] = "",
+    conditions: Annotated[
+        str | None,
+        typer.Option(help="Table from whose series static values are drawn at random."),
+    ] = None,
     guidance: Annotated[float, typer.Option(help="Strength of the condition, 0: as learned.")] = 0,
     from_coarse: Annotated[
         str | None,
@@ -78,7 +82,13 @@ def generate(
     from caesura.data.write import check_writable, write_table
     from caesura.errors import RecipeError
     from caesura.run import load
-    from caesura.tasks.generate import SamplingSettings, condition_of, redraw, sampling_of
+    from caesura.tasks.generate import (
+        SamplingSettings,
+        condition_of,
+        drawn_conditions,
+        redraw,
+        sampling_of,
+    )
     from caesura.tasks.generate import generate as generate_windows
     from caesura.tasks.generate_long import generate_long
 
@@ -92,8 +102,12 @@ def generate(
     if from_coarse is not None and condition:
         raise RecipeError("--condition with --from-coarse: a sketch's own static columns are taken")
     number = number or (1000 if from_coarse is None else 1)
-    given = _condition(condition)
-    shown = condition_of(trained, given, number)
+    given: Mapping[str, Any] = _condition(condition)
+    shown = condition_of(trained, _condition(condition), number)
+    if conditions is not None:
+        if condition or from_coarse is not None:
+            raise RecipeError("--conditions draws them; leave out --condition and --from-coarse")
+        given, shown = drawn_conditions(trained, trained.open(conditions), number, seed)
     begun = time.monotonic()
     if from_coarse is not None and (steps or plan):
         raise RecipeError("--from-coarse makes windows; leave out --steps and --plan")
@@ -199,6 +213,10 @@ def generation(
     critics: Annotated[
         str, typer.Option(help="Classifiers of the discriminative score: timegan, gru, conv.")
     ] = "timegan,gru,conv",
+    label: Annotated[
+        str,
+        typer.Option(help="Column with a class of each series: train on synthetic, test on real."),
+    ] = "",
     report: Annotated[Path | None, typer.Option(help="Also write a page (.html).")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Also write the scores (.parquet, .csv).")
@@ -216,6 +234,7 @@ def generation(
     from caesura.data.write import check_writable, write_table
     from caesura.study.generation.report import lead_of, write_page
     from caesura.study.generation.windows import read_sets
+    from caesura.tasks.synthetic_labels import score_labels
     from caesura.tasks.synthetic_scores import Scoring, score_synthetic
 
     scoring = Scoring(repeats, split_names(critics), protocol, seed=seed)
@@ -223,12 +242,14 @@ def generation(
         check_writable(output)
     given = given_columns(id=id, time=time, channel=channel, value=value, missing=missing)
     config = DataConfig(columns=Columns(**given))
-    sets = read_sets(real, synthetic, holdout, config)
+    sets = read_sets(real, synthetic, holdout, config, label)
     console.say(
         f"{len(sets.train)} training, {len(sets.unseen)} unseen, {len(sets.synthetic)} synthetic "
         f"windows of {sets.synthetic.shape[2]} steps x {len(sets.names)} channels"
     )
     found = score_synthetic(*sets[:3], scoring, show=console.say)
+    if sets.labels is not None:
+        found.append(score_labels(*sets[:3], sets.labels, scoring))
     rows = [one.row() for one in found]
     console.table(rows, "Against unseen real windows; 'real': windows that trained, the floor")
     console.result(lead_of(found))
@@ -239,10 +260,10 @@ def generation(
         console.result(f"report: {report}")
 
 
-def as_table(run: Run, values: Any, seed: int = 0, given: Mapping[str, float] | None = None) -> Any:
+def as_table(run: Run, values: Any, seed: int = 0, given: Mapping[str, Any] | None = None) -> Any:
     """Return windows (count, variables, time) as a table with the columns of the training data.
 
-    given: static columns by name, the same for all.
+    given: static columns by name, a number for all or one for each.
 
     What is NaN was not measured: its row is left out, or its cell where others of the row are
     there. Times that were irregular in the training data are so here, drawn from `seed`.
@@ -274,7 +295,8 @@ def as_table(run: Run, values: Any, seed: int = 0, given: Mapping[str, float] | 
     for element, name in enumerate(schema.value_names):
         whole = all(sampling.whole[element::size])
         table[name] = _typed(cells[there, element], whole)
-    table |= {name: np.full(len(series), value) for name, value in (given or {}).items()}
+    for name, value in (given or {}).items():
+        table[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), count)[series]
     return pa.table(table)
 
 

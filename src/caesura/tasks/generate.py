@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from caesura.data.collate import conditions
 from caesura.data.grid import sample_store
 from caesura.data.schema import Sampling
 from caesura.data.store import RaggedStore
@@ -164,6 +165,20 @@ def condition_of(
                 name, given[name], abs(value),
             )  # fmt: skip
     return np.tile(np.array(scaled, dtype=np.float32), (count, 1))
+
+
+def drawn_conditions(
+    run: Trained, store: RaggedStore, count: int, seed: int
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32]]:
+    """Return static values by name (count,), those of series of a store drawn at random, and the
+    same as the training scaled them, (count, numbers). A run without any is a RecipeError."""
+    names, scaled = run.schema.static_names, conditions(store, run.schema)
+    if scaled is None or store.static is None:
+        raise RecipeError("this run knows no condition: pass --static COLUMNS to pretrain")
+    rows = np.random.default_rng(seed).integers(0, len(store), count)
+    order = [store.static_names.index(name) for name in names]
+    raw = store.static[rows][:, order]
+    return dict(zip(names, raw.T, strict=True)), scaled[rows]
 
 
 def sampling_of(run: Trained) -> Sampling:
