@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from caesura.errors import DataError, RecipeError
+from caesura.tasks.generate import SamplingSettings
 from caesura.tasks.generate_long import generate_long
 from caesura.workflow import pretrain
 
@@ -62,7 +63,7 @@ def test_tiles_go_through_the_samples_of_their_plan(run, plan):
     steps = 3 * WINDOW
     made = generate_long(run, 20, steps, plan=plan, seed=3)
     points = -(-steps // EVERY)
-    planned = generate_long(plan, 20, points, seed=3)
+    planned = generate_long(plan, 20, points, seed=4)  # its own draws
     np.testing.assert_allclose(made[..., ::EVERY], planned, atol=1e-4)
 
 
@@ -76,6 +77,11 @@ def test_a_plan_of_other_channels_or_of_the_same_rate_is_an_error(run):
         generate_long(run, 1, 40, plan=trained("data.every=4", data=waves(2), steps=4))
     with pytest.raises(RecipeError, match="a plan needs"):
         generate_long(run, 1, 40, plan=run)
+
+
+def test_tiles_with_gaps_are_an_error(run):
+    with pytest.raises(RecipeError, match="made as windows"):
+        generate_long(run, 1, 40, settings=SamplingSettings(gaps=True))
 
 
 def test_no_series_and_no_steps_are_errors(run):

@@ -49,10 +49,10 @@ def generate_long(
     settings, sampling = settings or SamplingSettings(), sampling_of(run)
     if count < 1 or steps < 1:
         raise DataError(f"{count} series of {steps} steps; ask for one at least")
-    if sampling.binned:
+    if sampling.binned or settings.gaps:
         raise RecipeError(
-            "series of irregular times are made as windows; leave out --steps, or pre-train with a "
-            "longer --window"
+            "series with gaps or irregular times are made as windows; leave out --steps, or "
+            "pre-train with a longer --window"
         )
     check_memory(count, sampling, steps)
     rng = torch.Generator().manual_seed(seed)
@@ -63,7 +63,7 @@ def generate_long(
         ratio = _ratio(run, plan)
         points = -(-whole.shape[2] // ratio)
         known = generate_long(
-            plan, count, points, seed=seed, settings=settings, condition=condition
+            plan, count, points, seed=seed + 1, settings=settings, condition=condition
         )
         whole[..., ::ratio] = known[..., : whole[..., ::ratio].shape[2]]
     with inference(*run.parts.values()):
