@@ -44,7 +44,7 @@ Way = Callable[[Floats], Floats]
 _MOST_WINDOWS = 6000
 """Windows a head is fitted to, over all series: more changed no score and cost time."""
 _HEAD = "linear head on this run"
-_DRAWN = 200
+_DRAWN = 100
 """Windows that choose, and that score, where each needs draws from a generator."""
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Quantiles of the weighted quantile loss, those of the usual benchmarks."""

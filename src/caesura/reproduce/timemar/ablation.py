@@ -64,7 +64,7 @@ ABLATION = Experiment(
         "medium": AblationSettings(),
         "full": AblationSettings(steps=20_000),
     },
-    seeds={"quick": 1, "medium": 2, "full": 5},
+    seeds={"quick": 1, "medium": 3, "full": 5},
     cells={"quick": _CELLS[: len(PARTS)], "medium": _CELLS, "full": _CELLS},
     cost={"quick": "1 minute", "medium": "13 minutes a cell", "full": "1 hour a cell"},
     run=_run,

@@ -116,7 +116,7 @@ LEGACY = Experiment(
         "medium": LegacySettings(),
         "full": LegacySettings(steps=20_000),
     },
-    seeds={"quick": 1, "medium": 2, "full": 5},
+    seeds={"quick": 1, "medium": 3, "full": 5},
     cells={"quick": ("Sines 24",), "medium": _CELLS, "full": _CELLS},
     cost={"quick": "1 minute", "medium": "15 to 25 minutes a cell", "full": "1 hour a cell"},
     run=_run,
