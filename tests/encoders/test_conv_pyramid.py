@@ -4,11 +4,12 @@ import dataclasses
 
 import pytest
 import torch
+from torch.nn import functional
 
 from builders import generator, make_grid
 from caesura.encoders.conv_pyramid import ConvPyramid, ConvPyramidConfig
 from caesura.errors import DataError
-from caesura.nn.conv import hops, receptive_fields
+from caesura.nn.conv import StridedPoint, hops, receptive_fields
 from caesura.nn.normalise import Normalise, window_scale
 from caesura.objectives.masked_grid import patch_samples
 from caesura.recipes import himae
@@ -57,6 +58,21 @@ def test_a_place_sees_exactly_its_receptive_field(kernel, strides):
         seen = gradient[0, 0].nonzero().flatten()
         assert int(seen[-1] - seen[0]) + 1 == field
         assert int(seen[0] + seen[-1]) // 2 == place * hop  # centred on the place's sample
+
+
+@pytest.mark.parametrize(("length", "stride"), [(1, 2), (40, 1), (41, 2), (41, 3)])
+def test_a_point_convolution_strides_as_torch_does(length, stride):
+    torch.manual_seed(0)
+    point = StridedPoint(2, 3, stride)
+    x = torch.randn(4, 2, 1, length, requires_grad=True)
+    ours, theirs = point(x), functional.conv2d(x, point.weight, stride=(1, stride))
+    torch.testing.assert_close(ours, theirs)
+    for one in (x, point.weight):
+        (mine,), (other,) = (
+            torch.autograd.grad(out.square().sum(), one, retain_graph=True)
+            for out in (ours, theirs.contiguous())
+        )
+        torch.testing.assert_close(mine, other)
 
 
 @pytest.mark.parametrize("length", [1, 7, 63, 64, 250, 1001])
@@ -192,6 +208,7 @@ def test_a_patch_in_milliseconds_needs_a_rate():
     ("settings", "message"),
     [
         ({"kernel": 4}, "kernel 4 is even; choose 5"),
+        ({"kernel": 1}, "greater than or equal to 3"),
         ({"strides": (2, 2)}, "2 strides for 5 widths"),
         ({"widths": (8, 0)}, "must lie in 1..65536"),
     ],
