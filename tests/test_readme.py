@@ -56,7 +56,9 @@ SHORTER = {
     "caesura data synthesise": "-n 12",
     "caesura pretrain lejepa": "--steps 3",
     "caesura pretrain timemar": "--steps 6 --set encoder.width=16 --set encoder.heads=2",
-    "caesura generate": "-n 64",
+    "caesura generate maker -n 1000": "-n 64",
+    "caesura generate maker -n 10 ": "-n 2 --steps 100",
+    "caesura forecast maker": "--draws 4",
     "caesura evaluate generation": "--repeats 1 --critics conv",
 }
 """What tests add to commands that take minutes; the last of two equal options counts."""

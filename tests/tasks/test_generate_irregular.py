@@ -6,9 +6,11 @@ import pytest
 
 from caesura.cli.generate import as_table
 from caesura.data.grid import sample_store
-from caesura.errors import RecipeError
+from caesura.errors import CheckpointError, RecipeError
+from caesura.tasks.forecast import forecast
 from caesura.tasks.generate import SamplingSettings, generate
 from caesura.tasks.generate_long import generate_long
+from caesura.tasks.impute import impute
 from caesura.workflow import pretrain
 
 SMALL = (
@@ -103,8 +105,17 @@ def test_regular_series_have_no_gaps_unless_they_are_asked_for():
     holed = pretrain(series, "timemar", steps=150, settings=small)
     assert holed.recipe.stages[0].decoder.presence
     assert np.isfinite(generate(holed, 50)).all()
+    with pytest.raises(RecipeError, match="none to learn from"):
+        generate(whole, 1, settings=SamplingSettings(gaps=True))
     made = generate(holed, 200, settings=SamplingSettings(gaps=True))
     assert np.isnan(made).mean() == pytest.approx(0.3, abs=0.1)
+
+
+def test_verbs_of_regular_series_say_that_they_need_some(run):
+    store = run.open(table())
+    for verb in (lambda: forecast(run, store, 3), lambda: impute(run, store)):
+        with pytest.raises(CheckpointError, match="irregular times"):
+            verb()
 
 
 def test_tiles_of_irregular_series_are_an_error_that_says_why(run):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from caesura.data.grid import sample_store
 from caesura.errors import DataError, RecipeError
 from caesura.tasks.generate import SamplingSettings
 from caesura.tasks.generate_long import generate_long
@@ -39,11 +40,9 @@ def plan():
 
 
 def test_a_plan_reads_one_sample_of_each_few(run, plan):
-    (own,), (thin,) = (r.schema.sampling and [r.schema.sampling] for r in (run, plan))
+    own, thin = run.schema.sampling, plan.schema.sampling
     assert thin.every == EVERY
     assert own.rate_hz == pytest.approx(EVERY * thin.rate_hz)
-    from caesura.data.grid import sample_store
-
     store = plan.open(waves())
     seen = sample_store(store, plan.schema).series()
     for one, whole in zip(seen, waves(), strict=True):

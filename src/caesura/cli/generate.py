@@ -99,18 +99,19 @@ def generate(
         raise RecipeError(f"--temperature {temperature!r} is no number, e.g. 0.9") from None
     settings = SamplingSettings(each, top_k, top_p, guidance, noise, gaps)
     trained = load(run)
-    if from_coarse is not None and condition:
+    if from_coarse is not None and (condition or conditions):
         raise RecipeError("--condition with --from-coarse: a sketch's own static columns are taken")
-    number = number or (1000 if from_coarse is None else 1)
-    given: Mapping[str, Any] = _condition(condition)
-    shown = condition_of(trained, _condition(condition), number)
-    if conditions is not None:
-        if condition or from_coarse is not None:
-            raise RecipeError("--conditions draws them; leave out --condition and --from-coarse")
-        given, shown = drawn_conditions(trained, trained.open(conditions), number, seed)
-    begun = time.monotonic()
     if from_coarse is not None and (steps or plan):
         raise RecipeError("--from-coarse makes windows; leave out --steps and --plan")
+    if condition and conditions:
+        raise RecipeError("--conditions draws them; leave out --condition")
+    number = number or (1000 if from_coarse is None else 1)
+    given: Mapping[str, Any] = _condition(condition)
+    if conditions is None:
+        shown = condition_of(trained, given, number)
+    else:
+        given, shown = drawn_conditions(trained, trained.open(conditions), number, seed)
+    begun = time.monotonic()
     if from_coarse is not None:
         store = trained.open(from_coarse)
         values = redraw(trained, store, scales, draws=number, seed=seed, settings=settings)
@@ -123,10 +124,9 @@ def generate(
         values = generate_windows(trained, number, seed=seed, settings=settings, condition=shown)
     seconds = time.monotonic() - begun
     write_table(as_table(trained, values, seed, given), output)
-    console.result(
-        f"{len(values)} windows of {values.shape[2]} steps x {values.shape[1]} variables in "
-        f"{seconds:.1f} s: {output}"
-    )
+    count, channels, length = values.shape
+    made = f"{count} {'series' if steps else 'windows'} of {length} steps x {channels} variables"
+    console.result(f"{made} in {seconds:.1f} s: {output}")
     console.result(f"next: caesura evaluate generation --real DATA --synthetic {output}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -42,6 +44,22 @@ class DualPathConfig(BaseModel):
     def rows(self) -> int:
         """Channels that convolutions read and write: those of the data, or directions of them."""
         return self.rank or self.channels
+
+
+class Answer(NamedTuple):
+    """What a decoder says with `split`: trend, coarse and fine part (batch, 3, channels, time), the
+    logarithm of the deviation of what they leave, and the logits of being measured, if it has any,
+    (batch, channels, time)."""
+
+    parts: Tensor
+    log_deviation: Tensor
+    presence: Tensor | None
+
+    @classmethod
+    def of(cls, said: Float[Tensor, "batch said channels time"]) -> Answer:
+        """Take four or five rows apart, in float32."""
+        said = said.float()
+        return cls(said[:, :3], said[:, 3], said[:, 4] if said.shape[1] > 4 else None)
 
 
 class DilatedBlock(nn.Module):

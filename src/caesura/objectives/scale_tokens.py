@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caesura.nn.decompose import Components
+from caesura.nn.dual_path import Answer
 from caesura.nn.quantise import QuantiserConfig, ScaleQuantiser
 from caesura.signal.noise import keyed_uniform
 from caesura.types import Batch, Encoder, Features, Grid, Level, Loss, Scale, as_module
@@ -43,8 +44,6 @@ class SplitDecoder(Protocol):
 
 
 _SPREAD_WEIGHT = 1e-3
-_PARTS = 4
-"""Parts that every split has; presence comes after them."""
 
 
 class ScaleTokensConfig(BaseModel):
@@ -94,7 +93,7 @@ class ScaleTokens(nn.Module):
         found = self.tokenizer(latent, partial(keyed_uniform, rng, batch.index))
         through = latent + (found.partial[-1] - latent).detach()
         said = self.decoder(with_latent(features, through), inputs.without_values(), split=True)
-        parts, spread = said.float()[:, :3], said.float()[:, 3]
+        parts, spread, presence = Answer.of(said)
         scale = features.scale
         if scale is None:
             raise TypeError("scale_tokens needs an encoder that says what it normalised by")
@@ -107,10 +106,9 @@ class ScaleTokens(nn.Module):
         by_part = ((parts - true).square() * seen[:, None]).sum() / count
         unsure = (0.5 * square.detach() * (-2 * spread).exp() + spread * seen).sum() / count
         total = error + config.component_weight * by_part + _SPREAD_WEIGHT * unsure
-        if said.shape[1] > _PARTS:
-            unlikely = F.binary_cross_entropy_with_logits(
-                said[:, _PARTS].float(), seen, reduction="none"
-            ).mean((1, 2))
+        if presence is not None:
+            unlikely = F.binary_cross_entropy_with_logits(presence, seen, reduction="none")
+            unlikely = unlikely.mean((1, 2))
             total = total + config.presence_weight * (unlikely * seen.sum((1, 2))).sum() / count
         # rows by their observed samples, as all else is: a cut into parts must change nothing
         commitment = (found.commitment * seen.sum((1, 2))).sum() / count

@@ -31,7 +31,7 @@ PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
     **dividend.presets(),
 }
 
-C = TypeVar("C", bound=BaseModel)
+Config = TypeVar("Config", bound=BaseModel)
 
 _LEVELS_RULE = 0.25
 """Share of the variance within series below which values are also fed less their own mean."""
@@ -144,7 +144,7 @@ def _shaped(objective: BaseModel, shape: dict[str, Any]) -> BaseModel:
     return objective.model_copy(update={"terms": tuple(terms)})
 
 
-def _filled(config: C, values: dict[str, Any]) -> C:
+def _filled(config: Config, values: dict[str, Any]) -> Config:
     """Set the fields that the user left alone, as far as the config has them."""
     own = type(config).model_fields
     changed = {k: v for k, v in values.items() if k in own and k not in config.model_fields_set}

@@ -26,7 +26,7 @@ from caesura.metrics.forecast import (
     weighted_quantile_loss,
 )
 from caesura.tasks.forecast_draws import Drawn, stretch
-from caesura.tasks.needs import Trained, need
+from caesura.tasks.needs import Trained, check_regular, need
 from caesura.tasks.ridge import Ridge, fit_ridge
 from caesura.tasks.window_features import (
     bridged_rows,
@@ -343,6 +343,7 @@ def regular_view(run: Trained, store: RaggedStore) -> GridStore:
             "this run reads observations at any times and has no windows; ask it at later times "
             "with `caesura interpolate --at`, or pre-train one with --rate"
         )
+    check_regular(run)
     return sample_store(store, run.schema)
 
 

@@ -18,6 +18,7 @@ from caesura.data.grid import sample_store
 from caesura.data.schema import Sampling
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError, RecipeError
+from caesura.nn.dual_path import Answer
 from caesura.nn.scale_transformer import Cache
 from caesura.signal.noise import keyed_uniform
 from caesura.system import available_bytes
@@ -80,6 +81,7 @@ def generate(
         raise DataError(f"{count} windows; ask for one at least")
     settings = settings or SamplingSettings()
     sampling = sampling_of(run)
+    gaps = _leaves_out(settings, sampling)
     check_memory(count, sampling)
     prior = need(run, "prior")
     rng = torch.Generator().manual_seed(seed)
@@ -92,9 +94,15 @@ def generate(
             known = prior.known(empty, empty > 0)
             given = None if shown is None else torch.from_numpy(shown)
             latent = sample_latent(run, known, sampling.window, settings, rng, given)
-            gaps = sampling.binned if settings.gaps is None else settings.gaps
             found.append(decoded(run, latent, sampling.window, settings.noise, rng, gaps))
     return in_units(np.concatenate(found), sampling)
+
+
+def _leaves_out(settings: SamplingSettings, sampling: Sampling) -> bool:
+    """Say whether samples are left out; a RecipeError where none ever was in the training data."""
+    if settings.gaps and not sampling.gaps:
+        raise RecipeError("gaps are asked for, and the training data have none to learn from")
+    return sampling.binned if settings.gaps is None else settings.gaps
 
 
 def redraw(
@@ -112,6 +120,7 @@ def redraw(
     a sketch of few points will do.
     """
     settings, sampling = settings or SamplingSettings(), sampling_of(run)
+    gaps = _leaves_out(settings, sampling)
     encoder, tokenizer, prior = (need(run, name) for name in ("encoder", "tokenizer", "prior"))
     most = len(tokenizer.scales(-(-sampling.window // encoder.hop)))
     if not 0 <= scales <= most or draws < 1:
@@ -136,7 +145,7 @@ def redraw(
             if shown is not None:
                 shown = shown.repeat_interleave(draws, 0)
             drawn = sample_latent(run, known, sampling.window, settings, rng, shown, given)
-            found.append(decoded(run, drawn, sampling.window, settings.noise, rng))
+            found.append(decoded(run, drawn, sampling.window, settings.noise, rng, gaps))
     return in_units(np.concatenate(found), sampling)
 
 
@@ -287,9 +296,9 @@ def decoded_parts(run: Trained, latent: Tensor, window: int, rng: torch.Generato
     query = _query(run, len(latent), window)
     shape = latent.shape[0], latent.shape[2]
     level = Level(latent.mT, torch.ones(shape, dtype=torch.bool), torch.zeros(*shape, 1))
-    parts = decoder(Features((level,)), query, split=True).float()
-    noise = decoder.noise.draw(len(latent), window, rng) * parts[:, 3].exp()
-    return Parts(parts[:, :3].sum(1), noise, parts[:, 4] if parts.shape[1] > 4 else None)
+    said = Answer.of(decoder(Features((level,)), query, split=True))
+    noise = decoder.noise.draw(len(latent), window, rng) * said.log_deviation.exp()
+    return Parts(said.parts.sum(1), noise, said.presence)
 
 
 def _query(run: Trained, rows: int, window: int) -> Grid:

@@ -18,7 +18,7 @@ from caesura.tasks.generate import (
     sample_latent,
     sampling_of,
 )
-from caesura.tasks.needs import Trained, inference, need
+from caesura.tasks.needs import Trained, check_regular, inference, need
 from caesura.tasks.window_features import windows_of
 from caesura.types import Grid
 
@@ -61,6 +61,7 @@ def impute(
             f"{draws} draws and level {level:g}; give two at least, and 0 < level < 1"
         )
     sampling = sampling_of(run)
+    check_regular(run)
     view = sample_store(store, run.schema)
     rng = torch.Generator().manual_seed(seed)
     whole = Imputed([], [], [], [])

@@ -59,6 +59,15 @@ def need(run: Trained, name: str) -> Any:
     return run.parts[name]
 
 
+def check_regular(run: Trained) -> None:
+    """Raise a CheckpointError where a run laid irregular times on a grid, to generate such."""
+    if run.schema.sampling is not None and run.schema.sampling.binned:
+        raise CheckpointError(
+            "this run was trained on irregular times, laid on a grid that it can generate from; to "
+            "forecast, detect or fill there, pre-train `romae` and use `caesura interpolate`"
+        )
+
+
 @contextmanager
 def inference(*modules: nn.Module) -> Iterator[None]:
     """Evaluate modules without gradients, with fast exact products; restore their mode."""

@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
+from caesura.nn.dual_path import Answer
 from caesura.objectives.scale_tokens import ScaleTokens, with_latent
 from caesura.signal.noise import keyed_uniform
 from caesura.tasks.needs import inference
 from caesura.training.loop import VALIDATION_STEP, BatchSource, step_generator
 
-_PARTS = 4
-"""Parts of a decoder's answer before the logits of being measured."""
 _LEAST = 0.01
+"""Least probability of an event, and of none, that a surprise is measured by."""
 
 
 def measure_residual(objective: ScaleTokens, source: BatchSource) -> float:
@@ -30,16 +30,15 @@ def measure_residual(objective: ScaleTokens, source: BatchSource) -> float:
             latent = features.levels[-1].features.mT
             draw = partial(keyed_uniform, step_generator(0, VALIDATION_STEP), batch.index)
             found = objective.tokenizer(latent, draw)
-            said = decoder(
-                with_latent(features, found.partial[-1]), inputs.without_values(), split=True
-            ).float()
+            query = inputs.without_values()
+            said = Answer.of(decoder(with_latent(features, found.partial[-1]), query, split=True))
             true = objective.encoder.normalise(inputs).normalised(inputs.values.float())
-            rests.append((true - said[:, :3].sum(1)) * inputs.observed)
-            spreads.append(said[:, 3].exp())
+            rests.append((true - said.parts.sum(1)) * inputs.observed)
+            spreads.append(said.log_deviation.exp())
             observed.append(inputs.observed)
             values.append(true)
-            if said.shape[1] > _PARTS:
-                likely = said[:, _PARTS].sigmoid().clamp(_LEAST, 1 - _LEAST)
+            if said.presence is not None:
+                likely = said.presence.sigmoid().clamp(_LEAST, 1 - _LEAST)
                 gap = inputs.observed.float() - likely
                 surprise.append(gap / (likely * (1 - likely)).sqrt())
         rest, seen, whole = torch.cat(rests), torch.cat(observed), torch.cat(values)

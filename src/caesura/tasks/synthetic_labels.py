@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,24 +16,16 @@ _MOST = 100
 """Classes at most: more are a measurement."""
 
 
-class Labelled(Protocol):
-    """The label of each window of three sets."""
+class Labels(NamedTuple):
+    """The label of each window of three sets: real ones that trained, that did not, synthetic."""
 
-    @property
-    def train(self) -> Floats:
-        """Of real windows that trained."""
-
-    @property
-    def unseen(self) -> Floats:
-        """Of real windows that did not."""
-
-    @property
-    def synthetic(self) -> Floats:
-        """Of synthetic windows."""
+    train: Floats
+    unseen: Floats
+    synthetic: Floats
 
 
 def score_labels(
-    train: Floats, unseen: Floats, synthetic: Floats, labels: Labelled, scoring: Scoring
+    train: Floats, unseen: Floats, synthetic: Floats, labels: Labels, scoring: Scoring
 ) -> Measured:
     """Return the balanced accuracy on unseen real windows of a classifier that learned from
     synthetic ones; the floor's learned from as many real ones.

@@ -15,6 +15,7 @@ from caesura.data.grid import fit_sampling, sample_store
 from caesura.data.schema import fit_schema
 from caesura.errors import DataError
 from caesura.tasks.pretrain import resolve_tokens
+from caesura.tasks.synthetic_labels import Labels
 from caesura.tasks.window_features import bridged_rows
 
 log = logging.getLogger("caesura")
@@ -24,14 +25,6 @@ _MANY = 40
 """Series from which on whole ones are held out, not blocks of time."""
 _HELD = 4
 """Every fourth series is held out then."""
-
-
-class Labels(NamedTuple):
-    """The label of each window of the three sets."""
-
-    train: Floats
-    unseen: Floats
-    synthetic: Floats
 
 
 class Sets(NamedTuple):
