@@ -16,7 +16,7 @@ demo: install
 	$(BIN)/caesura demo --out demo
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff check .

@@ -20,6 +20,11 @@ CHECKED = ["nn", "signal", "encoders", "decoders", "objectives"]
 install_import_hook([f"caesura.{part}" for part in CHECKED], "beartype.beartype")
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the longest file: several processes end together then."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
+
+
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory):
     """A tiny pre-trained run on disk, and the file of its data."""

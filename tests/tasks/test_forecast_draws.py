@@ -27,7 +27,7 @@ def run():
         "stages.1.objective.width=32", "stages.1.objective.heads=2", "stages.1.objective.depth=2",
         "stages.0.objective.quantiser.codes=64", "training.lr=0.003", "training.batch_tokens=768",
     ]  # fmt: skip
-    return pretrain(waves(), "timemar", steps=500, settings=settings)
+    return pretrain(waves(), "timemar", steps=300, settings=settings)
 
 
 def test_draws_follow_the_end_of_a_series(run):

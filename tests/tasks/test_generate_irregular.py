@@ -40,7 +40,7 @@ COLUMNS = {"id": "star", "time": "day", "channel": "band", "value": ["flux"]}
 
 @pytest.fixture(scope="module")
 def run():
-    return pretrain(table(), "timemar", columns=COLUMNS, steps=400, settings=list(SMALL))
+    return pretrain(table(), "timemar", columns=COLUMNS, steps=320, settings=list(SMALL))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_regular_series_have_no_gaps_unless_they_are_asked_for():
     assert not whole.recipe.stages[0].decoder.presence
     for one in series:
         one[rng.random(one.shape) < 0.3] = np.nan
-    holed = pretrain(series, "timemar", steps=150, settings=small)
+    holed = pretrain(series, "timemar", steps=80, settings=small)
     assert holed.recipe.stages[0].decoder.presence
     assert np.isfinite(generate(holed, 50)).all()
     with pytest.raises(RecipeError, match="none to learn from"):

@@ -36,7 +36,7 @@ def run():
 
 @pytest.fixture(scope="module")
 def plan():
-    return trained(f"data.every={EVERY}")
+    return trained(f"data.every={EVERY}", steps=60)
 
 
 def test_a_plan_reads_one_sample_of_each_few(run, plan):

@@ -136,8 +136,8 @@ def test_the_probe_finds_each_planted_label_at_its_own_scale():
     else, since plain statistics know none of them (data/synthetic/pulses.py)."""
     found = pulses(300, 0, PulseSettings(noise=0.08))
     data = found.signals[:, None].astype(np.float64)
-    run = caesura.pretrain(data, "himae", steps=80,
-                           settings=(*RATE, "training.batch_tokens=32000"))  # fmt: skip
+    run = caesura.pretrain(data, "himae", steps=100,
+                           settings=(*RATE, "training.batch_tokens=12000"))  # fmt: skip
     store = dataclasses.replace(run.open(data), groups=found.subjects)
     sources = probe_sources(run, store)
     levels = {k: dataclasses.replace(v, twin=None) for k, v in sources.levels.items()}

@@ -57,7 +57,7 @@ def test_a_killed_training_resumes_bit_equal(tmp_path):
     """SIGKILL gives no warning: the state is that of the last evaluation."""
     pq.write_table(long_table(), tmp_path / "data.parquet")
     arguments = ["pretrain", "romae", "--data", str(tmp_path / "data.parquet"), "--channel",
-                 "channel", "--steps", "400", "--set", "training.evaluate_every=5"]  # fmt: skip
+                 "channel", "--steps", "200", "--set", "training.evaluate_every=5"]  # fmt: skip
     for setting in (*TINY, *REGULARISED):
         arguments += ["--set", setting]
     command = [sys.executable, "-m", "caesura.cli.main", "--quiet", "--threads", "1", *arguments]

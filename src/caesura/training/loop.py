@@ -238,7 +238,8 @@ class Trainer:
         set_learning_rate(
             self.optimizer, config.lr * learning_rate_factor(self._fraction(), config.warmup)
         )
-        self.model.train()
+        if not self.model.training:
+            self.model.train()  # a walk over all modules
         micro = self._micro_batches()
         joined = Joined(self.objective.carry_rules)
         for position, batch in enumerate(micro):
