@@ -1,6 +1,7 @@
 """Real and synthetic tables as windows of one length, what trained apart from what did not."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from caesura.data.config import Columns, DataConfig
@@ -46,9 +47,60 @@ def test_gaps_are_bridged_and_said(caplog):
     assert "10 missing values are bridged" in caplog.text
 
 
-def test_a_table_of_other_columns_and_series_of_other_lengths_are_refused(tmp_path):
-    import pyarrow as pa
+def stars(count, seed, share=0.5, step=1.0):
+    """Two bands at irregular times; `share` of the nights, of another each series."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for number in range(count):
+        for band in "ab":
+            at = np.flatnonzero(rng.random(20 + number % 5) < share).astype(float)
+            at += rng.uniform(-0.3, 0.3, len(at))
+            parts.append((f"s{number}", at * step, band, np.sin(at / 3)))
+    ids, times, bands, values = zip(*parts, strict=True)
+    sizes = [len(one) for one in times]
+    table = {"star": np.repeat(ids, sizes), "day": np.concatenate(times)}
+    return pa.table(table | {"band": np.repeat(bands, sizes), "flux": np.concatenate(values)})
 
+
+STARS = DataConfig(columns=Columns(id="star", time="day", channel="band", value=("flux",)))
+
+
+def test_irregular_series_are_compared_on_steps_of_the_real_ones_with_their_gaps():
+    by_night = STARS.model_copy(update={"rate": 1.0})
+    sets = read_sets(stars(60, 0), stars(40, 1), stars(50, 2), by_night)
+    assert sets.names == ["a", "b", "a: measured", "b: measured"]
+    assert sets.target == 1
+    assert len(sets.train) == 60
+    assert len(sets.synthetic) == 40
+    assert sets.train.shape[1:] == sets.unseen.shape[1:] == sets.synthetic.shape[1:]
+    seen = sets.train[:, 2:]
+    assert set(np.unique(seen)) == {0.0, 1.0}
+    assert 0.2 < seen.mean() < 0.6
+    rows = stars(60, 0).to_pandas().query("star == 's3'")
+    nights = np.round(rows["day"] - rows["day"].min())
+    assert set(np.flatnonzero(seen[3, 0])) == set(nights[rows["band"] == "a"])
+
+
+def test_too_few_irregular_series_and_too_fine_a_step_are_errors():
+    with pytest.raises(DataError, match="20 irregular series are too few to hold some out"):
+        read_sets(stars(20, 0), stars(40, 1), None, STARS)
+    fine = STARS.model_copy(update={"rate": 1000.0})
+    with pytest.raises(DataError, match="pass a lower --rate"):
+        read_sets(stars(60, 0), stars(40, 1), None, fine)
+
+
+def test_gaps_of_regular_series_are_compared_where_the_synthetic_ones_have_some():
+    real = recording()
+    real[0, 0, ::5] = np.nan
+    made = np.zeros((5, 2, 24))
+    made[:, 0, ::3] = np.nan
+    sets = read_sets(real, made, None, CONFIG)
+    assert sets.names[2:] == [f"{name}: measured" for name in sets.names[:2]]
+    assert sets.train[:, 2].mean() == pytest.approx(0.8, abs=0.02)
+    assert sets.synthetic[:, 2].mean() == pytest.approx(2 / 3)
+
+
+def test_a_table_of_other_columns_and_series_of_other_lengths_are_refused(tmp_path):
     def table(names, time=300):
         columns = {name: np.zeros(time) for name in names}
         return pa.table({"id": ["a"] * time, "time": np.arange(time), **columns})

@@ -206,6 +206,9 @@ def generation(
     channel: Channel = "",
     value: Value = "",
     missing: Missing = "",
+    rate: Annotated[
+        float, typer.Option(help="Steps a second (or unit of time) of irregular series; 0: own.")
+    ] = 0,
     protocol: Annotated[
         str, typer.Option(help="caesura, or timegan: the literature's way, without a hold-out.")
     ] = "caesura",
@@ -228,6 +231,8 @@ def generation(
     Example: `caesura evaluate generation --real train.parquet --synthetic synthetic.parquet
     --holdout later.parquet --report report.html`
     """
+    from dataclasses import replace
+
     import pyarrow as pa
 
     from caesura.data.config import Columns, DataConfig
@@ -241,8 +246,9 @@ def generation(
     if output is not None:
         check_writable(output)
     given = given_columns(id=id, time=time, channel=channel, value=value, missing=missing)
-    config = DataConfig(columns=Columns(**given))
+    config = DataConfig(columns=Columns(**given), rate=rate)
     sets = read_sets(real, synthetic, holdout, config, label)
+    scoring = replace(scoring, target=sets.target)
     console.say(
         f"{len(sets.train)} training, {len(sets.unseen)} unseen, {len(sets.synthetic)} synthetic "
         f"windows of {sets.synthetic.shape[2]} steps x {len(sets.names)} channels"

@@ -25,17 +25,31 @@ _MANY = 40
 """Series from which on whole ones are held out, not blocks of time."""
 _HELD = 4
 """Every fourth series is held out then."""
+_LONGEST = 4096
+"""Steps up to which irregular series are compared."""
+_CELLS = 10**8
+"""Steps of all channels and series beyond which irregular series are thinned."""
+
+
+_MEASURED = ": measured"
 
 
 class Sets(NamedTuple):
     """Windows (count, channels, time) in the order of time, the names of the channels, and the
-    windows' labels where a label was named."""
+    windows' labels where a label was named. Where gaps are compared, a second half of the channels
+    is 1 where the first half was measured."""
 
     train: Floats
     unseen: Floats
     synthetic: Floats
     names: list[str]
     labels: Labels | None = None
+
+    @property
+    def target(self) -> int:
+        """The last channel of values, which predictive scores are of."""
+        gaps = self.names[-1].endswith(_MEASURED)
+        return (len(self.names) // 2 if gaps else len(self.names)) - 1
 
 
 class _Cut(NamedTuple):
@@ -46,29 +60,44 @@ class _Cut(NamedTuple):
 def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig, label: str = "") -> Sets:
     """Read tables or arrays; without a hold-out, part of the real data is set apart.
 
-    Windows are as long as the synthetic series, which must have one length. Gaps are bridged, and
-    that is said. Channels that differ, or series that are too short, are a DataError. label: a
-    column of all tables with one number a series.
+    Windows are as long as the synthetic series, which must have one length. Irregular series are
+    laid on the steps of the real ones, whole: what was measured when is compared too, and in
+    regular ones where the synthetic ones have gaps; else gaps are bridged, and that is said.
+    Channels that differ, or series that are too short, are a DataError. label: a column of all
+    tables with one number a series.
     """
     if label:
         columns = config.columns.model_copy(update={"static": (label,)})
         config = config.model_copy(update={"columns": columns})
+    known = _read(real, config)
+    if known.irregular:
+        config = config.model_copy(update={"rate": known.rate})
     made = _read(synthetic, config)
+    other = None if holdout is None else _read(holdout, config)
+    for name, one in (("synthetic", made), ("held-out", other)):
+        if one is not None and one.names != known.names:
+            ours, theirs = ", ".join(known.names), ", ".join(one.names)
+            raise DataError(f"real data have {ours}; {name} ones {theirs}")
+    if known.irregular:
+        each = [known, made] + ([] if other is None else [other])
+        longest = max(one.shape[1] for read in each for one in read.series)
+        if longest > _LONGEST:
+            raise DataError(
+                f"series of up to {longest} steps of {1 / known.rate:.3g} s; {_LONGEST} at most: "
+                "pass a lower --rate"
+            )
+        known, made, *rest = (read.padded(longest) for read in each)
+        other = rest[0] if rest else None
     lengths = {one.shape[1] for one in made.series}
     if len(lengths) != 1:
         raise DataError(
             f"synthetic series of {min(lengths)} to {max(lengths)} steps; give series of one length"
         )
     window = lengths.pop()
-    known = _read(real, config)
-    if known.names != made.names:
-        ours, theirs = ", ".join(known.names), ", ".join(made.names)
-        raise DataError(f"real data have {ours}; synthetic ones {theirs}")
-    if holdout is not None:
-        other = _read(holdout, config)
-        if other.names != made.names:
-            ours, theirs = ", ".join(other.names), ", ".join(made.names)
-            raise DataError(f"held-out data have {ours}; real ones {theirs}")
+    gaps = made.gaps > 0
+    known, made = known.filled(gaps), made.filled(gaps)
+    if other is not None:
+        other = other.filled(gaps)
         train, unseen = _cut(known, _whole(known), window), _cut(other, _whole(other), window)
     else:
         log.warning(
@@ -81,11 +110,42 @@ def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig, label
 
 
 class _Read(NamedTuple):
-    """Series (channels, time), their channels, and a label each, 0 where none was named."""
+    """Series (channels, time), NaN where nothing was measured, their channels, a label each, 0
+    where none was named, samples a second, and whether irregular times were laid on a grid."""
 
     series: list[Floats]
     names: list[str]
     labels: Floats
+    rate: float
+    irregular: bool
+
+    @property
+    def gaps(self) -> int:
+        """How many samples were not measured."""
+        return sum(int(np.isnan(one).sum()) for one in self.series)
+
+    def padded(self, length: int) -> _Read:
+        """Return series at one length, every n-th where they are too many: nothing is measured
+        after their ends."""
+        every = -(-len(self.series) * len(self.names) * length // _CELLS)
+        whole = [
+            np.pad(one, ((0, 0), (0, length - one.shape[1])), constant_values=np.nan)
+            for one in self.series[::every]
+        ]
+        if every > 1:
+            log.warning("%d of %d series are compared", len(whole), len(self.series))
+        return self._replace(series=whole, labels=self.labels[::every])
+
+    def filled(self, gaps: bool) -> _Read:
+        """Return series with lines across what was not measured; `gaps`: beside channels that say
+        what was."""
+        if not gaps:
+            if self.gaps:
+                log.warning("%d missing values are bridged by lines", self.gaps)
+            return self._replace(series=[bridged_rows(one) for one in self.series])
+        both = [np.concatenate([bridged_rows(one), np.isfinite(one)]) for one in self.series]
+        names = self.names + [name + _MEASURED for name in self.names]
+        return self._replace(series=both, names=names)
 
 
 Parts = list[list[tuple[int, int]]]
@@ -101,6 +161,11 @@ def _apart(known: _Read, window: int) -> tuple[_Cut, _Cut]:
                  for want in (False, True))  # fmt: skip
         train, unseen = (_cut(known, part, window) for part in parts)
         return train, unseen
+    if known.irregular:
+        raise DataError(
+            f"{len(known.series)} irregular series are too few to hold some out, {_MANY} at least; "
+            "pass a --holdout"
+        )
     counts = [most_blocks(one.shape[1], window) for one in known.series]
     if min(counts) < BLOCKS:
         log.warning("held out: %d blocks of time, for want of length", min(counts))
@@ -136,18 +201,19 @@ def _cut(read: _Read, parts: Parts, window: int) -> _Cut:
 
 def _read(source: Any, config: DataConfig) -> _Read:
     is_table = not isinstance(source, np.ndarray | list | tuple)
-    config = resolve_tokens(config.model_copy(update={"own_rate": True}), is_table)
+    config = config.model_copy(update={"own_rate": True, "binned": True})
+    config = resolve_tokens(config, is_table)
     store, _ = open_data(source, config, lenient=True)
     everything = np.arange(len(store))
     # a window of one sample: what is asked for here is the grid alone
     schema = fit_schema(store, everything, config)
     schema = fit_sampling(store, everything, schema, config.model_copy(update={"window": 1e-9}))
-    raw = sample_store(store, schema).series()
-    gaps = sum(int(np.isnan(one).sum()) for one in raw)
-    if gaps:
-        log.warning("%d missing values are bridged by lines before they are compared", gaps)
+    grid = sample_store(store, schema)
     labels = np.zeros(len(store)) if store.static is None else store.static[:, 0]
     if config.columns.static and not np.isfinite(labels).all():
         name = config.columns.static[0]
         raise DataError(f"{int((~np.isfinite(labels)).sum())} series have no {name!r}")
-    return _Read([bridged_rows(one) for one in raw], schema.variables, labels)
+    return _Read(
+        [one.astype(np.float64) for one in grid.series()], schema.variables, labels,
+        grid.rate_hz, grid.sparse,
+    )  # fmt: skip
