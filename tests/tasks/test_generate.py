@@ -328,3 +328,19 @@ def test_a_long_table_comes_out_long(channels):
     assert made["mjd"].to_pylist()[:3] == [0.0, 0.5, 1.0]
     assert pa.types.is_integer(made["flux"].type)
     assert len(run.open(made)) == 3
+
+
+def test_dates_keep_their_zone_and_numbers_of_channels_stay_numbers():
+    hours = np.datetime64("2024-03-01T00:00", "us") + np.arange(60) * np.timedelta64(1, "h")
+    dates = pa.array(np.tile(hours, 2)).cast(pa.timestamp("us", tz="Europe/Paris"))
+    data = pa.table({
+        "id": ["a"] * 120, "when": dates, "lead": np.repeat([3, 11], 60),
+        "value": np.random.default_rng(0).standard_normal(120),
+    })  # fmt: skip
+    columns = {"time": "when", "channel": "lead", "value": ["value"]}
+    small = trained(data, steps=2, columns=columns)
+    made = as_table(small, generate(small, 2))
+    assert made.schema.field("when").type == pa.timestamp("us", tz="Europe/Paris")
+    assert made["when"][0].as_py() == data["when"][0].as_py()
+    assert made["lead"].type == pa.int64()
+    assert set(made["lead"].to_pylist()) == {3, 11}

@@ -14,6 +14,7 @@ from caesura.cli.tables import Channel, Id, Missing, Time, Value
 from caesura.cli.use import Output
 
 if TYPE_CHECKING:
+    from caesura.data.schema import Sampling
     from caesura.run import Run
 
 
@@ -295,9 +296,11 @@ def as_table(run: Run, values: Any, seed: int = 0, given: Mapping[str, Any] | No
         at += _within_steps(at, series, sampling.offsets, seed)
     ids = pa.array([f"synthetic-{k}" for k in range(count)])
     table = {columns.id: ids.take(pa.array(series))}
-    table[columns.time] = _clock(at / sampling.rate_hz, sampling.begins, schema.time_kind)
+    table[columns.time] = _clock(at / sampling.rate_hz, sampling, schema.time_kind)
     if not wide:
-        table[columns.channel or "channel"] = pa.array(schema.channels).take(pa.array(channel))
+        known = pa.array(schema.channels)
+        known = known.cast(pa.int64()) if sampling.numbered else known
+        table[columns.channel or "channel"] = known.take(pa.array(channel))
     for element, name in enumerate(schema.value_names):
         whole = all(sampling.whole[element::size])
         table[name] = _typed(cells[there, element], whole)
@@ -316,15 +319,15 @@ def _within_steps(at: Any, series: Any, offsets: tuple[float, ...], seed: int) -
     return drawn[place.ravel()]
 
 
-def _clock(seconds: Any, begins: float, kind: str) -> Any:
+def _clock(seconds: Any, sampling: Sampling, kind: str) -> Any:
     """Return times as the training data write them, from their first one on."""
     import numpy as np
     import pyarrow as pa
 
     if kind != "timestamp":
-        return pa.array(begins + seconds)
-    ticks = (begins + np.round(seconds * 1e6)).astype(np.int64)
-    return pa.array(ticks).cast(pa.timestamp("us"))
+        return pa.array(sampling.begins + seconds)
+    ticks = (sampling.begins + np.round(seconds * 1e6)).astype(np.int64)
+    return pa.array(ticks).cast(pa.timestamp("us", tz=sampling.time_zone or None))
 
 
 def _typed(values: Any, whole: bool) -> Any:

@@ -253,6 +253,8 @@ def fit_sampling(
             "most": tuple(float(v) for v in most),
             "whole": tuple(bool((v == np.round(v)).all()) for v in values),
             "begins": float(store.origins.min()),
+            "time_zone": store.time_zone,
+            "numbered": store.channels_are_numbers,
         }
     )
     return schema.model_copy(update={"sampling": sampling})

@@ -39,7 +39,8 @@ class Sampling(BaseModel):
 
     means, deviations: of each variable over the training series, in the table's units; least,
     most: its range there; whole: whether all of it are whole numbers.
-    begins: the first time of the training data, as the table writes it. every: steps of the data's
+    begins: the first time of the training data, as the table writes it, in `time_zone`, if that is
+    a date. numbered: whether the table names channels by whole numbers. every: steps of the data's
     own of which one is taken, unfiltered; `rate_hz` is what is left. gaps: whether samples are
     missing in the training data. binned: whether times there are irregular, and laid on the steps
     of the grid; offsets: quantiles of where within a step they were, in steps, -1/2 to 1/2.
@@ -56,6 +57,8 @@ class Sampling(BaseModel):
     most: tuple[float, ...] = ()
     whole: tuple[bool, ...] = ()
     begins: float = 0.0
+    time_zone: str = ""
+    numbered: bool = False
     every: int = Field(default=1, ge=1)
     gaps: bool = False
     binned: bool = False
