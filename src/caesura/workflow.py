@@ -52,7 +52,7 @@ def _silent(progress: Progress) -> None:
 def compose(
     recipe: str | Mapping[str, Any] | Recipe,
     *,
-    columns: Mapping[str, Any] | None = None,
+    columns: Mapping[str, Any] | Columns | None = None,
     length: Mapping[str, float] | None = None,
     seed: int | None = None,
     settings: Sequence[str] = (),
@@ -65,6 +65,8 @@ def compose(
         tree: dict[str, Any] = recipe.model_dump(mode="json", exclude_unset=True)
     else:
         tree = find_recipe(recipe) if isinstance(recipe, str) else dict(recipe)
+    if isinstance(columns, Columns):
+        columns = columns.model_dump(mode="json", exclude_unset=True)
     if columns:
         unknown = set(columns) - set(Columns.model_fields)
         if unknown:
@@ -86,7 +88,7 @@ def pretrain(
     recipe: str | Mapping[str, Any] | Recipe = "romae",
     out: str | Path | None = None,
     *,
-    columns: Mapping[str, Any] | None = None,
+    columns: Mapping[str, Any] | Columns | None = None,
     steps: int = 0,
     epochs: float = 0,
     minutes: float = 0,
@@ -102,9 +104,9 @@ def pretrain(
 
     data: path, pandas, polars or Arrow table, array (series, channels, time), or list of
     (channels, time_i). columns: names as in `data.config.Columns`, e.g. {"id": "star",
-    "time": "mjd", "channel": "band", "value": ["flux"]}. settings: "path=value" changes of
-    the recipe. labels: an online probe that reports and never selects. resume: continue
-    what is in `out`, with the recipe that is there.
+    "time": "mjd", "channel": "band", "value": ["flux"]}, or one of these. settings: "path=value"
+    changes of the recipe. labels: an online probe that reports and never selects. resume:
+    continue what is in `out`, with the recipe that is there.
 
     Raises DataError, RecipeError, CheckpointError, DivergedError, or StoppedError after an
     interrupt.

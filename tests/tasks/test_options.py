@@ -5,9 +5,11 @@ import pytest
 
 import caesura
 from builders import long_table, tiny_run
+from caesura.data.config import Columns
 from caesura.data.queries import lay_out_queries
 from caesura.errors import RecipeError
 from caesura.tasks.interpolate import distances
+from caesura.workflow import compose
 
 OPTIONS = [
     "stages.0.objective.likelihood=crps",
@@ -62,3 +64,11 @@ def test_a_decoder_of_single_values_refuses_a_likelihood():
     settings = ["stages.0.objective.likelihood=crps", "stages.0.decoder.predicts=value"]
     with pytest.raises(RecipeError, match="predicts"):
         tiny_run(steps=2, settings=settings)
+
+
+def test_columns_are_a_mapping_or_what_it_becomes():
+    given = {"id": "star", "time": "mjd", "value": ["flux", "error"]}
+    ours, theirs = (compose("romae", columns=one) for one in (given, Columns(**given)))
+    assert ours == theirs
+    with pytest.raises(RecipeError, match="unknown columns star"):
+        compose("romae", columns={"star": "id"})
