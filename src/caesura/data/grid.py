@@ -194,9 +194,16 @@ def _without_sample(signal: Signal) -> NDArray[np.int64]:
 
 
 def fit_sampling(
-    store: RaggedStore, train: NDArray[np.int64], schema: Schema, config: DataConfig
+    store: RaggedStore,
+    train: NDArray[np.int64],
+    schema: Schema,
+    config: DataConfig,
+    silent: bool = False,
 ) -> Schema:
-    """Return the schema with rate, window and the means of its training series on the grid."""
+    """Return the schema with rate, window and the means of its training series on the grid.
+
+    silent: say nothing of what was chosen.
+    """
     binned = config.binned and is_irregular(store)
     own, usual = (binning_rate if binned else native_rate)(store) / config.every, _USUAL_S
     if not config.rate and config.own_rate and own:
@@ -210,7 +217,7 @@ def fit_sampling(
     )
     grid = sample_store(store, schema.model_copy(update={"sampling": sampling}), silent=True)
     window = _window(grid.lengths, config, usual, binned)
-    if not config.window and usual != _USUAL_S:
+    if not config.window and usual != _USUAL_S and not silent:
         log.warning("windows of %d steps; --window STEPS changes it", window)
     short = np.flatnonzero((grid.lengths < window) & (not binned))
     if len(short) == len(store):
@@ -237,6 +244,7 @@ def fit_sampling(
     if binned:
         within = np.quantile(step_offsets(store, config.rate), np.linspace(0, 1, 21))
         offsets = tuple(float(f"{one:.3g}") for one in within)
+    if binned and not silent:
         log.warning(
             "irregular times are laid on steps of %.4g s, %.0f %% of which are measured; series "
             "of up to %d steps are made, with sampling times of their own. --rate changes the step",

@@ -86,6 +86,7 @@ def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig, label
                 f"series of up to {longest} steps of {1 / known.rate:.3g} s; {_LONGEST} at most: "
                 "pass a lower --rate"
             )
+        log.warning("irregular times are compared on steps of %.4g; --rate sets it", 1 / known.rate)
         known, made, *rest = (read.padded(longest) for read in each)
         other = rest[0] if rest else None
     lengths = {one.shape[1] for one in made.series}
@@ -207,7 +208,8 @@ def _read(source: Any, config: DataConfig) -> _Read:
     everything = np.arange(len(store))
     # a window of one sample: what is asked for here is the grid alone
     schema = fit_schema(store, everything, config)
-    schema = fit_sampling(store, everything, schema, config.model_copy(update={"window": 1e-9}))
+    one_step = config.model_copy(update={"window": 1e-9})
+    schema = fit_sampling(store, everything, schema, one_step, silent=True)
     grid = sample_store(store, schema)
     labels = np.zeros(len(store)) if store.static is None else store.static[:, 0]
     if config.columns.static and not np.isfinite(labels).all():
