@@ -88,7 +88,7 @@ def table(rows: list[dict[str, Any]], title: str = "") -> None:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.4g}"
-    return str(value)
+    return "" if value is None else str(value)
 
 
 @contextmanager

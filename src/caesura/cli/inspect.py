@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from caesura.cli import console
-from caesura.cli.options import Set
+from caesura.cli.options import Set, split_names
 
 recipes = typer.Typer(help="Recipes: list them, show one.", no_args_is_help=True)
 
@@ -80,14 +80,27 @@ def recipe_show(
 
 def runs(
     folder: Annotated[Path, typer.Argument(help="A run, or a folder that holds runs.")],
+    best: Annotated[
+        str, typer.Option(help="Rank them by a figure: validation_loss, validation AUROC, ...")
+    ] = "",
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Show the settings that differ, run beside run.")
+    ] = False,
+    only: Annotated[str, typer.Option(help="Only these runs: A,B.")] = "",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Also write the rows (.parquet, .csv).")
+    ] = None,
 ) -> None:
-    """List the runs in a folder, or show one.
+    """List the runs in a folder and below, or show one.
 
-    Example: `caesura runs .`
+    Example: `caesura runs . --best validation_loss --compare`
     """
-    from caesura.errors import CheckpointError
-    from caesura.folder import RECIPE, has_checkpoint, is_whole
-    from caesura.training.checkpoint import read_json
+    import pyarrow as pa
+
+    from caesura.data.write import check_writable, write_table
+    from caesura.errors import RecipeError
+    from caesura.folder import RECIPE
+    from caesura.listing import differing, list_runs, overview, ranked
 
     if (folder / RECIPE).is_file():
         from caesura.run import load
@@ -96,13 +109,22 @@ def runs(
         console.table([{"figure": k, "value": v} for k, v in run.metrics.items()])
         console.table(run.coverage, "Coverage of 90 % intervals on held-out series")
         return
-    found = sorted(path.parent for path in folder.glob(f"*/{RECIPE}"))
-    if not found:
-        raise CheckpointError(f"{folder} is not a run and holds none")
-    rows = []
-    for path in found:
-        state = "whole" if is_whole(path) else "begun" if has_checkpoint(path) else "no checkpoint"
-        metrics = read_json(path / "metrics.json") if is_whole(path) else {}
-        keys = ("validation_loss", "steps", "seconds", "validation AUROC", "validation R2")
-        rows.append({"run": path.name, "state": state} | {k: metrics.get(k, "") for k in keys})
+    if output is not None:
+        check_writable(output)
+    found = list_runs(folder)
+    if only:
+        names = split_names(only)
+        unknown = set(names) - {one.name for one in found}
+        if unknown:
+            known = ", ".join(one.name for one in found)
+            raise RecipeError(f"no run {sorted(unknown)[0]!r}; there are {known}")
+        found = [one for one in found if one.name in names]
+    if best:
+        found = ranked(found, best)
+    rows = differing(found) if compare else overview(found, best)
     console.table(rows)
+    if best:
+        console.result(f"best by {best}: {found[0].name} ({found[0].figures[best]:.4g})")
+    if output is not None:
+        texts = [{key: str(value) for key, value in row.items()} for row in rows]
+        write_table(pa.Table.from_pylist(texts if compare else rows), output)
