@@ -20,13 +20,17 @@ _HOME = {
     "save_pretrained": "caesura.hub",
     "Run": "caesura.run",
     "PretrainedFeatures": "caesura.estimators.features",
+    "SeriesClassifier": "caesura.estimators.supervised",
     "SeriesGenerator": "caesura.estimators.generator",
+    "SeriesRegressor": "caesura.estimators.supervised",
 }
 
 __all__ = [
     "PretrainedFeatures",
     "Run",
+    "SeriesClassifier",
     "SeriesGenerator",
+    "SeriesRegressor",
     "__version__",
     "distil",
     "finetune",
@@ -40,6 +44,7 @@ __all__ = [
 if TYPE_CHECKING:
     from caesura.estimators.features import PretrainedFeatures
     from caesura.estimators.generator import SeriesGenerator
+    from caesura.estimators.supervised import SeriesClassifier, SeriesRegressor
     from caesura.hub import from_pretrained, push_to_hub, save_pretrained
     from caesura.run import Run, load
     from caesura.workflow import distil, finetune, pretrain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ _READERS = (
 
 
 def read_table(source: Any) -> pa.Table:
-    """Return the table behind a path, an Arrow table, or a pandas or polars frame."""
+    """Return the table behind a path, an Arrow table, a pandas or polars frame, or a mapping of
+    columns by name."""
     if isinstance(source, str | Path):
         table = _read_path(Path(source))
     elif isinstance(source, pa.Table):
         table = source
+    elif isinstance(source, Mapping):
+        table = pa.table(dict(source))
     else:
         table = _from_frame(source)
     if table.num_rows == 0:

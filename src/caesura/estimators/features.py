@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from caesura.estimators.panels import as_panel
 from caesura.nn.heads import checked_pooling
 from caesura.run import Run
 from caesura.workflow import pretrain
@@ -39,7 +40,7 @@ class PretrainedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Pre-train on X; an unknown pooling is a RecipeError before it begins."""
         checked_pooling(self.pooling)
         self.run_: Run = pretrain(
-            _panel(X),
+            as_panel(X),
             self.recipe,
             steps=self.steps,
             seed=self.random_state,
@@ -50,9 +51,4 @@ class PretrainedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Return one vector a series, (cases, dim)."""
         check_is_fitted(self, "run_")
-        return self.run_.embed(_panel(X), pooling=checked_pooling(self.pooling))
-
-
-def _panel(X: Any) -> Any:
-    """Return arrays and lists as they are; anything else becomes an array."""
-    return X if isinstance(X, np.ndarray | list) else np.asarray(X)
+        return self.run_.embed(as_panel(X), pooling=checked_pooling(self.pooling))

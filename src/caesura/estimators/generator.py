@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from caesura.estimators.panels import as_panel
 from caesura.run import Run
 from caesura.tasks.generate import SamplingSettings, generate
 from caesura.tasks.impute import fill_windows
@@ -39,7 +40,7 @@ class SeriesGenerator(BaseEstimator):  # type: ignore[misc]  # untyped base
     def fit(self, X: Any, y: Any = None) -> SeriesGenerator:
         """Train both stages on X; `y` is ignored."""
         self.run_: Run = pretrain(
-            X if isinstance(X, np.ndarray | list) else np.asarray(X),
+            as_panel(X),
             self.recipe,
             steps=self.steps,
             seed=self.random_state,

@@ -32,6 +32,9 @@ from caesura.training.loop import Progress, Trainer
 
 log = logging.getLogger("caesura")
 
+_PARTS = 5
+"""Labelled series are cut into so many parts, of which one validates."""
+
 
 @dataclass(frozen=True)
 class Finetuned:
@@ -56,12 +59,12 @@ def finetune(
 ) -> Finetuned:
     """Train a head, and the encoder unless frozen, on the labelled series of a store.
 
-    A fifth of the labelled groups validates, unless the labels come with a split: it chooses
-    the weights and stops the training.
+    A fifth of the labelled groups validates, more where a class has fewer than five series, unless
+    the labels come with a split: it chooses the weights and stops the training.
     `from_scratch` starts from the same architecture untrained, the control.
     """
     labelled = store.take(labels.series)
-    train, validation = labels.split or folds(labels, labelled.group_codes, 5, recipe.seed)[0]
+    train, validation = labels.split or _split(labels, labelled.group_codes, recipe.seed)
     target = _fitted_target(labels, train)
     config = _settings(recipe, target, run.schema)
     encoder = copy.deepcopy(need(run, "encoder")).requires_grad_(True)
@@ -93,6 +96,19 @@ def finetune(
     metrics |= {"steps": state.step, "best_step": state.best_step, "seconds": state.seconds}
     metrics |= {"train_series": len(train), "validation_series": len(validation)}
     return Finetuned(whole, schema, parts, metrics)
+
+
+def _split(
+    labels: Labels, groups: NDArray[np.int64], seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers of what trains and what validates."""
+    few = _PARTS
+    if labels.target.task == "classification":
+        few = int(np.bincount(labels.values, minlength=len(labels.target.classes)).min())
+    parts = max(2, min(_PARTS, few, len(np.unique(groups))))
+    if parts < _PARTS:
+        log.warning("few labels: one of %d of each class or group validates", parts)
+    return folds(labels, groups, parts, seed)[0]
 
 
 def _settings(recipe: Recipe, target: Target, schema: Schema) -> SupervisedConfig:
