@@ -110,3 +110,4 @@ def test_the_python_runs(place, monkeypatch):
     exec(compile(code, "README.md", "exec"), names)
     assert names["vectors"].shape[0] == 24
     assert names["model"].predict(names["X"]).shape == (20,)
+    assert names["tuned"].predict_proba(names["X"]).shape == (20, 2)
