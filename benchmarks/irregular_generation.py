@@ -47,6 +47,7 @@ def described(table):
     frame = table.to_pandas().sort_values(["snid", "band", "mjd"])
     by_series, by_band = frame.groupby("snid"), frame.groupby(["snid", "band"])
     gaps = by_band["mjd"].diff().dropna()
+    longest = frame.assign(gap=by_band["mjd"].diff()).groupby(["snid", "band"])["gap"].max()
     span = by_series["mjd"].max() - by_series["mjd"].min()
     bands = frame.assign(night=frame["mjd"].round()).groupby(["snid", "night"])["band"].nunique()
     size = by_series.size()
@@ -54,6 +55,7 @@ def described(table):
     return {
         "observations a series": f"{size.mean():.0f}, deviation {size.std():.0f}",
         "gaps in a band, days (5, 25, 50, 75, 95 %)": _row(gaps.quantile(quantiles)),
+        "longest gap of a band, days (50, 95, 100 %)": _row(longest.quantile((0.5, 0.95, 1.0)), 1),
         "span, days": f"{span.mean():.0f}, deviation {span.std():.0f}",
         "nights with 1, 2, 3, 4 bands": _row([(bands == n + 1).mean() for n in range(BANDS)]),
         "flux (1, 5, 25, 50, 75, 95, 99 %)": _row(
