@@ -234,12 +234,6 @@ def fit_sampling(
         )  # fmt: skip
     columns = np.concatenate([np.arange(*grid.offsets[one : one + 2]) for one in train])
     values, observed = grid.signal.values[:, columns], grid.signal.observed[:, columns]
-    count = np.maximum(observed.sum(1), 1)
-    mean = values.sum(1, dtype=np.float64) / count
-    square = (np.square(values - mean[:, None], dtype=np.float64) * observed).sum(1) / count
-    deviation = np.sqrt(square)
-    least = np.where(observed, values, np.inf).min(1)
-    most = np.where(observed, values, -np.inf).max(1)
     offsets: tuple[float, ...] = ()
     if binned:
         within = np.quantile(step_offsets(store, config.rate), np.linspace(0, 1, 21))
@@ -255,17 +249,29 @@ def fit_sampling(
             "window": window,
             "gaps": binned or bool(observed.mean() < _WHOLE_SHARE),
             "offsets": offsets,
-            "means": tuple(float(f"{m:.6g}") for m in mean),
-            "deviations": tuple(float(f"{d:.6g}") or 1.0 for d in deviation),
-            "least": tuple(float(v) for v in least),
-            "most": tuple(float(v) for v in most),
-            "whole": tuple(bool((v == np.round(v)).all()) for v in values),
             "begins": float(store.origins.min()),
             "time_zone": store.time_zone,
             "numbered": store.channels_are_numbers,
         }
+        | _statistics(values, observed)
     )
     return schema.model_copy(update={"sampling": sampling})
+
+
+def _statistics(
+    values: NDArray[np.float32], observed: NDArray[np.bool_]
+) -> dict[str, tuple[float, ...]]:
+    """Return means, deviations and ranges of variables, and whether they are whole numbers."""
+    count = np.maximum(observed.sum(1), 1)
+    mean = values.sum(1, dtype=np.float64) / count
+    square = (np.square(values - mean[:, None], dtype=np.float64) * observed).sum(1) / count
+    return {
+        "means": tuple(float(f"{m:.6g}") for m in mean),
+        "deviations": tuple(float(f"{d:.6g}") or 1.0 for d in np.sqrt(square)),
+        "least": tuple(float(v) for v in np.where(observed, values, np.inf).min(1)),
+        "most": tuple(float(v) for v in np.where(observed, values, -np.inf).max(1)),
+        "whole": tuple(bool((v == np.round(v)).all()) for v in values),
+    }
 
 
 def _window(
