@@ -60,6 +60,9 @@ def test_what_is_not_there_is_an_error_that_says_what_is(folder, tmp_path):
         list_runs(tmp_path)
     with pytest.raises(RecipeError, match=r"no run has 'speed'; known: .*validation_loss"):
         ranked(list_runs(folder), "speed")
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "recipe.toml").write_text("soup = 'leek'")
+    assert list_runs(tmp_path)[0].objective == ""
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "recipe.toml").write_text("name = [")
     with pytest.raises(CheckpointError, match="is not a recipe"):

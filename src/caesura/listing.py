@@ -33,7 +33,7 @@ class Listed(NamedTuple):
     def objective(self) -> str:
         """What was trained, of several stages the last."""
         types = [v for k, v in self.settings.items() if k.endswith("objective.type")]
-        return str(types[-1])
+        return str(types[-1]) if types else ""
 
 
 def list_runs(folder: Path) -> list[Listed]:

@@ -137,3 +137,5 @@ def test_labels_that_cannot_be_are_refused():
         SeriesClassifier().fit(X, [0, 1, 0, 1])
     with pytest.raises(DataError, match=r"shape \(6, 2\)"):
         SeriesRegressor().fit(X, np.zeros((6, 2)))
+    with pytest.raises(DataError, match="1 labels are not finite"):
+        SeriesRegressor().fit(X, [0, 1, 2, 3, np.nan, 5])

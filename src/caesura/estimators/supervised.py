@@ -127,8 +127,11 @@ class SeriesRegressor(RegressorMixin, _Tuned):  # type: ignore[misc]  # untyped 
     _task = "regression"
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Fine-tune to numbers y (cases,)."""
-        self._fit(X, np.asarray(y, dtype=np.float64))
+        """Fine-tune to numbers y (cases,); what is not finite is a DataError."""
+        y = np.asarray(y, dtype=np.float64)
+        if not np.isfinite(y).all():
+            raise DataError(f"{int((~np.isfinite(y)).sum())} labels are not finite; leave them out")
+        self._fit(X, y)
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
