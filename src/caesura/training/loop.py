@@ -165,6 +165,7 @@ class Trainer:
             plain_attention_up_to(config.plain_attention),
             Interrupt() as interrupt,
         ):
+            self.model.train()  # frozen parts say here that they go on evaluating
             while not self.state.finished:
                 if self.state.step == _COMPILE_AT and self._would_repay_compiling():
                     self.state.compiled = compile_blocks(self.model) > 0
@@ -238,8 +239,6 @@ class Trainer:
         set_learning_rate(
             self.optimizer, config.lr * learning_rate_factor(self._fraction(), config.warmup)
         )
-        if not self.model.training:
-            self.model.train()  # a walk over all modules
         micro = self._micro_batches()
         joined = Joined(self.objective.carry_rules)
         for position, batch in enumerate(micro):
@@ -287,6 +286,7 @@ class Trainer:
         row |= {f"online_{name}": value for name, value in self.on_evaluate().items()}
         state.history.append(row)
         training_state.save(self)
+        self.model.train()
         return_memory()
 
     def _total_steps(self) -> int:
