@@ -30,5 +30,5 @@ def test_two_processes_equal_one(reference, tmp_path):
     weights = load_file(out)
     assert len(weights) > 100
     for key, value in weights.items():
-        # steps of 1e-2 each: a share of 3 % where a gradient is near zero, by rounding
-        torch.testing.assert_close(value, reference[key], atol=3e-4, rtol=1e-3, msg=key)
+        # steps of 1e-2 each: half a percent of one, where a gradient is near zero, by rounding
+        torch.testing.assert_close(value, reference[key], atol=5e-5, rtol=1e-3, msg=key)
