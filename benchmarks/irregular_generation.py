@@ -74,6 +74,7 @@ def reconstruction(run, table):
     view = sample_store(store, run.schema)
     rate, window = run.schema.sampling.rate_hz, run.schema.sampling.window
     windows = view.tiles(np.arange(len(view)))
+    code = run.schema.channel_codes(store)
     by_step, between = [], []
     with inference(*run.parts.values()):
         for first in range(0, len(windows), 256):
@@ -85,11 +86,10 @@ def reconstruction(run, table):
             made = decoded(run, codes, window, noise=False, rng=torch.Generator())
             for curve, series in zip(made, some.series, strict=True):
                 rows = slice(*store.offsets[series : series + 2])
-                channel = run.schema.channel_codes(store)[rows]
                 at, true = store.times[rows] * rate, store.values[rows, 0]
                 inside = at <= window - 1
                 for band in range(BANDS):
-                    mine = inside & (channel == band)
+                    mine = inside & (code[rows] == band)
                     near = curve[band][np.round(at[mine]).astype(int)]
                     by_step.append(near - true[mine])
                     between.append(np.interp(at[mine], np.arange(window), curve[band]) - true[mine])

@@ -55,15 +55,27 @@ def _channel_gaps(store: RaggedStore) -> Iterator[float]:
 
 
 def binning_rate(store: RaggedStore) -> float:
-    """Return one over the lower quartile of gaps within a channel of a series; 0 without any.
+    """Return one over the step of a grid for irregular times; 0 where no channel has a gap.
 
-    For irregular times, of which the median gap would lay too many on one step.
+    That is the lower quartile of gaps within a channel of a series (at the median too many would
+    meet in one step), or the step near it that times keep to best: nights are a day apart.
     """
     key = store.series.astype(np.int64) * len(store.channels) + store.channel
     order = np.argsort(key, kind="stable")
     gaps, same = np.diff(store.times[order]), np.diff(key[order]) == 0
     gaps = gaps[same & (gaps > 0)]
-    return float(1 / np.quantile(gaps, 0.25)) if len(gaps) else 0.0
+    if not len(gaps):
+        return 0.0
+    step = float(np.quantile(gaps, 0.25))
+    step = _kept_to(gaps, step * np.linspace(1 - _NEAR, 1 + _NEAR, 41))
+    step = _kept_to(store.times[: 10**5], step * np.linspace(0.995, 1.005, 51))
+    return float(f"{1 / step:.5g}")
+
+
+def _kept_to(times: NDArray[np.float64], steps: NDArray[np.float64]) -> float:
+    """Return the step of some by whose multiples the most of times lie in one phase."""
+    turns = [np.abs(np.exp(2j * np.pi * times / step).mean()) for step in steps]
+    return float(steps[int(np.argmax(turns))])
 
 
 def is_irregular(store: RaggedStore, most: int = 1000) -> bool:

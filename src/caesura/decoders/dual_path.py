@@ -18,12 +18,13 @@ from caesura.errors import DataError
 from caesura.nn.dual_path import DilatedBlock, DualPathConfig, Mixer, centres
 from caesura.nn.residual import Residual
 from caesura.nn.sincos import sin_cos
+from caesura.nn.timing import Timing
 from caesura.types import Features, Grid
 
 
 class DualPathDecoderConfig(DualPathConfig):
     """Sizes; `guided`: whether the fine path asks the coarse season (off is an ablation).
-    `presence`: also say how likely each sample was measured, for data with gaps."""
+    `presence`: also say what is measured when, for data with gaps."""
 
     type: Literal["dual_path"] = "dual_path"
     guided: bool = True
@@ -34,7 +35,7 @@ class DualPathDecoder(nn.Module):
     """Predicts the samples of a Grid from the latent places of `encoders.dual_path`.
 
     A prediction is a mean: `noise` holds what is missing to a sample, in deviations that are
-    predicted beside it; `timing` how what was measured hangs together beyond its probability.
+    predicted beside it; `timing` makes of its hints what is measured when.
     """
 
     def __init__(self, config: DualPathDecoderConfig) -> None:
@@ -47,7 +48,7 @@ class DualPathDecoder(nn.Module):
         self.spread = nn.Conv1d(width, config.channels, 3, padding=1)
         if config.presence:
             self.presence = nn.Conv1d(width, config.channels, 3, padding=1)
-            self.timing = Residual(config.channels)
+            self.timing = Timing(config.channels)
         if config.paths == "dual":
             self.season = nn.Conv1d(width, config.rows, 3, padding=1)
             self.fine = _Rise(config)
@@ -61,8 +62,8 @@ class DualPathDecoder(nn.Module):
         """Predict the samples of a query, (batch, channels, time), on the scale of the features.
 
         split: give trend, coarse and fine part, which sum to it, and the logarithm of the deviation
-        of what they leave, (batch, 4, channels, time), and with `presence` the logits of being
-        measured as a fifth. The deviation is read from features as they are: no gradient goes
+        of what they leave, (batch, 4, channels, time), and with `presence` hints for `timing` as
+        a fifth. The deviation is read from features as they are: no gradient goes
         through them.
         """
         latent, time = features.levels[-1].features.mT, query.values.shape[-1]

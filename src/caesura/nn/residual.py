@@ -47,34 +47,6 @@ class Residual(nn.Module):
         self.factor.copy_(vectors * values.clamp(min=0).sqrt())
 
     @torch.no_grad()
-    def measure_binary(self, rest: Float[Tensor, "rows channels time"]) -> None:
-        """Fit to the standardised rests of events, whose noise decides by a threshold.
-
-        Correlations r of events are those of normal numbers of sin(pi r / 2): exact for events as
-        likely as not, a little low for rare ones.
-        """
-        rest = rest.double()
-        size = rest.square().mean((0, 2)).clamp(min=1e-12)
-        lagged = (rest[..., 1:] * rest[..., :-1]).mean((0, 2)) / size
-        flat = rest.transpose(0, 1).flatten(1)
-        both = (flat @ flat.T / flat.shape[1]) / (size[:, None] * size).sqrt()
-        memory = (lagged.clamp(-1, 1) * torch.pi / 2).sin().clamp(-_MOST, _MOST)
-        wanted = (both.clamp(-1, 1) * torch.pi / 2).sin() * (1 - memory[:, None] * memory)
-        values, vectors = torch.linalg.eigh(wanted)
-        self.memory.copy_(memory)
-        self.factor.copy_(vectors * values.clamp(min=0).sqrt())
-
-    @torch.no_grad()
-    def standard(
-        self, rows: int, time: int, rng: torch.Generator
-    ) -> Float[Tensor, "rows channels time"]:
-        """Draw noise of variance 1 in each channel; white before anything was measured."""
-        power = self.factor.square().sum(1) / (1 - self.memory.square())
-        if not bool((power > 0).all()):
-            return torch.randn(rows, len(power), time, generator=rng)
-        return self.draw(rows, time, rng) / power.sqrt()[:, None]
-
-    @torch.no_grad()
     def draw(
         self, rows: int, time: int, rng: torch.Generator
     ) -> Float[Tensor, "rows channels time"]:

@@ -13,16 +13,12 @@ from caesura.signal.noise import keyed_uniform
 from caesura.tasks.needs import inference
 from caesura.training.loop import VALIDATION_STEP, BatchSource, step_generator
 
-_LEAST = 0.01
-"""Least probability of an event, and of none, that a surprise is measured by."""
-
 
 def measure_residual(objective: ScaleTokens, source: BatchSource) -> float:
     """Fit the decoder's noise to the rests of held-out windows, each by its predicted deviation;
-    return the share of variance that they are. Where samples are missing, also fit how those hang
-    together that are there."""
+    return the share of variance that they are."""
     decoder: Any = objective.decoder
-    rests, spreads, observed, values, surprise = [], [], [], [], []
+    rests, spreads, observed, values = [], [], [], []
     with inference(objective):
         for batch in source.validation(0, 1):
             inputs: Any = batch.inputs
@@ -37,13 +33,7 @@ def measure_residual(objective: ScaleTokens, source: BatchSource) -> float:
             spreads.append(said.log_deviation.exp())
             observed.append(inputs.observed)
             values.append(true)
-            if said.presence is not None:
-                likely = said.presence.sigmoid().clamp(_LEAST, 1 - _LEAST)
-                gap = inputs.observed.float() - likely
-                surprise.append(gap / (likely * (1 - likely)).sqrt())
         rest, seen, whole = torch.cat(rests), torch.cat(observed), torch.cat(values)
         decoder.noise.measure(rest / torch.cat(spreads), seen)
-        if surprise:
-            decoder.timing.measure_binary(torch.cat(surprise))
     power = (rest.square() * seen).sum() / (whole.square() * seen).sum().clamp(min=1e-12)
     return float(power)
