@@ -40,7 +40,7 @@ class _OnDevice:
 
 @dataclass(frozen=True)
 class Scale(_OnDevice):
-    """What values were normalised by: (value - center) / spread.
+    """What values were normalised by: (value - center) / spread, and asinh of that where `bent`.
 
     Of a grid for each row and channel, (batch, channels, 1); of tokens for each row and element
     of a token, (batch, 1, size), or of a causal encoder for each token, (batch, tokens, size).
@@ -48,14 +48,17 @@ class Scale(_OnDevice):
 
     center: Float[Tensor, "#batch #places #size"]
     spread: Float[Tensor, "#batch #places #size"]
+    bent: bool = False
 
     def normalised(self, values: Float[Tensor, "batch places size"]) -> Tensor:
         """Return the values on the normalised scale."""
-        return (values - self.center) / self.spread
+        straight = (values - self.center) / self.spread
+        return straight.asinh() if self.bent else straight
 
     def restored(self, values: Float[Tensor, "batch places size"]) -> Tensor:
         """Return normalised values in their own unit."""
-        return values * self.spread + self.center
+        straight = values.sinh() if self.bent else values
+        return straight * self.spread + self.center
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from caesura.tasks.generate import (
 )
 from caesura.tasks.impute import fill_windows, impute
 from caesura.training.state import CHECKPOINT
+from caesura.types import Grid
 from caesura.workflow import pretrain
 
 SMALL = (
@@ -344,3 +345,23 @@ def test_dates_keep_their_zone_and_numbers_of_channels_stay_numbers():
     assert made["when"][0].as_py() == data["when"][0].as_py()
     assert made["lead"].type == pa.int64()
     assert set(made["lead"].to_pylist()) == {3, 11}
+
+
+def test_values_that_span_magnitudes_come_out_so_where_they_are_bent():
+    rng = np.random.default_rng(0)
+    wave, levels = np.sin(np.arange(60) / 4), 2 * rng.standard_normal((80, 1))
+    data = list(np.sinh(levels + wave + 0.1 * rng.standard_normal((80, 60)))[:, None])
+    extra = ("encoder.scaling=asinh", "training.lr=0.005")
+    bent = trained(data, extra=extra, steps=150)
+    values = torch.tensor([[[-1e4, -1.0, 2.0, 1e5]]])
+    scale = bent.parts["encoder"].normalise(Grid(values, values != 0))
+    assert scale.normalised(values).abs().max() < 15
+    torch.testing.assert_close(scale.restored(scale.normalised(values)), values, rtol=1e-4, atol=0)
+    # on a linear scale, 7.6 where 2.5 is real
+    ranges = [np.subtract(*np.quantile(one, (0.75, 0.25))) for one in (generate(bent, 500), data)]
+    assert 0.5 < ranges[0] / ranges[1] < 1.6
+    gaps = data[1][None, :, :20].copy()
+    gaps[..., 5:8] = np.nan
+    assert np.isfinite(fill_windows(bent, gaps)[1]).all()
+    with pytest.raises(RecipeError, match="leave out scaling=asinh"):
+        trained(data, extra=("encoder.scaling=asinh", "encoder.rank=1"), steps=1)

@@ -40,6 +40,8 @@ _BINNED_UP_TO = 256
 """Steps up to which irregular series of unequal length are windows as they are."""
 _WHOLE_SHARE = 0.999
 """Share of measured samples from which on none counts as missing."""
+_QUANTILES_OF = 10**6
+"""Values of a variable, spread over the series, that its quartiles are taken of."""
 _WHOLE_UP_TO = 4096
 """Samples up to which series of one length are windows as they are."""
 
@@ -265,13 +267,25 @@ def _statistics(
     count = np.maximum(observed.sum(1), 1)
     mean = values.sum(1, dtype=np.float64) / count
     square = (np.square(values - mean[:, None], dtype=np.float64) * observed).sum(1) / count
+    quarters = np.array([_quarters(row[seen]) for row, seen in zip(values, observed, strict=True)])
     return {
         "means": tuple(float(f"{m:.6g}") for m in mean),
         "deviations": tuple(float(f"{d:.6g}") or 1.0 for d in np.sqrt(square)),
+        "medians": tuple(float(f"{m:.6g}") for m in quarters[:, 1]),
+        "quartile_ranges": tuple(
+            float(f"{high - low:.6g}") or float(f"{d:.6g}") or 1.0
+            for (low, _, high), d in zip(quarters, np.sqrt(square), strict=True)
+        ),
         "least": tuple(float(v) for v in np.where(observed, values, np.inf).min(1)),
         "most": tuple(float(v) for v in np.where(observed, values, -np.inf).max(1)),
         "whole": tuple(bool((v == np.round(v)).all()) for v in values),
     }
+
+
+def _quarters(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the quartiles of a part of the values that is large enough."""
+    some = values[:: max(1, len(values) // _QUANTILES_OF)]
+    return np.quantile(some.astype(np.float64), (0.25, 0.5, 0.75)) if len(some) else np.zeros(3)
 
 
 def _window(

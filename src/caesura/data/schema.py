@@ -37,8 +37,9 @@ class Target(BaseModel):
 class Sampling(BaseModel):
     """The regular grid that a model reads: hertz, samples of a window, band-pass, statistics.
 
-    means, deviations: of each variable over the training series, in the table's units; least,
-    most: its range there; whole: whether all of it are whole numbers.
+    means, deviations: of each variable over the training series, in the table's units; medians,
+    quartile_ranges: what stands for them where a few values are far away; least, most: its range;
+    whole: whether all of it are whole numbers.
     begins: the first time of the training data, as the table writes it, in `time_zone`, if that is
     a date. numbered: whether the table names channels by whole numbers. every: steps of the data's
     own of which one is taken, unfiltered; `rate_hz` is what is left. gaps: whether samples are
@@ -53,6 +54,8 @@ class Sampling(BaseModel):
     band: tuple[float, ...] = ()
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
+    medians: tuple[float, ...] = ()
+    quartile_ranges: tuple[float, ...] = ()
     least: tuple[float, ...] = ()
     most: tuple[float, ...] = ()
     whole: tuple[bool, ...] = ()

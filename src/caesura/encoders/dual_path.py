@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,7 +30,9 @@ class DualPathEncoderConfig(DualPathConfig):
     """Sizes, and what the data give: the lengths of the trend's averages, center and spread.
 
     bins: of the spectrum that are looked at, the lowest. explained: share of the channels' variance
-    by which `rank` is chosen where it is not given; 0: channels are read as they are.
+    by which `rank` is chosen where it is not given; 0: channels are read as they are. scaling:
+    "standard" by mean and deviation; "asinh" by median and quartile range, logarithmic beyond
+    that, for values that span magnitudes.
     """
 
     type: Literal["dual_path"] = "dual_path"
@@ -39,6 +41,16 @@ class DualPathEncoderConfig(DualPathConfig):
     explained: float = Field(default=0.0, ge=0, le=1)
     center: tuple[float, ...] = ()
     spread: tuple[float, ...] = ()
+    scaling: Literal["standard", "asinh"] = "standard"
+
+    @model_validator(mode="after")
+    def _read_by_one_scale(self) -> DualPathEncoderConfig:
+        if self.scaling == "asinh" and (self.rank or self.explained):
+            raise ValueError(
+                "a basis is of channels by their deviations; leave out scaling=asinh, or rank and "
+                "explained"
+            )
+        return self
 
 
 class DualPathEncoder(nn.Module):
@@ -56,8 +68,9 @@ class DualPathEncoder(nn.Module):
         super().__init__()
         self.config, width = config, config.width
         self.normalise = Normalise(
-            config.channels, "standard", "fixed", config.center, config.spread
-        )
+            config.channels, "standard", "fixed", config.center, config.spread,
+            bent=config.scaling == "asinh",
+        )  # fmt: skip
         self.basis = ChannelBasis(config.channels, config.rank) if config.rank else None
         self.decompose = Decomposition(config.kernels, config.hop)
         self.coarse = _Path(config)

@@ -29,7 +29,7 @@ class Normalise(nn.Module):
     statistics: "window", of each row's observed samples; "running", averages over the windows
     of the training, as batch normalisation has them, the same for all rows; "fixed", the
     center and spread that are given, of each channel. The last two let a stream be read
-    before its window is whole. A constant row becomes zeros.
+    before its window is whole. A constant row becomes zeros. bent: asinh of what is fixed.
     """
 
     center: Tensor
@@ -43,9 +43,10 @@ class Normalise(nn.Module):
         statistics: Statistics = "window",
         center: tuple[float, ...] = (),
         spread: tuple[float, ...] = (),
+        bent: bool = False,
     ) -> None:
         super().__init__()
-        self.kind, self.statistics = kind, statistics
+        self.kind, self.statistics, self.bent = kind, statistics, bent
         if statistics == "window":
             return
         self.register_buffer("center", torch.tensor(center or (0.0,) * channels)[:, None])
@@ -60,7 +61,7 @@ class Normalise(nn.Module):
             return window_scale(inputs.values, inputs.observed, self.kind)
         if self.statistics == "running" and self.training:
             self._take_in(inputs)
-        return Scale(self.center[None], self.spread[None])
+        return Scale(self.center[None], self.spread[None], self.bent)
 
     @torch.no_grad()
     def _take_in(self, inputs: Grid) -> None:

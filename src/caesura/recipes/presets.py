@@ -106,7 +106,11 @@ def _on_grid(recipe: Recipe, schema: Schema, sampling: Sampling) -> Recipe:
     """Fill in channels, statistics and the decoder's shape for a model of a grid."""
     values: dict[str, Any] = {"channels": len(schema.variables)}
     if getattr(recipe.encoder, "statistics", "fixed") == "fixed":
-        values |= {"center": sampling.means, "spread": sampling.deviations}
+        bent = getattr(recipe.encoder, "scaling", "standard") == "asinh"
+        center, spread = sampling.means, sampling.deviations
+        if bent:
+            center, spread = sampling.medians, sampling.quartile_ranges
+        values |= {"center": center, "spread": spread}
     encoder = _filled(recipe.encoder, values | timemar.shape_of(sampling.window))
     own = encoder.model_dump(exclude={"type"})
     stages = []

@@ -34,7 +34,7 @@ def token_scale(tokens: Tokens, channels: int, *, causal: bool = False) -> Scale
     spread = (variance + (_CAUSAL_FLOOR if causal else _FLOOR)).sqrt()
     size = tokens.values.shape[-1] // channels
     repeated = [part.repeat(1, 1, size).float() for part in (mean, spread)]
-    return Scale(*repeated)
+    return Scale(repeated[0], repeated[1])
 
 
 def row_deviation(tokens: Tokens) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -169,10 +170,12 @@ def draw_windows(
     near = mean + error
     if settings.noise:
         near += noise * np.sqrt(1 - np.square(weight))[:, None]
-    center, spread = (part.double().numpy()[:, None] for part in (scale.center, scale.spread))
     known = seen.numpy()[:, None]
     misfit = np.where(known, np.square(error), 0.0).sum((2, 3)) / np.maximum(known.sum((2, 3)), 1)
-    return Draws(np.asarray(near * spread + center), misfit)
+    by_draw = replace(
+        scale, center=scale.center[:, None].double(), spread=scale.spread[:, None].double()
+    )
+    return Draws(by_draw.restored(torch.from_numpy(near)).numpy(), misfit)
 
 
 def _laid_over(
