@@ -2,7 +2,7 @@
 
     python benchmarks/irregular_generation.py --data DATA --out OUT
 
-Trains `timemar` on them as they are (1,200 steps), or takes the run in OUT/run, makes 1,500 and
+Trains `timemar` on them as they are (3,000 steps, fluxes bent), or takes the run in OUT/run, makes 1,500 and
 prints how many observations a series has, in which gaps, over which span, and how many bands are
 measured in a night; beside the real ones. Leaves three tables for `caesura evaluate generation`:
 OUT/real.parquet, OUT/made.parquet and OUT/unseen.parquet, of 1,500 curves that trained nothing.
@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
-from caesura.cli.generate import as_table
+from caesura.answers import synthetic_table
 from caesura.data.grid import sample_store
 from caesura.run import load
 from caesura.signal.noise import keyed_uniform
@@ -101,14 +101,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--set", nargs="*", default=["encoder.scaling=asinh"])
     args = parser.parse_args()
     (real, unseen), folder = light_curves(args.data), args.out / "run"
     if (folder / "model.safetensors").is_file():
         run = load(folder)
     else:
-        run = pretrain(real, "timemar", folder, columns=COLUMNS, steps=1200,
-                       settings=["training.threads=1"])  # fmt: skip
-    made = as_table(run, generate(run, UNSEEN))
+        run = pretrain(real, "timemar", folder, columns=COLUMNS, steps=args.steps,
+                       settings=["training.threads=1", *args.set])  # fmt: skip
+    made = synthetic_table(run, generate(run, UNSEEN))
     for name, table in (("real", real), ("unseen", unseen), ("made", made)):
         pq.write_table(table, args.out / f"{name}.parquet")
     ours, true = described(made), described(real)

@@ -18,9 +18,9 @@ from caesura.training.loop import Trainer
 from caesura.training.state import model_tensors
 from caesura.types import Batch, Grid
 
-GRIDS = ("scale_tokens", "next_scale")
+GRIDS = ("scale_tokens", "sampling_times", "next_scale")
 NAMES = ("jepa", "lejepa", "vicreg", "dino", "next_patch", "denoise", "sum", *GRIDS)
-SETTINGS = {"dino": {"centring": "sinkhorn"}}
+SETTINGS = {"dino": {"centring": "sinkhorn"}, "scale_tokens": {"presence": True}}
 
 
 def rows(numbers):

@@ -19,7 +19,7 @@ def frozen_modules(objective):
     return found
 
 
-@pytest.mark.parametrize("name", ["jepa", "dino", "next_scale"])
+@pytest.mark.parametrize("name", ["jepa", "dino", "sampling_times", "next_scale"])
 def test_frozen_parts_evaluate_from_the_first_step_on(name):
     objective = make_objective(name)
     seen, training = set(), []

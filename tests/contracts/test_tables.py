@@ -10,11 +10,12 @@ import torch
 
 from builders import generator, make_batch, make_grid, make_tokens
 from caesura.errors import RecipeError
+from caesura.nn.quantise import QuantiserConfig, ScaleQuantiser
 from caesura.recipes.build import build_prior
 from caesura.recipes.tables import DECODERS, ENCODERS, OBJECTIVES
 from caesura.types import PART_NAMES, Batch, Decoder, Encoder, Objective
 
-WINDOWS = {"dual_path", "scale_tokens", "next_scale"}
+WINDOWS = {"dual_path", "scale_tokens", "sampling_times", "next_scale"}
 """What reads windows of one length; tests/tasks/test_generate.py has its own properties."""
 GRID = {"conv_pyramid", "masked_grid"} | WINDOWS
 """What reads a regular grid; tests/encoders/test_conv_pyramid.py has its own properties."""
@@ -69,7 +70,13 @@ def make_objective(name, **settings):
         return make(make_encoder(cls=False), config(outputs=2, **settings))
     if name == "scale_tokens":
         book = {"quantiser": {"codes": 16, "width": 8}}
-        return make(make_encoder("dual_path"), make_decoder("dual_path"), config(**book | settings))
+        read = make_decoder("dual_path", presence=settings.pop("presence", False))
+        return make(make_encoder("dual_path"), read, config(**book | settings))
+    if name == "sampling_times":
+        torch.manual_seed(2)
+        book = ScaleQuantiser(QuantiserConfig(codes=16, width=8))
+        timed = make_decoder("dual_path", presence=True)
+        return make(make_encoder("dual_path"), book, timed, config(**settings))
     if name == "next_scale":
         parts = make_objective("scale_tokens").parts()
         own = config(**{"width": 16, "heads": 2, "depth": 2, "dropout": 0.0} | settings)
@@ -231,7 +238,8 @@ def test_one_batch_can_be_overfitted(name):
     batch = make_inputs(name)
     optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-2)
     first = float(objective(batch, generator(0)).total)
-    for _ in range(60 if name in LATENT | {"sum"} else 120):
+    steps = {"sampling_times": 280} | dict.fromkeys(LATENT | {"sum"}, 60)
+    for _ in range(steps.get(name, 120)):
         optimizer.zero_grad()
         found = objective(batch, generator(0))
         loss = found.total

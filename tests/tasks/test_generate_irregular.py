@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from caesura.cli.generate import as_table
+from caesura.answers import synthetic_table
 from caesura.data.grid import sample_store
 from caesura.errors import CheckpointError, RecipeError
 from caesura.tasks.forecast import forecast
@@ -64,6 +64,12 @@ def test_times_on_steps_keep_every_value_by_its_mean(run):
                 assert np.isnan(seen[channel, step])
 
 
+def test_data_with_gaps_have_a_stage_for_their_times(run):
+    kinds = [stage.objective.type for stage in run.recipe.stages]
+    assert kinds == ["scale_tokens", "sampling_times", "next_scale"]
+    assert run.parts["decoder"].timing.within.tril(-1).abs().max() > 0.01
+
+
 def test_what_is_measured_when_is_made_too(run, real):
     made = generate(run, 600)
     ours, true = np.isfinite(made).mean(0), np.isfinite(real).mean(0)
@@ -79,7 +85,7 @@ def test_what_is_measured_when_is_made_too(run, real):
 
 def test_a_table_has_rows_for_what_was_measured_at_times_of_its_own(run):
     values = generate(run, 50, seed=2)
-    made = as_table(run, values, seed=2)
+    made = synthetic_table(run, values, seed=2)
     assert made.column_names == ["star", "day", "band", "flux"]
     assert len(made) == np.isfinite(values).sum()
     assert made["flux"].null_count == 0
@@ -100,6 +106,7 @@ def test_regular_series_have_no_gaps_unless_they_are_asked_for():
     small = [one for one in SMALL if "rate" not in one]
     whole = pretrain(series, "timemar", steps=4, settings=small)
     assert not whole.recipe.stages[0].decoder.presence
+    assert len(whole.recipe.stages) == 2
     for one in series:
         one[rng.random(one.shape) < 0.3] = np.nan
     holed = pretrain(series, "timemar", steps=80, settings=small)

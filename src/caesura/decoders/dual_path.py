@@ -24,7 +24,7 @@ from caesura.types import Features, Grid
 
 class DualPathDecoderConfig(DualPathConfig):
     """Sizes; `guided`: whether the fine path asks the coarse season (off is an ablation).
-    `presence`: also say what is measured when, for data with gaps."""
+    `presence`: also say how likely each sample was measured, for data with gaps."""
 
     type: Literal["dual_path"] = "dual_path"
     guided: bool = True
@@ -35,7 +35,7 @@ class DualPathDecoder(nn.Module):
     """Predicts the samples of a Grid from the latent places of `encoders.dual_path`.
 
     A prediction is a mean: `noise` holds what is missing to a sample, in deviations that are
-    predicted beside it; `timing` makes of its hints what is measured when.
+    predicted beside it; `timing` how what was measured hangs together beyond its probability.
     """
 
     def __init__(self, config: DualPathDecoderConfig) -> None:
@@ -48,7 +48,7 @@ class DualPathDecoder(nn.Module):
         self.spread = nn.Conv1d(width, config.channels, 3, padding=1)
         if config.presence:
             self.presence = nn.Conv1d(width, config.channels, 3, padding=1)
-            self.timing = Timing(config.channels)
+            self.timing = Timing(config.channels).requires_grad_(False)  # has a stage of its own
         if config.paths == "dual":
             self.season = nn.Conv1d(width, config.rows, 3, padding=1)
             self.fine = _Rise(config)
@@ -62,8 +62,8 @@ class DualPathDecoder(nn.Module):
         """Predict the samples of a query, (batch, channels, time), on the scale of the features.
 
         split: give trend, coarse and fine part, which sum to it, and the logarithm of the deviation
-        of what they leave, (batch, 4, channels, time), and with `presence` hints for `timing` as
-        a fifth. The deviation is read from features as they are: no gradient goes
+        of what they leave, (batch, 4, channels, time), and with `presence` the logits of being
+        measured as a fifth. The deviation is read from features as they are: no gradient goes
         through them.
         """
         latent, time = features.levels[-1].features.mT, query.values.shape[-1]

@@ -48,12 +48,12 @@ class DualPathConfig(BaseModel):
 
 class Answer(NamedTuple):
     """What a decoder says with `split`: trend, coarse and fine part (batch, 3, channels, time), the
-    logarithm of the deviation of what they leave, and hints for `nn.timing`, if it has any, (batch,
-    channels, time)."""
+    logarithm of the deviation of what they leave, and the logits of being measured, if it has any,
+    (batch, channels, time)."""
 
     parts: Tensor
     log_deviation: Tensor
-    hints: Tensor | None
+    presence: Tensor | None
 
     @classmethod
     def of(cls, said: Float[Tensor, "batch said channels time"]) -> Answer:

@@ -18,7 +18,7 @@ class Timing(nn.Module):
     of the step; a channel also reads those before it in the same step.
     """
 
-    def __init__(self, channels: int, width: int = 64) -> None:
+    def __init__(self, channels: int, width: int = 128) -> None:
         super().__init__()
         self.read = nn.GRU(3 * channels + 1, width, batch_first=True)
         self.say = nn.Linear(width, channels)
@@ -28,15 +28,19 @@ class Timing(nn.Module):
         self,
         hints: Float[Tensor, "batch channels time"],
         observed: Bool[Tensor, "batch channels time"],
+        history: Bool[Tensor, "batch channels time"] | None = None,
     ) -> Float[Tensor, "batch channels time"]:
-        """Return the logits of each sample's being measured, given all that came before it."""
-        there = observed.to(hints.dtype)
-        step = torch.arange(1, there.shape[-1] + 1, device=hints.device)
-        last = torch.cummax(step * observed, -1).values
-        since = step - _before(last)
-        before = _before(there)
+        """Return the logits of each sample's being measured, given all that came before it.
+
+        history: what is taken to have been measured in earlier steps; None: `observed`.
+        """
+        history = observed if history is None else history
+        step = torch.arange(1, history.shape[-1] + 1, device=hints.device)
+        last = torch.cummax(step * history, -1).values
+        since, before = step - _before(last), _before(history.to(hints.dtype))
         state, _ = self.read(torch.cat([hints, before, *_ages(since)], 1).mT)
-        said: Tensor = hints + self.say(state).mT + self.within.tril(-1) @ there
+        within = self.within.tril(-1) @ observed.to(hints.dtype)
+        said: Tensor = hints + self.say(state).mT + within
         return said
 
     @torch.no_grad()

@@ -40,16 +40,7 @@ class SplitDecoder(Protocol):
 
     def __call__(self, features: Features, query: Grid, split: bool = False) -> Tensor:
         """Predict; with `split` trend, coarse and fine part and the logarithm of the deviation,
-        (batch, 4, channels, time), and perhaps hints for a `timing` as a fifth."""
-
-
-@runtime_checkable
-class TimedDecoder(SplitDecoder, Protocol):
-    """A decoder that also knows what is measured when."""
-
-    @property
-    def timing(self) -> nn.Module:
-        """The prior of sampling times (`nn.timing`), which takes the hints."""
+        (batch, 4, channels, time), and perhaps the logits of being measured as a fifth."""
 
 
 _SPREAD_WEIGHT = 1e-3
@@ -102,7 +93,7 @@ class ScaleTokens(nn.Module):
         found = self.tokenizer(latent, partial(keyed_uniform, rng, batch.index))
         through = latent + (found.partial[-1] - latent).detach()
         said = self.decoder(with_latent(features, through), inputs.without_values(), split=True)
-        parts, spread, hints = Answer.of(said)
+        parts, spread, presence = Answer.of(said)
         scale = features.scale
         if scale is None:
             raise TypeError("scale_tokens needs an encoder that says what it normalised by")
@@ -115,8 +106,7 @@ class ScaleTokens(nn.Module):
         by_part = ((parts - true).square() * seen[:, None]).sum() / count
         unsure = (0.5 * square.detach() * (-2 * spread).exp() + spread * seen).sum() / count
         total = error + config.component_weight * by_part + _SPREAD_WEIGHT * unsure
-        if hints is not None and isinstance(self.decoder, TimedDecoder):
-            presence = self.decoder.timing(hints, inputs.observed)
+        if presence is not None:
             unlikely = F.binary_cross_entropy_with_logits(presence, seen, reduction="none")
             unlikely = unlikely.mean((1, 2))
             total = total + config.presence_weight * (unlikely * seen.sum((1, 2))).sum() / count

@@ -19,6 +19,7 @@ from caesura.objectives.masked_grid import MaskedGridConfig
 from caesura.objectives.masked_tokens import MaskedTokensConfig
 from caesura.objectives.next_patch import NextPatchConfig
 from caesura.objectives.next_scale import NextScale, NextScaleConfig
+from caesura.objectives.sampling_times import SamplingTimes, SamplingTimesConfig, TimedDecoder
 from caesura.objectives.scale_tokens import ScaleTokensConfig
 from caesura.objectives.sum import SumConfig
 from caesura.objectives.supervised import Supervised, SupervisedConfig
@@ -104,22 +105,42 @@ def build_objective(
             return make(encoder, [build_objective(term, encoder, seed) for term in terms], config)
         if isinstance(config, NextScaleConfig):
             return _next_scale(config, before or {})
+        if isinstance(config, SamplingTimesConfig):
+            return _sampling_times(config, before or {})
         if isinstance(config, MaskedTokensConfig | MaskedGridConfig | ScaleTokensConfig):
             return make(encoder, build_decoder(stage, seed), config)
         return make(encoder, config)
 
 
 def _next_scale(config: NextScaleConfig, before: Mapping[str, nn.Module]) -> NextScale:
-    missing = [name for name in ("encoder", "tokenizer", "decoder") if name not in before]
+    encoder, tokenizer, decoder = _tokenising(config.type, before)
+    prior = build_prior(config, encoder, tokenizer)
+    return NextScale(encoder, tokenizer, decoder, prior, config)
+
+
+def _sampling_times(config: SamplingTimesConfig, before: Mapping[str, nn.Module]) -> SamplingTimes:
+    encoder, tokenizer, decoder = _tokenising(config.type, before)
+    if not isinstance(decoder, TimedDecoder):
+        raise RecipeError(
+            "objective 'sampling_times' needs a decoder that says what is measured; set its "
+            "presence=true"
+        )
+    return SamplingTimes(encoder, tokenizer, decoder, config)
+
+
+def _tokenising(
+    name: str, before: Mapping[str, nn.Module]
+) -> tuple[Encoder, ScaleQuantiser, nn.Module]:
+    """Return encoder, codebook and decoder of the stage before; others are a RecipeError."""
+    missing = [part for part in ("encoder", "tokenizer", "decoder") if part not in before]
     if missing:
         raise RecipeError(
-            f"objective 'next_scale' needs a {missing[0]}: a stage of scale_tokens comes before it"
+            f"objective {name!r} needs a {missing[0]}: a stage of scale_tokens comes before it"
         )
     encoder, tokenizer = as_encoder(before["encoder"]), before["tokenizer"]
     if not isinstance(tokenizer, ScaleQuantiser):
-        raise RecipeError(f"objective 'next_scale' with a tokenizer {type(tokenizer).__name__}")
-    prior = build_prior(config, encoder, tokenizer)
-    return NextScale(encoder, tokenizer, before["decoder"], prior, config)
+        raise RecipeError(f"objective {name!r} with a tokenizer {type(tokenizer).__name__}")
+    return encoder, tokenizer, before["decoder"]
 
 
 def _check_fit(config: Any, encoder: Encoder) -> None:

@@ -15,7 +15,7 @@ from caesura.objectives.scale_tokens import ScaleTokensConfig
 from caesura.objectives.sum import SumConfig
 from caesura.recipes import dividend, himae, romae, timemar
 from caesura.recipes.build import build_encoder
-from caesura.recipes.schema import Recipe, read_recipe
+from caesura.recipes.schema import Recipe, Stage, read_recipe
 from caesura.recipes.tables import ENCODERS, lookup
 from caesura.types import Grid, as_encoder
 
@@ -130,6 +130,8 @@ def _on_grid(recipe: Recipe, schema: Schema, sampling: Sampling) -> Recipe:
             book = _filled(book, again)
             objective = objective.model_copy(update={"quantiser": book})
         stages.append(stage.model_copy(update={"decoder": decoder, "objective": objective}))
+        if isinstance(objective, ScaleTokensConfig) and getattr(decoder, "presence", False):
+            stages.append(Stage.model_validate(timemar.TIMES))
     read: dict[str, Any] = {"rate": sampling.rate_hz}
     if recipe.data.own_rate:  # said in seconds from here on
         read |= {"own_rate": False, "window": sampling.window / sampling.rate_hz}

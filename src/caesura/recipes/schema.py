@@ -30,7 +30,7 @@ class Stage(BaseModel):
 
     `start_from` names a run whose parts this stage starts from (fine-tuning, distillation).
     A stage after the first starts from the parts of the one before. `share`: of the training's
-    length, less what others take in proportion.
+    length, less what others take in proportion. lr_factor: of the training's learning rate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +39,7 @@ class Stage(BaseModel):
     decoder: SerializeAsAny[BaseModel] | None = None
     start_from: str = ""
     share: float = Field(default=1.0, gt=0)
+    lr_factor: float = Field(default=1.0, gt=0)
 
     @field_validator("objective", mode="before")
     @classmethod

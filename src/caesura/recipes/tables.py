@@ -23,6 +23,7 @@ from caesura.objectives.masked_grid import MaskedGrid, MaskedGridConfig
 from caesura.objectives.masked_tokens import MaskedTokens, MaskedTokensConfig
 from caesura.objectives.next_patch import NextPatch, NextPatchConfig
 from caesura.objectives.next_scale import NextScale, NextScaleConfig
+from caesura.objectives.sampling_times import SamplingTimes, SamplingTimesConfig
 from caesura.objectives.scale_tokens import ScaleTokens, ScaleTokensConfig
 from caesura.objectives.sum import Sum, SumConfig
 from caesura.objectives.supervised import Supervised, SupervisedConfig
@@ -51,6 +52,7 @@ OBJECTIVES: dict[str, tuple[type[Any], type[BaseModel]]] = {
     "vicreg": (Vicreg, VicregConfig),
     "sum": (Sum, SumConfig),
     "scale_tokens": (ScaleTokens, ScaleTokensConfig),
+    "sampling_times": (SamplingTimes, SamplingTimesConfig),
     "next_scale": (NextScale, NextScaleConfig),
     "distil": (Distil, DistilConfig),
     "supervised": (Supervised, SupervisedConfig),

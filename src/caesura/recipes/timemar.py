@@ -25,6 +25,15 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
 """Small has under 6 M parameters in all, as TimeMAR-S."""
 
 
+TIMES: dict[str, Any] = {
+    "objective": {"type": "sampling_times"},
+    "share": 0.4,
+    "lr_factor": 10.0,
+}
+"""The stage between the two where samples are missing. Its network is small and recurrent, and
+learned ten times slower at the rate of the others (docs/log.md)."""
+
+
 def recipe(size: Size = "small") -> dict[str, Any]:
     """Return the recipe `timemar` or `timemar-large`, without what the data decide.
 

@@ -267,24 +267,24 @@ def decoded(
     parts = decoded_parts(run, latent, window, rng)
     scale: Scale = need(run, "encoder").normalise(_query(run, len(latent), window))
     made = scale.restored(parts.mean + parts.noise if noise else parts.mean).double().numpy()
-    if gaps and parts.hints is not None:
-        made = np.where(_measured(run, parts.hints, rng).numpy(), made, np.nan)
+    if gaps and parts.presence is not None:
+        made = np.where(_measured(run, parts.presence, rng).numpy(), made, np.nan)
     return np.asarray(made)
 
 
-def _measured(run: Trained, hints: Tensor, rng: torch.Generator) -> Tensor:
+def _measured(run: Trained, logits: Tensor, rng: torch.Generator) -> Tensor:
     """Draw which samples (rows, channels, time) were measured, one at least of each row."""
-    there: Tensor = need(run, "decoder").timing.draw(hints, rng)
+    there: Tensor = need(run, "decoder").timing.draw(logits, rng)
     none = ~there.any(2, keepdim=True).any(1, keepdim=True)
-    return there | (none & (hints == hints.amax((1, 2), keepdim=True)))
+    return there | (none & (logits == logits.amax((1, 2), keepdim=True)))
 
 
 class Parts(NamedTuple):
-    """Mean and drawn noise (rows, channels, time), normalised, and hints of what is measured."""
+    """Mean and drawn noise (rows, channels, time), normalised, and the logits of being measured."""
 
     mean: Tensor
     noise: Tensor
-    hints: Tensor | None
+    presence: Tensor | None
 
 
 def decoded_parts(run: Trained, latent: Tensor, window: int, rng: torch.Generator) -> Parts:
@@ -295,7 +295,7 @@ def decoded_parts(run: Trained, latent: Tensor, window: int, rng: torch.Generato
     level = Level(latent.mT, torch.ones(shape, dtype=torch.bool), torch.zeros(*shape, 1))
     said = Answer.of(decoder(Features((level,)), query, split=True))
     noise = decoder.noise.draw(len(latent), window, rng) * said.log_deviation.exp()
-    return Parts(said.parts.sum(1), noise, said.hints)
+    return Parts(said.parts.sum(1), noise, said.presence)
 
 
 def _query(run: Trained, rows: int, window: int) -> Grid:

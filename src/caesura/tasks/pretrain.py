@@ -202,11 +202,12 @@ def _source_of(
 
 
 def stage_settings(recipe: Recipe, number: int) -> TrainingConfig:
-    """Return the training of a stage: the recipe's, with its share of the length."""
+    """Return the training of a stage: the recipe's, with its share of the length and its rate."""
     whole = sum(stage.share for stage in recipe.stages)
     share, training = recipe.stages[number].share / whole, recipe.training
     return training.model_copy(
         update={
+            "lr": training.lr * recipe.stages[number].lr_factor,
             "steps": training.steps and max(1, round(training.steps * share)),
             "epochs": training.epochs * share,
             "minutes": training.minutes * share,
