@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from caesura.cli.generate import as_table
+from caesura.answers import synthetic_table
 from caesura.data.blocks import interleaved_blocks, most_blocks, windows_within
 from caesura.errors import CheckpointError, DataError, RecipeError, StoppedError
 from caesura.run import load
@@ -237,7 +237,7 @@ def test_a_condition_rules_what_is_made_and_guidance_makes_it_stronger(condition
 def test_a_table_says_its_condition(conditioned):
     given = {"kind": 1.0, "other": 0.5}
     values = generate(conditioned, 3, condition=condition_of(conditioned, given, 3))
-    made = as_table(conditioned, values, given=given)
+    made = synthetic_table(conditioned, values, given=given)
     assert made.column_names == ["id", "time", "value", "kind", "other"]
     assert set(made["kind"].to_pylist()) == {1.0}
 
@@ -255,7 +255,7 @@ def test_conditions_are_drawn_from_a_table_and_make_labels(conditioned):
     values = generate(conditioned, 400, condition=shown)
     level = values[:, 0].mean(1)
     assert level[given["kind"] == 1].mean() > 1 > -1 > level[given["kind"] == 0].mean()
-    frame = as_table(conditioned, values, given=given).to_pandas()
+    frame = synthetic_table(conditioned, values, given=given).to_pandas()
     own = frame.groupby("id")["kind"].first().loc[[f"synthetic-{k}" for k in range(400)]]
     np.testing.assert_array_equal(own.to_numpy(), given["kind"])
 
@@ -322,7 +322,7 @@ def test_a_long_table_comes_out_long(channels):
     table = pa.table({"star": ["s"] * len(time), "mjd": time * 0.5,
                       "band": np.repeat(channels, 60), "flux": time % 7})  # fmt: skip
     columns = {"id": "star", "time": "mjd", "channel": "band", "value": ["flux"]}
-    made = as_table(run := trained(table, steps=2, columns=columns), generate(run, 3))
+    made = synthetic_table(run := trained(table, steps=2, columns=columns), generate(run, 3))
     assert made.column_names == ["star", "mjd", "band", "flux"]
     assert made.num_rows == 3 * 20 * len(channels)
     assert set(made["band"].to_pylist()) == set(channels)
@@ -340,7 +340,7 @@ def test_dates_keep_their_zone_and_numbers_of_channels_stay_numbers():
     })  # fmt: skip
     columns = {"time": "when", "channel": "lead", "value": ["value"]}
     small = trained(data, steps=2, columns=columns)
-    made = as_table(small, generate(small, 2))
+    made = synthetic_table(small, generate(small, 2))
     assert made.schema.field("when").type == pa.timestamp("us", tz="Europe/Paris")
     assert made["when"][0].as_py() == data["when"][0].as_py()
     assert made["lead"].type == pa.int64()

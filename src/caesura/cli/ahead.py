@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from caesura.cli import console
 from caesura.cli.options import Data, RunFolder
 from caesura.cli.use import Output
-
-if TYPE_CHECKING:
-    from caesura.run import Run
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,9 +37,7 @@ def forecast(
 
     Example: `caesura forecast run --horizon 24 -o next.parquet`
     """
-    import numpy as np
-    import pyarrow as pa
-
+    from caesura.answers import forecast_table
     from caesura.data.write import check_writable, write_table
     from caesura.run import load
     from caesura.tasks.forecast import forecast as forecast_store
@@ -55,21 +50,12 @@ def forecast(
     if draws is None:
         draws = 64 if "prior" in trained.parts and horizon < view.window else 0
     found = forecast_store(trained, store, horizon, season, draws, seed)
-    steps = view.lengths[:, None] + np.arange(horizon)
-    series, channels = len(store), found.value.shape[1]
-    which = np.repeat(np.arange(series), channels * horizon)
-    table = {
-        trained.schema.columns.id: store.ids.take(pa.array(which)),
-        trained.schema.columns.time: times_of(trained, store, which, np.repeat(steps, channels, 0)),
-        "channel": np.tile(np.repeat(trained.schema.variables, horizon), series),
-    }
-    table |= {name: getattr(found, name).ravel() for name in ("value", "lower", "upper")}
-    write_table(pa.table(table), output)
+    write_table(forecast_table(trained.schema, store, view.lengths, found), output)
     title = f"Backtest on the latest fifth, {horizon} steps ahead, season {found.season}"
     console.table(found.backtest, title)
     best = min(found.backtest, key=lambda row: row["MASE"])["forecast"]
     console.result(f"best in the backtest: {best}")
-    console.result(f"{len(which)} values with 90 % intervals: {output}")
+    console.result(f"{found.value.size} values with 90 % intervals: {output}")
 
 
 def detect(
@@ -92,8 +78,8 @@ def detect(
     Example: `caesura detect run --data new.parquet --normal old.parquet -o scores.parquet`
     """
     import numpy as np
-    import pyarrow as pa
 
+    from caesura.answers import detection_table
     from caesura.data.marks import read_marks
     from caesura.data.write import check_writable, write_table
     from caesura.run import load
@@ -111,17 +97,8 @@ def detect(
         source = data or trained.recipe.data.path
         marks = read_marks(source, view, trained.schema.columns, truth)
     found = detect_store(trained, store, known)
-    lengths = [len(one) for one in found.score]
-    which = np.repeat(np.arange(len(lengths)), lengths)
-    steps = np.concatenate([np.arange(n) for n in lengths])
+    write_table(detection_table(trained.schema, store, found), output)
     p_value = np.concatenate(found.p_value)
-    table = {
-        trained.schema.columns.id: store.ids.take(pa.array(which)),
-        trained.schema.columns.time: times_of(trained, store, which, steps),
-        "score": np.concatenate(found.score),
-        "p_value": p_value,
-    }
-    write_table(pa.table(table), output)
     flagged = p_value <= max(level, found.least)
     if truth:
         rows = compare_detectors(trained, store, known, marks, found)
@@ -132,21 +109,6 @@ def detect(
             "longer --normal data"
         )
     console.result(
-        f"{len(which)} time stamps, {int(flagged.sum())} with p of {max(level, found.least):.2g} "
-        f"or less ({max(level, found.least) * len(which):.0f} expected of normal data): {output}"
+        f"{len(p_value)} time stamps, {int(flagged.sum())} with p of {max(level, found.least):.2g} "
+        f"or less ({max(level, found.least) * len(p_value):.0f} expected of normal data): {output}"
     )
-
-
-def times_of(run: Run, store: Any, which: Any, steps: Any) -> Any:
-    """Return times of grid steps in the table's own clock."""
-    import numpy as np
-    import pyarrow as pa
-
-    sampling = run.schema.sampling
-    rate = 1.0 if sampling is None else sampling.rate_hz
-    since = np.asarray(steps).ravel() / rate
-    origin = store.origins[which]
-    if store.time_kind == "timestamp":
-        clock = origin + np.round(since * store.ticks).astype(np.int64)
-        return pa.array(clock).cast(pa.timestamp("us", tz=store.time_zone or None))
-    return origin + since

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,11 +12,6 @@ from caesura.cli import console
 from caesura.cli.options import Data, RunFolder, given_columns, split_names
 from caesura.cli.tables import Channel, Id, Missing, Time, Value
 from caesura.cli.use import Output
-
-if TYPE_CHECKING:
-    from caesura.data.schema import Sampling
-    from caesura.run import Run
-
 
 scores = typer.Typer(help="Score what was made.", no_args_is_help=True)
 
@@ -80,6 +75,7 @@ def generate(
     """
     import time
 
+    from caesura.answers import synthetic_table
     from caesura.data.write import check_writable, write_table
     from caesura.errors import RecipeError
     from caesura.run import load
@@ -124,7 +120,7 @@ def generate(
     else:
         values = generate_windows(trained, number, seed=seed, settings=settings, condition=shown)
     seconds = time.monotonic() - begun
-    write_table(as_table(trained, values, seed, given), output)
+    write_table(synthetic_table(trained, values, seed, given), output)
     count, channels, length = values.shape
     made = f"{count} {'series' if steps else 'windows'} of {length} steps x {channels} variables"
     console.result(f"{made} in {seconds:.1f} s: {output}")
@@ -162,10 +158,7 @@ def impute(
 
     Example: `caesura impute run --data gaps.parquet -o whole.parquet`
     """
-    import numpy as np
-    import pyarrow as pa
-
-    from caesura.cli.ahead import times_of
+    from caesura.answers import imputed_table
     from caesura.data.write import check_writable, write_table
     from caesura.run import load
     from caesura.tasks.impute import impute as impute_store
@@ -174,23 +167,11 @@ def impute(
     trained = load(run)
     store = trained.open(data)
     found = impute_store(trained, store, draws, level, seed)
-    variables = trained.schema.variables
-    lengths = np.array([one.shape[1] for one in found.value])
-    which = np.repeat(np.arange(len(lengths)), lengths * len(variables))
-    steps = np.concatenate([np.tile(np.arange(n), len(variables)) for n in lengths])
-    columns = trained.schema.columns
-    table = {
-        columns.id: store.ids.take(pa.array(which)),
-        columns.time: times_of(trained, store, which, steps),
-        "channel": np.concatenate([np.repeat(variables, n) for n in lengths]),
-    }
-    for name in ("value", "lower", "upper"):
-        table[name] = np.concatenate([one.ravel() for one in getattr(found, name)])
-    table["imputed"] = ~np.concatenate([one.ravel() for one in found.observed])
-    write_table(pa.table(table), output)
-    filled = int(table["imputed"].sum())
+    table = imputed_table(trained.schema, store, found)
+    write_table(table, output)
+    filled = sum(table["imputed"].to_pylist())
     console.result(
-        f"{filled} of {len(which)} values filled, with {100 * level:g} % intervals: {output}"
+        f"{filled} of {len(table)} values filled, with {100 * level:g} % intervals: {output}"
     )
 
 
@@ -265,73 +246,3 @@ def generation(
     if report is not None:
         write_page(report, sets, found)
         console.result(f"report: {report}")
-
-
-def as_table(run: Run, values: Any, seed: int = 0, given: Mapping[str, Any] | None = None) -> Any:
-    """Return windows (count, variables, time) as a table with the columns of the training data.
-
-    given: static columns by name, a number for all or one for each.
-
-    What is NaN was not measured: its row is left out, or its cell where others of the row are
-    there. Times that were irregular in the training data are so here, drawn from `seed`.
-    """
-    import numpy as np
-    import pyarrow as pa
-
-    from caesura.tasks.generate import sampling_of
-
-    schema, sampling = run.schema, sampling_of(run)
-    count, variables, time = values.shape
-    columns, size = schema.columns, len(schema.value_names)
-    wide = size == variables and not columns.channel
-    channels = 1 if wide else len(schema.channels)
-    # rows of the table: a series, a channel, a step; its cells: values
-    cells = values.reshape(count, channels, size, time).transpose(0, 1, 3, 2).reshape(-1, size)
-    there = np.isfinite(cells).any(1)
-    series, channel, step = (
-        axis.ravel()[there] for axis in np.indices((count, channels, time), dtype=np.int32)
-    )
-    at = step.astype(np.float64)
-    if sampling.offsets:
-        at += _within_steps(at, series, sampling.offsets, seed)
-    ids = pa.array([f"synthetic-{k}" for k in range(count)])
-    table = {columns.id: ids.take(pa.array(series))}
-    table[columns.time] = _clock(at / sampling.rate_hz, sampling, schema.time_kind)
-    if not wide:
-        known = pa.array(schema.channels)
-        known = known.cast(pa.int64()) if sampling.numbered else known
-        table[columns.channel or "channel"] = known.take(pa.array(channel))
-    for element, name in enumerate(schema.value_names):
-        whole = all(sampling.whole[element::size])
-        table[name] = _typed(cells[there, element], whole)
-    for name, value in (given or {}).items():
-        table[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), count)[series]
-    return pa.table(table)
-
-
-def _within_steps(at: Any, series: Any, offsets: tuple[float, ...], seed: int) -> Any:
-    """Return where within its step each time is; the same for all channels at a step."""
-    import numpy as np
-
-    key, place = np.unique(np.stack([series, at.astype(np.int64)]), axis=1, return_inverse=True)
-    uniform = np.random.default_rng(seed).random(key.shape[1])
-    drawn = np.asarray(np.interp(uniform, np.linspace(0, 1, len(offsets)), offsets))
-    return drawn[place.ravel()]
-
-
-def _clock(seconds: Any, sampling: Sampling, kind: str) -> Any:
-    """Return times as the training data write them, from their first one on."""
-    import numpy as np
-    import pyarrow as pa
-
-    if kind != "timestamp":
-        return pa.array(sampling.begins + seconds)
-    ticks = (sampling.begins + np.round(seconds * 1e6)).astype(np.int64)
-    return pa.array(ticks).cast(pa.timestamp("us", tz=sampling.time_zone or None))
-
-
-def _typed(values: Any, whole: bool) -> Any:
-    import pyarrow as pa
-
-    found = pa.array(values, from_pandas=True)  # NaN becomes null
-    return found.cast(pa.int64()) if whole else found

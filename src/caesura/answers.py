@@ -1,0 +1,155 @@
+"""What runs say of series, as tables in the columns, the clock and the units of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from caesura.data.schema import Sampling, Schema
+from caesura.data.store import RaggedStore
+from caesura.tasks.detect import Detected
+from caesura.tasks.forecast import Forecasts
+from caesura.tasks.generate import sampling_of
+from caesura.tasks.impute import Imputed
+from caesura.tasks.needs import Trained
+
+
+def times_of(
+    schema: Schema, store: RaggedStore, series: NDArray[np.int64], steps: NDArray[np.int64]
+) -> Any:
+    """Return the times of some steps of the grid of some series, in the table's own clock."""
+    rate = 1.0 if schema.sampling is None else schema.sampling.rate_hz
+    since = steps / rate
+    origin = store.origins[series]
+    if store.time_kind == "timestamp":
+        clock = origin + np.round(since * store.ticks).astype(np.int64)
+        return pa.array(clock).cast(pa.timestamp("us", tz=store.time_zone or None))
+    return origin + since
+
+
+def forecast_table(
+    schema: Schema, store: RaggedStore, lengths: NDArray[np.int64], found: Forecasts
+) -> pa.Table:
+    """Return id, time, channel, value, lower, upper of what follows series of some lengths."""
+    series, channels, horizon = found.value.shape
+    which = np.repeat(np.arange(series), channels * horizon)
+    steps = np.repeat(lengths[:, None] + np.arange(horizon), channels, 0).ravel()
+    columns: dict[str, Any] = {
+        schema.columns.id: store.ids.take(pa.array(which)),
+        schema.columns.time: times_of(schema, store, which, steps),
+        "channel": np.tile(np.repeat(schema.variables, horizon), series),
+    }
+    columns |= {name: getattr(found, name).ravel() for name in ("value", "lower", "upper")}
+    return pa.table(columns)
+
+
+def detection_table(schema: Schema, store: RaggedStore, found: Detected) -> pa.Table:
+    """Return id, time, score, p_value of each time stamp."""
+    lengths = [len(one) for one in found.score]
+    which = np.repeat(np.arange(len(lengths)), lengths)
+    steps = np.concatenate([np.arange(n) for n in lengths])
+    return pa.table(
+        {
+            schema.columns.id: store.ids.take(pa.array(which)),
+            schema.columns.time: times_of(schema, store, which, steps),
+            "score": np.concatenate(found.score),
+            "p_value": np.concatenate(found.p_value),
+        }
+    )
+
+
+def imputed_table(schema: Schema, store: RaggedStore, found: Imputed) -> pa.Table:
+    """Return id, time, channel, value, lower, upper, imputed of each step of each series."""
+    variables = schema.variables
+    lengths = np.array([one.shape[1] for one in found.value])
+    which = np.repeat(np.arange(len(lengths)), lengths * len(variables))
+    steps = np.concatenate([np.tile(np.arange(n), len(variables)) for n in lengths])
+    columns: dict[str, Any] = {
+        schema.columns.id: store.ids.take(pa.array(which)),
+        schema.columns.time: times_of(schema, store, which, steps),
+        "channel": np.concatenate([np.repeat(variables, n) for n in lengths]),
+    }
+    for name in ("value", "lower", "upper"):
+        columns[name] = np.concatenate([one.ravel() for one in getattr(found, name)])
+    columns["imputed"] = ~np.concatenate([one.ravel() for one in found.observed])
+    return pa.table(columns)
+
+
+def synthetic_table(
+    run: Trained,
+    values: NDArray[np.floating[Any]],
+    seed: int = 0,
+    given: Mapping[str, Any] | None = None,
+) -> pa.Table:
+    """Return windows (count, variables, time) as a table with the columns of the training data.
+
+    given: static columns by name, a number for all or one for each.
+
+    What is NaN was not measured: its row is left out, or its cell where others of the row are
+    there. Times that were irregular in the training data are so here, drawn from `seed`.
+    """
+    sampling, columns = sampling_of(run), run.schema.columns
+    cells = _Cells(run.schema, values)
+    at = cells.step.astype(np.float64)
+    if sampling.offsets:
+        at += _within_steps(at, cells.series, sampling.offsets, seed)
+    ids = pa.array([f"synthetic-{k}" for k in range(len(values))])
+    table: dict[str, Any] = {columns.id: ids.take(pa.array(cells.series))}
+    table[columns.time] = _clock(at / sampling.rate_hz, sampling, run.schema.time_kind)
+    table |= cells.named(run.schema, sampling)
+    for name, value in (given or {}).items():
+        each = np.broadcast_to(np.asarray(value, dtype=np.float64), len(values))
+        table[name] = each[cells.series]
+    return pa.table(table)
+
+
+class _Cells:
+    """Rows of a table: of windows (count, variables, time) the cells that are there."""
+
+    def __init__(self, schema: Schema, values: NDArray[np.floating[Any]]) -> None:
+        count, variables, time = values.shape
+        size = len(schema.value_names)
+        self.wide = size == variables and not schema.columns.channel
+        channels = 1 if self.wide else len(schema.channels)
+        # rows of the table: a series, a channel, a step; its cells: values
+        cells = values.reshape(count, channels, size, time).transpose(0, 1, 3, 2).reshape(-1, size)
+        there = np.isfinite(cells).any(1)
+        self.values = cells[there]
+        self.series, self.channel, self.step = (
+            axis.ravel()[there] for axis in np.indices((count, channels, time), dtype=np.int32)
+        )
+
+    def named(self, schema: Schema, sampling: Sampling) -> dict[str, Any]:
+        """Return the columns of channels, if the table has one, and of values."""
+        table: dict[str, Any] = {}
+        if not self.wide:
+            known = pa.array(schema.channels)
+            known = known.cast(pa.int64()) if sampling.numbered else known
+            table[schema.columns.channel or "channel"] = known.take(pa.array(self.channel))
+        for element, name in enumerate(schema.value_names):
+            found = pa.array(self.values[:, element], from_pandas=True)  # NaN becomes null
+            whole = all(sampling.whole[element :: len(schema.value_names)])
+            table[name] = found.cast(pa.int64()) if whole else found
+        return table
+
+
+def _within_steps(
+    at: NDArray[np.float64], series: NDArray[np.int32], offsets: tuple[float, ...], seed: int
+) -> NDArray[np.float64]:
+    """Return where within its step each time is; the same for all channels at a step."""
+    key, place = np.unique(np.stack([series, at.astype(np.int64)]), axis=1, return_inverse=True)
+    uniform = np.random.default_rng(seed).random(key.shape[1])
+    drawn = np.asarray(np.interp(uniform, np.linspace(0, 1, len(offsets)), offsets))
+    return drawn[place.ravel()]
+
+
+def _clock(seconds: NDArray[np.float64], sampling: Sampling, kind: str) -> Any:
+    """Return times as the training data write them, from their first one on."""
+    if kind != "timestamp":
+        return pa.array(sampling.begins + seconds)
+    ticks = (sampling.begins + np.round(seconds * 1e6)).astype(np.int64)
+    return pa.array(ticks).cast(pa.timestamp("us", tz=sampling.time_zone or None))
