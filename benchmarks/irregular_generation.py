@@ -2,10 +2,11 @@
 
     python benchmarks/irregular_generation.py --data DATA --out OUT
 
-Trains `timemar` on them as they are (3,000 steps, fluxes bent), or takes the run in OUT/run, makes 1,500 and
-prints how many observations a series has, in which gaps, over which span, and how many bands are
-measured in a night; beside the real ones. Leaves three tables for `caesura evaluate generation`:
-OUT/real.parquet, OUT/made.parquet and OUT/unseen.parquet, of 1,500 curves that trained nothing.
+Trains `timemar` on them as they are (3,000 steps, fluxes bent), or takes the run in OUT/run, makes
+1,500 and prints how many observations a series has, in which gaps, over which span, and how many
+bands are measured in a night; beside the real ones. Leaves three tables for `caesura evaluate
+generation`: OUT/real.parquet, OUT/made.parquet and OUT/unseen.parquet, of 1,500 curves that trained
+nothing.
 
 Also prints how far codes of unseen curves, decoded, are from what was measured: at the nearest step
 of the grid, and on lines between steps at the times of measurement.

@@ -14,6 +14,7 @@ from caesura.data.store import RaggedStore
 from caesura.tasks.detect import Detected
 from caesura.tasks.forecast import Forecasts
 from caesura.tasks.generate import sampling_of
+from caesura.tasks.generate_given import Completed
 from caesura.tasks.impute import Imputed
 from caesura.tasks.needs import Trained
 
@@ -105,6 +106,21 @@ def synthetic_table(
         each = np.broadcast_to(np.asarray(value, dtype=np.float64), len(values))
         table[name] = each[cells.series]
     return pa.table(table)
+
+
+def completed_table(schema: Schema, store: RaggedStore, found: Completed) -> pa.Table:
+    """Return windows that were completed, in the columns of the training data, and `draw`."""
+    if schema.sampling is None:
+        raise TypeError("windows are of a run on a grid")
+    cells, windows = _Cells(schema, found.values), found.windows
+    window, draw = np.divmod(cells.series, found.draws)
+    series, steps = windows.series[window], windows.start[window] + cells.step
+    columns: dict[str, Any] = {
+        schema.columns.id: store.ids.take(pa.array(series)),
+        schema.columns.time: times_of(schema, store, series, steps),
+    }
+    columns |= cells.named(schema, schema.sampling)
+    return pa.table(columns | {"draw": draw})
 
 
 class _Cells:

@@ -13,11 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from caesura.answers import (
+    completed_table,
+    detection_table,
+    forecast_table,
+    imputed_table,
+    synthetic_table,
+)
 from caesura.card import model_card
 from caesura.data.config import DataConfig
 from caesura.data.door import open_data
 from caesura.data.labels import Labels, Rare, read_labels
 from caesura.data.queries import Queries, lay_out_queries, read_queries
+from caesura.data.read import with_columns
 from caesura.data.schema import Schema
 from caesura.data.store import RaggedStore
 from caesura.errors import CheckpointError, DataError
@@ -29,7 +37,12 @@ from caesura.objectives.next_scale import NextScaleConfig
 from caesura.objectives.supervised import SupervisedConfig
 from caesura.recipes.build import build_decoder, build_encoder, build_prior, build_tokenizer
 from caesura.recipes.schema import Recipe, make_recipe, read_recipe, to_toml
+from caesura.tasks.detect import detect
 from caesura.tasks.embed import embed
+from caesura.tasks.forecast import forecast, regular_view
+from caesura.tasks.generate import generate
+from caesura.tasks.generate_given import generate_given
+from caesura.tasks.impute import impute
 from caesura.tasks.interpolate import interpolate
 from caesura.tasks.needs import Result
 from caesura.tasks.predict import predict
@@ -75,8 +88,8 @@ class Run:
         levels = len(getattr(config, "widths", ())) or int(getattr(config, "depth", 0))
         return levels + 3
 
-    def open(self, data: Any = None) -> RaggedStore:
-        """Read data as this run's schema wants it."""
+    def open(self, data: Any = None, *, partial: bool = False) -> RaggedStore:
+        """Read data as this run's schema wants it; partial: columns of values may lack."""
         source = self.recipe.data.path if data is None else data
         if isinstance(source, str) and not source:
             raise DataError("this run was trained on data in memory; pass the data (--data PATH)")
@@ -84,6 +97,8 @@ class Run:
         sampling = self.schema.sampling
         rate, every = (0.0, 1) if sampling is None else (sampling.rate_hz, sampling.every)
         config = DataConfig(columns=self.schema.columns, tokens=tokens, rate=rate, every=every)
+        if partial:
+            source = with_columns(source, self.schema.columns.value)
         return open_data(source, config, lenient=True)[0]
 
     def embed(
@@ -158,6 +173,32 @@ class Run:
                 table = table.drop_columns([name])
             table = table.append_column(name, pa.array(values))
         return table
+
+    def forecast(self, data: Any = None, *, horizon: int, season: int = 0) -> pa.Table:
+        """Return what follows each regular series: id, time, channel, value, lower, upper
+        (`tasks.forecast`)."""
+        store = self.open(data)
+        found = forecast(self, store, horizon, season)
+        return forecast_table(self.schema, store, regular_view(self, store).lengths, found)
+
+    def detect(self, data: Any = None, *, normal: Any = None) -> pa.Table:
+        """Return id, time, score, p_value of each time stamp beside normal data, by default those
+        that the run was trained on (`tasks.detect`)."""
+        store = self.open(data)
+        return detection_table(self.schema, store, detect(self, store, self.open(normal)))
+
+    def impute(self, data: Any = None, *, draws: int = 64, seed: int = 0) -> pa.Table:
+        """Return regular series with their gaps filled, and 90 % intervals (`tasks.impute`)."""
+        store = self.open(data)
+        return imputed_table(self.schema, store, impute(self, store, draws, seed=seed))
+
+    def generate(self, number: int = 1000, *, given: Any = None, seed: int = 0) -> pa.Table:
+        """Return synthetic windows in the columns of the training data; given: a table of what is
+        known of them, each of whose windows is completed `number` times."""
+        if given is None:
+            return synthetic_table(self, generate(self, number, seed=seed), seed)
+        store = self.open(given, partial=True)
+        return completed_table(self.schema, store, generate_given(self, store, number, seed=seed))
 
     def read_labels(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,10 @@ from caesura.cli import console
 from caesura.cli.options import Data, RunFolder, given_columns, split_names
 from caesura.cli.tables import Channel, Id, Missing, Time, Value
 from caesura.cli.use import Output
+
+if TYPE_CHECKING:
+    from caesura.run import Run
+    from caesura.tasks.generate import SamplingSettings
 
 scores = typer.Typer(help="Score what was made.", no_args_is_help=True)
 
@@ -55,6 +59,12 @@ def generate(
         typer.Option(help="Table of sketches: keep their coarsest codes, draw the finer ones."),
     ] = None,
     scales: Annotated[int, typer.Option(help="Scales kept with --from-coarse.")] = 2,
+    known: Annotated[
+        str | None,
+        typer.Option(
+            "--given", help="Table of what is known, e.g. some channels: kept, all else is drawn."
+        ),
+    ] = None,
     steps: Annotated[
         int, typer.Option(help="Length, tile after tile where it is beyond a window; 0: a window.")
     ] = 0,
@@ -70,6 +80,8 @@ def generate(
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
 ) -> None:
     """Write synthetic windows in the columns, units and steps of the training data.
+
+    With --given covariates that vary in time rule what is made: -n draws of each window.
 
     Example: `caesura generate run -n 1000 -o synthetic.parquet`
     """
@@ -96,6 +108,10 @@ def generate(
         raise RecipeError(f"--temperature {temperature!r} is no number, e.g. 0.9") from None
     settings = SamplingSettings(each, top_k, top_p, guidance, noise, gaps)
     trained = load(run)
+    if known is not None:
+        if from_coarse or condition or conditions or steps or plan:
+            raise RecipeError("--given has all that is known; leave out other sources and lengths")
+        return _complete(trained, known, number or 1, output, seed, settings)
     if from_coarse is not None and (condition or conditions):
         raise RecipeError("--condition with --from-coarse: a sketch's own static columns are taken")
     if from_coarse is not None and (steps or plan):
@@ -125,6 +141,22 @@ def generate(
     made = f"{count} {'series' if steps else 'windows'} of {length} steps x {channels} variables"
     console.result(f"{made} in {seconds:.1f} s: {output}")
     console.result(f"next: caesura evaluate generation --real DATA --synthetic {output}")
+
+
+def _complete(
+    run: Run, known: str, draws: int, output: Path, seed: int, settings: SamplingSettings
+) -> None:
+    """Write draws of all that a table leaves open in its windows."""
+    from caesura.answers import completed_table
+    from caesura.data.write import write_table
+    from caesura.tasks.generate_given import generate_given
+
+    store = run.open(known, partial=True)
+    found = generate_given(run, store, draws, seed=seed, settings=settings)
+    write_table(completed_table(run.schema, store, found), output)
+    _, channels, length = found.values.shape
+    windows = f"{len(found.windows)} windows of {length} steps x {channels} variables"
+    console.result(f"{draws} draws of {windows}: {output}")
 
 
 def _condition(text: str) -> dict[str, float]:

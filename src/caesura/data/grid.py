@@ -154,17 +154,19 @@ class GridStore:
         )
 
 
-def sample_store(store: RaggedStore, schema: Schema, *, silent: bool = False) -> GridStore:
+def sample_store(
+    store: RaggedStore, schema: Schema, *, silent: bool = False, partial: bool = False
+) -> GridStore:
     """See a store by a schema with a sampling; one that cannot be read so is a DataError.
 
-    A rate that differs from the data's is a warning, unless `silent`.
+    A rate that differs from the data's is a warning, unless `silent`. partial: channels may lack.
     """
     sampling = schema.sampling
     if sampling is None:
         raise DataError("this model has no rate: it was not trained on a grid")
     channel = schema.channel_codes(store)
     absent = np.setdiff1d(np.arange(len(schema.channels)), channel)
-    if len(absent):
+    if len(absent) and not partial:
         missing = ", ".join(repr(schema.channels[i]) for i in absent)
         raise DataError(
             f"channels {missing} have no sample in the data; the model was trained on "

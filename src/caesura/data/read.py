@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from caesura.errors import DataError
@@ -29,6 +30,20 @@ def read_table(source: Any) -> pa.Table:
         table = _from_frame(source)
     if table.num_rows == 0:
         raise DataError(f"{_name(source)} has no rows; give a table with at least one observation")
+    return table
+
+
+def with_columns(source: Any, names: Sequence[str]) -> Any:
+    """Return a table with empty columns for those of some names that it lacks; what is no table, or
+    lacks them all, as it is."""
+    if isinstance(source, np.ndarray | list | tuple):
+        return source
+    table = read_table(source)
+    absent = [name for name in names if name not in table.column_names]
+    if len(absent) == len(names):
+        return source
+    for name in absent:
+        table = table.append_column(name, pa.nulls(table.num_rows, pa.float64()))
     return table
 
 
