@@ -19,17 +19,25 @@ _HOME = {
     "push_to_hub": "caesura.hub",
     "save_pretrained": "caesura.hub",
     "Run": "caesura.run",
+    "AnomalyDetector": "caesura.estimators.anomalies",
     "PretrainedFeatures": "caesura.estimators.features",
+    "ResolutionProbe": "caesura.estimators.resolution",
     "SeriesClassifier": "caesura.estimators.supervised",
+    "SeriesForecaster": "caesura.estimators.forecaster",
     "SeriesGenerator": "caesura.estimators.generator",
+    "SeriesInterpolator": "caesura.estimators.interpolator",
     "SeriesRegressor": "caesura.estimators.supervised",
 }
 
 __all__ = [
+    "AnomalyDetector",
     "PretrainedFeatures",
+    "ResolutionProbe",
     "Run",
     "SeriesClassifier",
+    "SeriesForecaster",
     "SeriesGenerator",
+    "SeriesInterpolator",
     "SeriesRegressor",
     "__version__",
     "distil",
@@ -42,8 +50,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from caesura.estimators.anomalies import AnomalyDetector
     from caesura.estimators.features import PretrainedFeatures
+    from caesura.estimators.forecaster import SeriesForecaster
     from caesura.estimators.generator import SeriesGenerator
+    from caesura.estimators.interpolator import SeriesInterpolator
+    from caesura.estimators.resolution import ResolutionProbe
     from caesura.estimators.supervised import SeriesClassifier, SeriesRegressor
     from caesura.hub import from_pretrained, push_to_hub, save_pretrained
     from caesura.run import Run, load

@@ -77,7 +77,7 @@ def test_more_than_ten_classes_keep_their_order():
     y = np.tile(np.arange(12) * 10, 3)
     model = small(SeriesClassifier, tuning_steps=3).fit(X, y)
     target = model.run_.schema.target
-    said, own = model.predict_proba(X), model._outputs(X)
+    said, (own, _) = model.predict_proba(X), model._outputs(X)
     for name, column in zip(target.classes, own.T, strict=True):
         np.testing.assert_array_equal(said[:, int(name)], column)
     assert set(model.predict(X)) <= set(y)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import TransformerMixin
 
-from caesura.estimators.panels import as_panel
-from caesura.nn.heads import checked_pooling
+from caesura.estimators.base import Pretrained
+from caesura.estimators.frames import as_series, columns_as, kind_of, order_of
+from caesura.nn.heads import checked_pooling, pooled_width
 from caesura.run import Run
-from caesura.workflow import pretrain
+from caesura.tasks.embed import embed
+from caesura.types import as_encoder
 
 
-class PretrainedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped bases
+class PretrainedFeatures(TransformerMixin, Pretrained):  # type: ignore[misc]  # untyped bases
     """Pre-trains on the series it is fitted to; transforms series to vectors (cases, dim).
 
-    X: array (cases, channels, time) with NaN where nothing was observed, (cases, time), or a
-    list of (channels, time_i). `y` is ignored: labels never reach the pre-training.
+    X and the parameters are those of `estimators.base.Pretrained`; pooling as in `Run.embed`. `y`
+    is ignored: labels never reach the pre-training.
     """
 
     def __init__(
@@ -27,28 +30,39 @@ class PretrainedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         recipe: str = "romae",
         steps: int = 300,
         pooling: str = "auto",
+        run: Run | str | Path | None = None,
+        columns: Mapping[str, Any] | None = None,
         settings: tuple[str, ...] = (),
-        random_state: int = 0,
+        random_state: Any = 0,
+        n_jobs: int | None = None,
     ) -> None:
         self.recipe = recipe
         self.steps = steps
         self.pooling = pooling
+        self.run = run
+        self.columns = columns
         self.settings = settings
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None) -> PretrainedFeatures:
         """Pre-train on X; an unknown pooling is a RecipeError before it begins."""
         checked_pooling(self.pooling)
-        self.run_: Run = pretrain(
-            as_panel(X),
-            self.recipe,
-            steps=self.steps,
-            seed=self.random_state,
-            settings=self.settings,
-        )
+        self.run_ = self._start(X)
         return self
 
-    def transform(self, X: Any) -> NDArray[np.float32]:
+    def transform(self, X: Any) -> Any:
         """Return one vector a series, (cases, dim)."""
-        check_is_fitted(self, "run_")
-        return self.run_.embed(as_panel(X), pooling=checked_pooling(self.pooling))
+        run = self._fitted()
+        store = run.open(as_series(X))
+        vectors = embed(run, store, checked_pooling(self.pooling))
+        order = order_of(X, store.ids, run.schema.columns.id)
+        names = self.get_feature_names_out()
+        columns = dict(zip(names, vectors[order].T, strict=True))
+        return columns_as(columns, store.ids.take(order), kind_of(X))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return the names of the features."""
+        encoder = as_encoder(self._fitted().parts["encoder"])
+        width = pooled_width(encoder, checked_pooling(self.pooling))
+        return np.array([f"f{number}" for number in range(width)], dtype=object)

@@ -2,58 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
-from caesura.estimators.panels import as_panel
+from caesura.answers import synthetic_table
+from caesura.estimators.base import Pretrained
+from caesura.estimators.frames import as_series, kind_of, table_as
 from caesura.run import Run
 from caesura.tasks.generate import SamplingSettings, generate
 from caesura.tasks.impute import fill_windows
-from caesura.workflow import pretrain
 
 
-class SeriesGenerator(BaseEstimator):  # type: ignore[misc]  # untyped base
+class SeriesGenerator(Pretrained):
     """Learns windows of series, and makes new ones in their units.
 
-    X: array (cases, channels, time) with NaN where nothing was observed, or a list of
-    (channels, time_i). window: steps of what is made; 0: whole series where all have one length.
+    X and the parameters are those of `estimators.base.Pretrained`. window: steps of what is made;
+    0: whole series where all have one length.
     """
+
+    _remembers = ("kind_",)
 
     def __init__(
         self,
         window: int = 0,
         steps: int = 3000,
         recipe: str = "timemar",
+        run: Run | str | Path | None = None,
+        columns: Mapping[str, Any] | None = None,
         settings: tuple[str, ...] = (),
-        random_state: int = 0,
+        random_state: Any = 0,
+        n_jobs: int | None = None,
     ) -> None:
         self.window = window
         self.steps = steps
         self.recipe = recipe
+        self.run = run
+        self.columns = columns
         self.settings = settings
         self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def pretrain(self, X: Any, y: Any = None) -> SeriesGenerator:
+        """Train both stages on X, which need no labels; the same as `fit`."""
+        return self.fit(X)
 
     def fit(self, X: Any, y: Any = None) -> SeriesGenerator:
         """Train both stages on X; `y` is ignored."""
-        self.run_: Run = pretrain(
-            as_panel(X),
-            self.recipe,
-            steps=self.steps,
-            seed=self.random_state,
-            settings=(*((f"data.window={self.window}",) if self.window else ()), *self.settings),
-        )
+        self.kind_ = kind_of(X)
+        self.run_ = self._start(X, *((f"data.window={self.window}",) if self.window else ()))
         return self
 
-    def sample(self, n: int = 1, temperature: float = 1.0, seed: int = 0) -> NDArray[np.float64]:
-        """Return new windows (n, channels, window)."""
-        check_is_fitted(self, "run_")
-        return generate(self.run_, n, seed=seed, settings=SamplingSettings(temperature))
+    def sample(self, n: int = 1, temperature: float = 1.0, seed: int = 0) -> Any:
+        """Return new windows, (n, channels, window) or a table like the one that was fitted to."""
+        made = generate(self._fitted(), n, seed=seed, settings=SamplingSettings(temperature))
+        if self.kind_ == "array":
+            return made
+        return table_as(synthetic_table(self.run_, made, seed), self.kind_)
 
-    def impute(self, X: NDArray[np.floating[Any]], seed: int = 0) -> NDArray[np.float64]:
-        """Return windows (cases, channels, window) with NaN filled by the median of 64 draws."""
-        check_is_fitted(self, "run_")
-        return np.asarray(fill_windows(self.run_, X, seed=seed)[1])
+    def impute(self, X: Any, seed: int = 0) -> Any:
+        """Return series with NaN filled by the median of 64 draws: windows (cases, channels,
+        window) as they came in, or a table (`Run.impute`)."""
+        run = self._fitted()
+        if kind_of(X) == "array":
+            return np.asarray(fill_windows(run, np.asarray(X), seed=seed)[1])
+        return table_as(run.impute(as_series(X), seed=seed), kind_of(X))

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import ClassifierMixin, RegressorMixin
 
 from caesura.errors import DataError
-from caesura.estimators.panels import as_panel
-from caesura.run import Run, load
+from caesura.estimators.base import Pretrained
+from caesura.estimators.frames import as_series, column_as, columns_as, count_of, kind_of, order_of
+from caesura.run import Run
 from caesura.tasks.predict import predict
-from caesura.workflow import finetune, pretrain
+from caesura.workflow import finetune
 
 
-class _Tuned(BaseEstimator):  # type: ignore[misc]  # untyped base
-    """New, pretrained, fitted: `fit` fine-tunes what `pretrain` left, or `run`, or itself
-    pre-trains on the series that it is given."""
+class _Tuned(Pretrained):
+    """An estimator whose `fit` fine-tunes what it starts from."""
 
     _task = ""
 
@@ -29,72 +29,58 @@ class _Tuned(BaseEstimator):  # type: ignore[misc]  # untyped base
         steps: int = 300,
         tuning_steps: int = 300,
         run: Run | str | Path | None = None,
+        columns: Mapping[str, Any] | None = None,
         settings: tuple[str, ...] = (),
         tuning_settings: tuple[str, ...] = (),
-        random_state: int = 0,
+        random_state: Any = 0,
+        n_jobs: int | None = None,
     ) -> None:
         self.recipe = recipe
         self.steps = steps
         self.tuning_steps = tuning_steps
         self.run = run
+        self.columns = columns
         self.settings = settings
         self.tuning_settings = tuning_settings
         self.random_state = random_state
-
-    def pretrain(self, X: Any, y: Any = None) -> Self:
-        """Pre-train on series that need no labels; later fits start from these weights.
-
-        A clone (as in GridSearchCV) starts anew: pass `run` to share one pre-training.
-        """
-        self.pretrained_: Run = pretrain(
-            as_panel(X),
-            self.recipe,
-            steps=self.steps,
-            seed=self.random_state,
-            settings=self.settings,
-        )
-        return self
+        self.n_jobs = n_jobs
 
     def _fit(self, X: Any, y: NDArray[Any]) -> None:
-        panel = as_panel(X)
-        if y.ndim != 1 or len(y) != len(panel):
-            raise DataError(f"{len(panel)} series and labels of shape {y.shape}; give one each")
-        run = self._start(panel)
-        ids = run.open(panel).ids.to_pylist()
+        panel = as_series(X)
+        count = count_of(panel, self.columns)
+        if y.ndim != 1 or len(y) != count:
+            raise DataError(f"{count} series and labels of shape {y.shape}; give one each")
+        run = self._start(X)
+        store = run.open(panel)
+        ids = store.ids.take(order_of(X, store.ids, run.schema.columns.id))
+        threads = () if self.n_jobs is None else (f"training.threads={self.n_jobs}",)
         self.run_ = finetune(
             run,
-            {run.schema.columns.id: ids, "label": y},
+            {run.schema.columns.id: ids.to_pylist(), "label": y},
             data=panel,
             task=self._task,
             steps=self.tuning_steps,
-            seed=self.random_state,
-            settings=self.tuning_settings,
+            seed=self._seed(),
+            settings=(*threads, *self.tuning_settings),
         )
 
-    def _start(self, panel: Any) -> Run:
-        if self.run is not None:
-            return self.run if isinstance(self.run, Run) else load(self.run)
-        if hasattr(self, "pretrained_"):
-            return self.pretrained_
-        return pretrain(
-            panel, self.recipe, steps=self.steps, seed=self.random_state, settings=self.settings
-        )
-
-    def _outputs(self, X: Any) -> NDArray[np.float64]:
-        check_is_fitted(self, "run_")
-        return predict(self.run_, self.run_.open(as_panel(X)))
+    def _outputs(self, X: Any) -> tuple[NDArray[np.float64], Any]:
+        """Return what the head says of each series, (cases, outputs), and their ids."""
+        run = self._fitted()
+        store = run.open(as_series(X))
+        order = order_of(X, store.ids, run.schema.columns.id)
+        return predict(run, store)[order], store.ids.take(order)
 
 
 class SeriesClassifier(ClassifierMixin, _Tuned):  # type: ignore[misc]  # untyped base
     """Fine-tunes a pre-trained encoder to classes of whole series.
 
-    X: array (cases, channels, time) with NaN where nothing was observed, (cases, time), or a list
-    of (channels, time_i). run: a run or its folder to start from. steps, tuning_steps: of the
-    pre-training and of the fine-tuning. settings, tuning_settings: "path=value" changes of their
-    recipes.
+    X and the parameters are those of `estimators.base.Pretrained`. steps, tuning_steps: of the
+    pre-training and of the fine-tuning. tuning_settings: "path=value" changes of the latter.
     """
 
     _task = "classification"
+    _remembers = ("classes_",)
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fine-tune to classes y (cases,) of any kind; fewer than two are a DataError."""
@@ -105,20 +91,26 @@ class SeriesClassifier(ClassifierMixin, _Tuned):  # type: ignore[misc]  # untype
         self._fit(X, codes.reshape(y.shape))
         return self
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return (cases, classes) in the order of `classes_`."""
-        said = self._outputs(X)
+    def predict_proba(self, X: Any) -> Any:
+        """Return (cases, classes) in the order of `classes_`, or a frame with a column a class."""
+        found, ids = self._shares(X)
+        columns = dict(zip(map(str, self.classes_), found.T, strict=True))
+        return columns_as(columns, ids, kind_of(X))
+
+    def predict(self, X: Any) -> Any:
+        """Return the likeliest class of each series."""
+        found, ids = self._shares(X)
+        return column_as(np.asarray(self.classes_[found.argmax(1)]), ids, kind_of(X))
+
+    def _shares(self, X: Any) -> tuple[NDArray[np.float64], Any]:
+        """Return probabilities in the order of `classes_`, and the ids of the series."""
+        said, ids = self._outputs(X)
         target = self.run_.schema.target
         if target is None:
             raise TypeError("a fine-tuned run has a target")
         found = np.zeros((len(said), len(self.classes_)))
         found[:, [int(name) for name in target.classes]] = said
-        return found
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return the likeliest class of each series."""
-        check_is_fitted(self, "run_")
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(1)])
+        return found, ids
 
 
 class SeriesRegressor(RegressorMixin, _Tuned):  # type: ignore[misc]  # untyped base
@@ -134,6 +126,7 @@ class SeriesRegressor(RegressorMixin, _Tuned):  # type: ignore[misc]  # untyped 
         self._fit(X, y)
         return self
 
-    def predict(self, X: Any) -> NDArray[np.float64]:
+    def predict(self, X: Any) -> Any:
         """Return a number for each series."""
-        return self._outputs(X)[:, 0]
+        said, ids = self._outputs(X)
+        return column_as(said[:, 0], ids, kind_of(X))

@@ -1,0 +1,82 @@
+"""Anomalies of series as an estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caesura.answers import detection_table
+from caesura.estimators.base import Pretrained
+from caesura.estimators.frames import as_series, kind_of, table_as
+from caesura.run import Run
+from caesura.tasks.detect import Detected, detect
+
+
+class AnomalyDetector(Pretrained):
+    """Learns what is normal from regular series, and scores time stamps of others
+    (`tasks.detect`).
+
+    X and the parameters are those of `estimators.base.Pretrained`. level: p-value up to which a
+    time stamp counts as an anomaly.
+    """
+
+    def __init__(
+        self,
+        level: float = 0.001,
+        recipe: str = "lejepa",
+        steps: int = 300,
+        run: Run | str | Path | None = None,
+        columns: Mapping[str, Any] | None = None,
+        settings: tuple[str, ...] = (),
+        random_state: Any = 0,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.level = level
+        self.recipe = recipe
+        self.steps = steps
+        self.run = run
+        self.columns = columns
+        self.settings = settings
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any = None) -> AnomalyDetector:
+        """Pre-train on X, series that are normal; `y` is ignored."""
+        self.run_ = self._start(X)
+        self.normal_ = as_series(X)
+        return self
+
+    def score_samples(self, X: Any) -> Any:
+        """Return how unlike the normal series each time stamp is: a list of (time,), or a table
+        of id, time, score, p_value."""
+        return self._answer(X, lambda found: found.score)
+
+    def p_values(self, X: Any) -> Any:
+        """Return the share of held-out normal time stamps that score as high, in the same form."""
+        return self._answer(X, lambda found: found.p_value)
+
+    def predict(self, X: Any) -> Any:
+        """Return whether each time stamp is an anomaly: a list of (time,), or the table with a
+        column `anomaly`. Where few normal time stamps were held out, the least p-value there can
+        be counts as `level`."""
+        found, table = self._scored(X)
+        level = max(self.level, found.least)
+        if kind_of(X) == "array":
+            return [p <= level for p in found.p_value]
+        marked = table.append_column("anomaly", [np.concatenate(found.p_value) <= level])
+        return table_as(marked, kind_of(X))
+
+    def _answer(self, X: Any, chosen: Any) -> Any:
+        found, table = self._scored(X)
+        return chosen(found) if kind_of(X) == "array" else table_as(table, kind_of(X))
+
+    def _scored(self, X: Any) -> tuple[Detected, Any]:
+        run = self._fitted()
+        if not hasattr(self, "normal_"):
+            raise ValueError("normal series are not saved with an estimator; fit it to them again")
+        store = run.open(as_series(X))
+        found = detect(run, store, run.open(self.normal_))
+        return found, detection_table(run.schema, store, found)

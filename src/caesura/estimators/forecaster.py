@@ -1,0 +1,68 @@
+"""Forecasts of series as an estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from caesura.answers import forecast_table
+from caesura.estimators.base import Pretrained
+from caesura.estimators.frames import as_series, kind_of, table_as
+from caesura.run import Run
+from caesura.tasks.forecast import forecast, regular_view
+
+
+class SeriesForecaster(Pretrained):
+    """Pre-trains on regular series, and says what follows each one (`tasks.forecast`).
+
+    X and the parameters are those of `estimators.base.Pretrained`. horizon: steps ahead. season:
+    steps; 0: found in the data.
+    """
+
+    def __init__(
+        self,
+        horizon: int = 24,
+        season: int = 0,
+        recipe: str = "lejepa",
+        steps: int = 300,
+        run: Run | str | Path | None = None,
+        columns: Mapping[str, Any] | None = None,
+        settings: tuple[str, ...] = (),
+        random_state: Any = 0,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.horizon = horizon
+        self.season = season
+        self.recipe = recipe
+        self.steps = steps
+        self.run = run
+        self.columns = columns
+        self.settings = settings
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any = None) -> SeriesForecaster:
+        """Pre-train on X, and remember it as what is forecast by default; `y` is ignored."""
+        self.run_ = self._start(X)
+        self.series_ = as_series(X)
+        return self
+
+    def predict(self, X: Any = None) -> Any:
+        """Return what follows each series of X, by default those of the fit: (cases, channels,
+        horizon), or a table of id, time, channel, value, lower, upper (90 %).
+
+        A linear head on the frozen encoder is fitted to the earlier parts of the series; how good
+        it was on the latest is left in `backtest_`, beside what it must beat.
+        """
+        run = self._fitted()
+        if X is None and not hasattr(self, "series_"):
+            raise ValueError("series are not saved with an estimator; pass X")
+        asked = self.series_ if X is None else as_series(X)
+        store = run.open(asked)
+        found = forecast(run, store, self.horizon, self.season)
+        self.backtest_ = found.backtest
+        if kind_of(asked) == "array":
+            return found.value
+        lengths = regular_view(run, store).lengths
+        return table_as(forecast_table(run.schema, store, lengths, found), kind_of(asked))

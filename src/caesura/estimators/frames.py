@@ -1,0 +1,86 @@
+"""What estimators take as series, and how answers come back: in the kind that came in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from caesura.data.config import Columns
+from caesura.data.read import read_table
+
+Kind = Literal["array", "arrow", "pandas", "polars"]
+
+
+def kind_of(X: Any) -> Kind:
+    """Return the kind of some series: "array" for arrays and lists of them; paths and mappings are
+    answered as Arrow."""
+    if isinstance(X, str | Path | Mapping | pa.Table):
+        return "arrow"
+    library = type(X).__module__.partition(".")[0]
+    if library == "pandas":
+        return "pandas"
+    return "polars" if library == "polars" else "array"
+
+
+def as_series(X: Any) -> Any:
+    """Return tables and panels as they are; anything else becomes an array."""
+    known = isinstance(X, np.ndarray | list) or kind_of(X) != "array"
+    return X if known else np.asarray(X)
+
+
+def order_of(X: Any, ids: pa.Array, name: str) -> NDArray[np.int64]:
+    """Return the numbers of a store's series in the order in which a table first names them.
+
+    Arrays, and tables without a column of that name (one series), are in order as they are.
+    """
+    if kind_of(X) == "array":
+        return np.arange(len(ids))
+    table = read_table(X)
+    if name not in table.column_names:
+        return np.arange(len(ids))
+    place = {one: number for number, one in enumerate(ids.to_pylist())}
+    named = table[name].combine_chunks().unique().to_pylist()
+    return np.array([place[one] for one in named if one in place], dtype=np.int64)
+
+
+def count_of(X: Any, columns: Mapping[str, Any] | None) -> int:
+    """Return the number of series, before any is read."""
+    if kind_of(X) == "array":
+        return len(X)
+    table, name = read_table(X), str((columns or {}).get("id", Columns().id))
+    return len(table[name].unique()) if name in table.column_names else 1
+
+
+def table_as(table: pa.Table, kind: Kind) -> Any:
+    """Return a table in a kind; as Arrow where series came in as arrays."""
+    if kind == "pandas":
+        return table.to_pandas()
+    if kind == "polars":
+        import polars
+
+        return polars.from_arrow(table)
+    return table
+
+
+def columns_as(columns: Mapping[str, NDArray[Any]], ids: Any, kind: Kind) -> Any:
+    """Return one row a series: an array of all columns, or a frame; pandas has the ids as index."""
+    if kind == "array":
+        return np.stack(list(columns.values()), 1)
+    table = pa.table(dict(columns))
+    if kind == "pandas":
+        return table.to_pandas().set_index(ids.to_pandas())
+    return table_as(table, kind)
+
+
+def column_as(values: NDArray[Any], ids: Any, kind: Kind) -> Any:
+    """Return one value a series: an array, or a column of the kind."""
+    if kind == "array":
+        return values
+    if kind == "arrow":
+        return pa.array(values)
+    return columns_as({"prediction": values}, ids, kind)["prediction"]
