@@ -82,13 +82,13 @@ def waves(count=6, time=160, seed=0):
     return np.sin(2 * np.pi * at / 12) + 0.1 * rng.standard_normal((count, 1, time))
 
 
-GRID = ("encoder.width=16", "encoder.depth=2", "encoder.heads=2", "encoder.patch=4", "data.rate=1",
-        "data.window=32", "training.threads=1")  # fmt: skip
+GRID = ("encoder.width=16", "encoder.depth=2", "encoder.heads=2", "encoder.patch=4",
+        "training.threads=1")  # fmt: skip
 
 
 def test_a_forecaster_says_what_follows_and_how_good_it_was():
     X = waves()
-    model = SeriesForecaster(horizon=6, steps=30, settings=GRID).fit(X[..., :-6])
+    model = SeriesForecaster(horizon=6, window=32, steps=30, settings=GRID).fit(X[..., :-6])
     said = model.predict()
     assert said.shape == (6, 1, 6)
     assert np.abs(said - X[..., -6:]).mean() < 0.5
@@ -100,7 +100,7 @@ def test_a_forecaster_says_what_follows_and_how_good_it_was():
 
 def test_a_detector_finds_what_is_not_normal(tmp_path):
     X = waves(3, 400)
-    model = AnomalyDetector(level=0.02, steps=30, settings=GRID).fit(X)
+    model = AnomalyDetector(level=0.02, window=32, steps=30, settings=GRID).fit(X)
     odd = waves(2, 200, seed=1)
     odd[0, 0, 100:112] += 3.0
     scores, found = model.score_samples(odd), model.predict(odd)

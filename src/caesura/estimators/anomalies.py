@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from caesura.answers import detection_table
-from caesura.estimators.base import Pretrained
+from caesura.estimators.base import Pretrained, regular
 from caesura.estimators.frames import as_series, kind_of, table_as
 from caesura.run import Run
 from caesura.tasks.detect import Detected, detect
@@ -19,12 +19,13 @@ class AnomalyDetector(Pretrained):
     """Learns what is normal from regular series, and scores time stamps of others
     (`tasks.detect`).
 
-    X and the parameters are those of `estimators.base.Pretrained`. level: p-value up to which a
-    time stamp counts as an anomaly.
+    X and the parameters are those of `estimators.base.Pretrained`. window: steps that are seen
+    together. level: p-value up to which a time stamp counts as an anomaly.
     """
 
     def __init__(
         self,
+        window: int = 96,
         level: float = 0.001,
         recipe: str = "lejepa",
         steps: int = 300,
@@ -34,6 +35,7 @@ class AnomalyDetector(Pretrained):
         random_state: Any = 0,
         n_jobs: int | None = None,
     ) -> None:
+        self.window = window
         self.level = level
         self.recipe = recipe
         self.steps = steps
@@ -42,6 +44,9 @@ class AnomalyDetector(Pretrained):
         self.settings = settings
         self.random_state = random_state
         self.n_jobs = n_jobs
+
+    def _implied(self) -> tuple[str, ...]:
+        return regular(self.window)
 
     def fit(self, X: Any, y: Any = None) -> AnomalyDetector:
         """Pre-train on X, series that are normal; `y` is ignored."""

@@ -105,8 +105,12 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
                 setattr(made, key, np.array(value) if isinstance(value, list) else value)
         return made
 
-    def _trained_on(self, X: Any, *more: str) -> Run:
-        """Return a run that was pre-trained on series; more: settings before the user's own."""
+    def _implied(self) -> tuple[str, ...]:
+        """Return changes of the recipe that parameters of this estimator stand for."""
+        return ()
+
+    def _trained_on(self, X: Any) -> Run:
+        """Return a run that was pre-trained on series."""
         threads = () if self.n_jobs is None else (f"training.threads={self.n_jobs}",)
         return pretrain(
             as_series(X),
@@ -114,16 +118,16 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
             columns=self.columns,
             steps=self.steps,
             seed=self._seed(),
-            settings=(*more, *threads, *self.settings),
+            settings=(*self._implied(), *threads, *self.settings),
         )
 
-    def _start(self, X: Any, *more: str) -> Run:
+    def _start(self, X: Any) -> Run:
         """Return what a fit to series starts from."""
         if self.run is not None:
             return self.run if isinstance(self.run, Run) else load(self.run)
         if hasattr(self, "pretrained_"):
             return self.pretrained_
-        return self._trained_on(X, *more)
+        return self._trained_on(X)
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
@@ -133,6 +137,11 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
     def _fitted(self) -> Run:
         check_is_fitted(self, "run_")
         return self.run_  # type: ignore[no-any-return]  # set by each fit
+
+
+def regular(window: int) -> tuple[str, ...]:
+    """Return settings for regular series: their own rate, and the steps of a window."""
+    return ("data.own_rate=true", f"data.window={window}")
 
 
 def _plain(tree: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from caesura.answers import forecast_table
-from caesura.estimators.base import Pretrained
+from caesura.estimators.base import Pretrained, regular
 from caesura.estimators.frames import as_series, kind_of, table_as
 from caesura.run import Run
 from caesura.tasks.forecast import forecast, regular_view
@@ -16,13 +16,14 @@ from caesura.tasks.forecast import forecast, regular_view
 class SeriesForecaster(Pretrained):
     """Pre-trains on regular series, and says what follows each one (`tasks.forecast`).
 
-    X and the parameters are those of `estimators.base.Pretrained`. horizon: steps ahead. season:
-    steps; 0: found in the data.
+    X and the parameters are those of `estimators.base.Pretrained`. horizon: steps ahead. window:
+    steps that it looks back. season: steps; 0: found in the data.
     """
 
     def __init__(
         self,
         horizon: int = 24,
+        window: int = 96,
         season: int = 0,
         recipe: str = "lejepa",
         steps: int = 300,
@@ -33,6 +34,7 @@ class SeriesForecaster(Pretrained):
         n_jobs: int | None = None,
     ) -> None:
         self.horizon = horizon
+        self.window = window
         self.season = season
         self.recipe = recipe
         self.steps = steps
@@ -41,6 +43,9 @@ class SeriesForecaster(Pretrained):
         self.settings = settings
         self.random_state = random_state
         self.n_jobs = n_jobs
+
+    def _implied(self) -> tuple[str, ...]:
+        return regular(self.window)
 
     def fit(self, X: Any, y: Any = None) -> SeriesForecaster:
         """Pre-train on X, and remember it as what is forecast by default; `y` is ignored."""

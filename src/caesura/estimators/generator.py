@@ -45,6 +45,9 @@ class SeriesGenerator(Pretrained):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
+    def _implied(self) -> tuple[str, ...]:
+        return (f"data.window={self.window}",) if self.window else ()
+
     def pretrain(self, X: Any, y: Any = None) -> SeriesGenerator:
         """Train both stages on X, which need no labels; the same as `fit`."""
         return self.fit(X)
@@ -52,7 +55,7 @@ class SeriesGenerator(Pretrained):
     def fit(self, X: Any, y: Any = None) -> SeriesGenerator:
         """Train both stages on X; `y` is ignored."""
         self.kind_ = kind_of(X)
-        self.run_ = self._start(X, *((f"data.window={self.window}",) if self.window else ()))
+        self.run_ = self._start(X)
         return self
 
     def sample(self, n: int = 1, temperature: float = 1.0, seed: int = 0) -> Any:

@@ -56,11 +56,13 @@ def presets() -> dict[str, Callable[[], dict[str, Any]]]:
 
 
 def with_patches(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recipe of this file for regular series: those whose data have a rate."""
+    """Return a recipe of this file for regular series: those whose data have a rate, or take their
+    own."""
     known = {_name(one) for one in (*OBJECTIVES, "vicreg")}
     encoder = tree.get("encoder", {})
-    regular = tree.get("data", {}).get("rate", 0) and tree.get("name") in known
-    if not regular or encoder.get("patch", PATCH) == 0:
+    data = tree.get("data", {})
+    regular = data.get("rate", 0) or data.get("own_rate", False)
+    if not regular or tree.get("name") not in known or encoder.get("patch", PATCH) == 0:
         return dict(tree)
     return {**tree, "encoder": {"patch": PATCH, "normalise": "window", **encoder}}
 
