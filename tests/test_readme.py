@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
@@ -46,6 +47,8 @@ def place(tmp_path_factory):
         ids = np.repeat(["a", "b"], 1500)
         series = {"id": ids, "time": np.tile(t, 2), "value": np.concatenate(rows)}
         pq.write_table(pa.table(series), folder / f"{name}.parquet")
+    known = pq.read_table(folder / "machines.parquet").filter(pc.field("time") < 15)
+    pq.write_table(known, folder / "plan.parquet")
     return folder
 
 
@@ -95,7 +98,7 @@ def test_the_commands_run_in_order(place, monkeypatch):
     assert (place / "watch8.json").is_file()
     assert "over training from scratch" in (place / "study" / "report.html").read_text()
     assert (place / "synthetic.html").read_text().count("<svg") == 5
-    for name in ("predictions", "filled", "z", "next", "scores", "synthetic", "whole"):
+    for name in ("predictions", "filled", "z", "next", "scores", "synthetic", "drawn", "whole"):
         name = f"{name}.parquet"
         assert pq.read_table(place / name).num_rows > 0
 
@@ -107,7 +110,10 @@ def test_the_python_runs(place, monkeypatch):
     code = code.replace("steps=3000", "steps=5").replace("steps=300", "steps=5")
     rng = np.random.default_rng(0)
     names = {"X": rng.standard_normal((20, 2, 15)), "y": np.arange(20) % 2}
+    hours = np.arange(400)
+    names["frame"] = pa.table({"hour": hours, "load": np.sin(hours / 4)}).to_pandas()
     exec(compile(code, "README.md", "exec"), names)
     assert names["vectors"].shape[0] == 24
+    assert len(names["ahead"].predict()) == 24
     assert names["model"].predict(names["X"]).shape == (20,)
     assert names["tuned"].predict_proba(names["X"]).shape == (20, 2)

@@ -1,0 +1,14 @@
+"""aeon's own checks of its estimators; `make aeon` runs them in an environment with aeon."""
+
+import pytest
+
+pytest.importorskip("aeon", reason="aeon caps numpy: `make aeon` has an environment of its own")
+
+from aeon.testing.estimator_checking import parametrize_with_checks
+
+from caesura.estimators.aeon import AeonClassifier, AeonFeatures, AeonRegressor
+
+
+@parametrize_with_checks([AeonFeatures, AeonClassifier, AeonRegressor])
+def test_aeon_finds_its_own_estimators(check):
+    check()
