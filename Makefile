@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: install demo test check aeon format bench bench-edge quick clean
+.PHONY: install demo test check extras format bench bench-edge quick clean
 
 install: .venv/installed
 
@@ -32,15 +32,16 @@ bench: install
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/bench.py
 
-# aeon's own checks, in an environment of their own: aeon caps numpy and pandas
-aeon: .venv-aeon/installed
-	OMP_NUM_THREADS=1 .venv-aeon/bin/python -m pytest tests/estimators/test_aeon.py
+# tests of extras in an environment of their own: aeon caps numpy and pandas, trackers are heavy
+extras: .venv-extras/installed
+	OMP_NUM_THREADS=1 .venv-extras/bin/python -m pytest tests/estimators/test_aeon.py \
+	  tests/training/test_track.py
 
-.venv-aeon/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv-aeon
-	grep '^torch==' constraints.txt > .venv-aeon/constraints.txt
-	.venv-aeon/bin/python -m pip install --quiet $(PIP_ARGS) --constraint .venv-aeon/constraints.txt \
-	  --editable ".[aeon]" pytest hypothesis beartype
+.venv-extras/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-extras
+	grep '^torch==' constraints.txt > .venv-extras/constraints.txt
+	.venv-extras/bin/python -m pip install --quiet $(PIP_ARGS) --constraint .venv-extras/constraints.txt \
+	  --editable ".[aeon,track]" pytest hypothesis beartype
 	touch $@
 
 # latency, size and parity of exported encoders
@@ -52,4 +53,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-aeon demo
+	rm -rf .venv .venv-extras demo

@@ -1,8 +1,8 @@
-"""aeon's own checks of its estimators; `make aeon` runs them in an environment with aeon."""
+"""aeon's own checks of its estimators; `make extras` runs them in an environment with aeon."""
 
 import pytest
 
-pytest.importorskip("aeon", reason="aeon caps numpy: `make aeon` has an environment of its own")
+pytest.importorskip("aeon", reason="aeon caps numpy: `make extras` has an environment of its own")
 
 from aeon.testing.estimator_checking import parametrize_with_checks
 

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from caesura.training.precision import Precision, Products
 
+Service = Literal["tensorboard", "mlflow", "wandb"]
+
 
 class TrainingConfig(BaseModel):
     """How long, how fast and how precisely to train; one of steps, epochs, minutes is set.
@@ -20,6 +22,7 @@ class TrainingConfig(BaseModel):
     buckets on a GPU): see `training.arithmetic`; a run's recipe holds what was chosen.
     compile: "auto" compiles a run in buckets that has ten minutes or more to go.
     threads: 0, half of the cores.
+    track: services that also show the metrics, e.g. ["tensorboard"] (`training.track`).
     recalibrate: batches by which batch normalisation is estimated anew, on unmasked inputs,
     after a pre-training; 0: not.
     """
@@ -46,6 +49,7 @@ class TrainingConfig(BaseModel):
     strategy: Literal["single", "ddp", "fsdp"] = "single"
     threads: int = Field(default=0, ge=0)
     recalibrate: int = Field(default=0, ge=0)
+    track: tuple[Service, ...] = ()
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainingConfig:

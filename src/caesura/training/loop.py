@@ -31,6 +31,7 @@ from caesura.training.joined import Joined
 from caesura.training.memory import affordable_tokens, divided, is_out_of_memory
 from caesura.training.optim import adamw, learning_rate_factor, set_learning_rate
 from caesura.training.precision import fast_float32, threads
+from caesura.training.track import Tracking
 from caesura.types import Batch, Loss, Objective, as_module
 
 log = logging.getLogger("caesura")
@@ -141,6 +142,7 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
         self.total_steps = self._total_steps()
         self.every = config.evaluate_every or self._default_interval()
+        self.tracking = self._tracking()
 
     def fit(self, resume: bool = False) -> TrainingState:
         """Train, leave the best weights by validation loss in the objective, and report.
@@ -151,7 +153,10 @@ class Trainer:
             torch.manual_seed(self.seed + self.fabric.global_rank)
             if resume:
                 training_state.restore(self)
-            return self._fit()
+            try:
+                return self._fit()
+            finally:
+                self.tracking.close()
 
     def _fit(self) -> TrainingState:
         begun = time.monotonic() - self.state.seconds
@@ -285,9 +290,17 @@ class Trainer:
         row |= {"validation_loss": joined.loss, **joined.parts}
         row |= {f"online_{name}": value for name, value in self.on_evaluate().items()}
         state.history.append(row)
+        self.tracking.log(state.step, row)
         training_state.save(self)
         self.model.train()
         return_memory()
+
+    def _tracking(self) -> Tracking:
+        config, folder = self.config, self.folder
+        if config.track and folder is None:
+            raise RecipeError("training.track needs a folder; pass --out, or leave it out")
+        services = config.track if self.fabric.global_rank == 0 else ()
+        return Tracking(services, folder or Path(), config.model_dump(mode="json"))
 
     def _total_steps(self) -> int:
         config = self.config

@@ -139,7 +139,7 @@ def _plain(optimizer: Any) -> torch.optim.Optimizer:
 
 
 def _identity(trainer: Trainer) -> dict[str, Any]:
-    settings = trainer.config.model_dump(mode="json", exclude={"threads"})
+    settings = trainer.config.model_dump(mode="json", exclude={"threads", "track"})
     return {"training": settings, "seed": trainer.seed, "processes": trainer.fabric.world_size}
 
 
