@@ -1,0 +1,59 @@
+"""What a first word costs: nothing heavy is imported to say what there is."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = (
+    "torch",
+    "pyarrow",
+    "sklearn",
+    "pandas",
+    "polars",
+    "scipy",
+    "matplotlib",
+    "lightning_fabric",
+)
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+
+def best_of(code, times=2):
+    """Return the least of some times, in seconds: what else the machine does only adds."""
+    found = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        run(code)
+        found.append(time.perf_counter() - begun)
+    return min(found)
+
+
+HELP = "from typer.testing import CliRunner; from caesura.cli.main import app; " \
+       "assert CliRunner().invoke(app, ['--help']).exit_code == 0"  # fmt: skip
+
+
+@pytest.mark.parametrize("code", ["import caesura", HELP])
+def test_nothing_heavy_is_imported(code):
+    loaded = run(f"{code}\nimport sys; print(*sys.modules)").split()
+    assert not HEAVY & set(loaded)
+
+
+def test_the_help_takes_a_part_of_what_importing_torch_does():
+    torch = best_of("import torch")
+    assert best_of("import caesura.types") < 1.1 * torch + 0.1  # what every verb needs
+    assert best_of(HELP) < max(0.5, 0.4 * torch)
+
+
+def test_a_shell_can_complete():
+    found = subprocess.run(
+        [sys.executable, "-m", "caesura.cli.main", "--show-completion", "bash"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert "complete" in found.stdout
