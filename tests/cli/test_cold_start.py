@@ -6,16 +6,7 @@ import time
 
 import pytest
 
-HEAVY = (
-    "torch",
-    "pyarrow",
-    "sklearn",
-    "pandas",
-    "polars",
-    "scipy",
-    "matplotlib",
-    "lightning_fabric",
-)
+HEAVY = {"torch", "pyarrow", "sklearn", "pandas", "polars", "scipy", "matplotlib"}
 
 
 def run(code):
