@@ -32,7 +32,8 @@ class TimedDecoder(SplitDecoder, Protocol):
 
 
 class SamplingTimesConfig(BaseModel):
-    """Errors of the history that it learns from: measurements left out, and others put in.
+    """Errors that it learns from: measurements of the history left out, others put in, and codes
+    replaced by any others.
 
     What is drawn is not quite as what was seen, and without them a first error ends a rhythm.
     """
@@ -42,6 +43,7 @@ class SamplingTimesConfig(BaseModel):
     type: Literal["sampling_times"] = "sampling_times"
     dropped: float = Field(default=0.15, ge=0, lt=1)
     added: float = Field(default=0.01, ge=0, lt=1)
+    corrupted: float = Field(default=0.3, ge=0, lt=1)
 
 
 class SamplingTimes(nn.Module):
@@ -80,14 +82,16 @@ class SamplingTimes(nn.Module):
         return self
 
     def forward(self, batch: Batch, rng: torch.Generator) -> Loss:
-        """Return the loss of one batch; `rng` draws the errors of its history."""
+        """Return the loss of one batch; `rng` draws the errors."""
         inputs, config = batch.inputs, self.config
         if not isinstance(inputs, Grid):
             raise TypeError(f"sampling_times takes a Grid; got {type(inputs).__name__}")
         with torch.no_grad():
             features = self.encoder(inputs)
             latent = features.levels[-1].features.mT
-            codes = self.tokenizer(latent, partial(keyed_uniform, rng, batch.index)).partial[-1]
+            draw = partial(keyed_uniform, rng, batch.index)
+            corrupted = config.corrupted if self.training else 0.0
+            codes = self.tokenizer(latent, draw, corrupted).partial[-1]
             query = inputs.without_values()
             said = self.decoder(with_latent(features, codes), query, split=True)
         hints = Answer.of(said).presence
