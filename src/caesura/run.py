@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -93,13 +93,18 @@ class Run:
         source = self.recipe.data.path if data is None else data
         if isinstance(source, str) and not source:
             raise DataError("this run was trained on data in memory; pass the data (--data PATH)")
-        tokens = "observation" if self.schema.per_observation else "step"
-        sampling = self.schema.sampling
-        rate, every = (0.0, 1) if sampling is None else (sampling.rate_hz, sampling.every)
-        config = DataConfig(columns=self.schema.columns, tokens=tokens, rate=rate, every=every)
         if partial:
             source = with_columns(source, self.schema.columns.value)
-        return open_data(source, config, lenient=True)[0]
+        return open_data(source, self.reading(), lenient=True)[0]
+
+    def reading(self) -> DataConfig:
+        """Return how this run's data are read."""
+        sampling = self.schema.sampling
+        rate, every = (0.0, 1) if sampling is None else (sampling.rate_hz, sampling.every)
+        tokens: Literal["observation", "step"] = (
+            "observation" if self.schema.per_observation else "step"
+        )
+        return DataConfig(columns=self.schema.columns, tokens=tokens, rate=rate, every=every)
 
     def embed(
         self, data: Any = None, *, pooling: Pooling = "auto", on_progress: Report = _quiet

@@ -51,7 +51,7 @@ def folder(request, tmp_path):
 
 def test_every_series_is_whole_and_there_once(folder):
     corpus = Corpus(folder, CONFIG, seed=0)
-    store, numbers = corpus.load(range(len(corpus.rows.groups)))
+    store, numbers = corpus.load(range(len(corpus.groups)))
     whole, _ = open_data(str(folder), replace_stream(CONFIG))
     assert numbers.tolist() == list(range(120))
     assert store.ids.to_pylist() == whole.ids.to_pylist()

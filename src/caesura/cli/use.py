@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,10 @@ from caesura.cli.options import (
     checked_rare,
     split_names,
 )
+
+if TYPE_CHECKING:
+    from caesura.nn.heads import Pooling
+    from caesura.run import Run
 
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="File to write: .parquet, .csv or .arrow.")
@@ -46,19 +50,28 @@ def embed(
 ) -> None:
     """Write one vector a series: id, f0, f1, ...
 
+    -o of a folder writes Parquet part by part, for corpora that memory does not hold; what is there
+    is kept, and processes of torchrun or SLURM share the parts.
+
     Example: `caesura embed run --data new.parquet -o z.parquet --neighbours 3`
     """
     import pyarrow as pa
 
     from caesura.data.write import check_writable, write_table
+    from caesura.errors import RecipeError
     from caesura.nn.heads import checked_pooling
     from caesura.run import load
     from caesura.tasks.embed import embed as embed_store
     from caesura.tasks.embed import embed_windows
 
-    check_writable(output)
+    if output.suffix:
+        check_writable(output)
     read_out = checked_pooling(pooling)
     trained = load(run)
+    if not output.suffix:
+        if windows or neighbours:
+            raise RecipeError("--windows and --neighbours are of one file; name it z.parquet")
+        return _embed_parts(trained, data or trained.recipe.data.path, output, read_out)
     store = trained.open(data)
     columns = {trained.schema.columns.id: store.ids}
     with console.counting_bar("embedding") as show:
@@ -80,6 +93,15 @@ def embed(
     write_table(pa.table(columns), output)
     what = "windows" if windows else "series"
     console.result(f"{len(vectors)} {what}, {vectors.shape[1]} features: {output}")
+
+
+def _embed_parts(run: Run, data: str, folder: Path, pooling: Pooling) -> None:
+    """Embed a corpus part by part."""
+    from caesura.shards import embed_parts
+
+    with console.counting_bar("embedding") as show:
+        done = embed_parts(run, data, folder, pooling=pooling, on_part=show)
+    console.result(f"{done} series embedded now: {folder}")
 
 
 def predict(run: RunFolder, output: Output, data: Data = None) -> None:

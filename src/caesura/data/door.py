@@ -53,9 +53,7 @@ def _open_table(
     """Read rows that need no mending as they stream by, others as a whole table."""
     rows: Rows = ParquetRows(Path(source)) if is_parquet(source) else TableRows(read_table(source))
     if lenient:
-        kept = {k: getattr(columns, k) for k in ("group", "error")}
-        blank = {k: "" for k, name in kept.items() if name not in rows.schema.names}
-        columns = columns.model_copy(update=blank)
+        columns = without_absent(columns, rows.schema.names)
     notes = unused_channel(rows.schema.names, columns)
     if columns.id not in rows.schema.names and columns.id == Columns().id:
         rows = TableRows(_as_one_series(rows.whole(), columns.id))
@@ -63,6 +61,13 @@ def _open_table(
     store, report = open_rows(rows, columns, per_observation)
     report.notices[:0] = notes
     return store, report
+
+
+def without_absent(columns: Columns, names: list[str]) -> Columns:
+    """Return columns less those that only training needs, where a table lacks them."""
+    kept = {k: getattr(columns, k) for k in ("group", "error")}
+    blank = {k: "" for k, name in kept.items() if name not in names}
+    return columns.model_copy(update=blank)
 
 
 def _as_one_series(table: Any, name: str) -> Any:

@@ -59,6 +59,11 @@ class ParquetRows:
         self.schema = schemas[0]
         self.uniform = all(schema.equals(self.schema) for schema in schemas)
         self.num_rows = sum(footer.num_rows for footer in footers)
+        self.group_rows = [
+            footer.row_group(group).num_rows
+            for footer in footers
+            for group in range(footer.num_row_groups)
+        ]
         self.groups = [
             (one, group)
             for one, footer in zip(self.paths, footers, strict=True)

@@ -4,8 +4,7 @@ One pass over the data makes an index (how long each series is, where each row g
 and a sample of each role. Both are kept in the cache folder. From the index alone every batch
 of a training is known by its number, so a resume reads one buffer and nothing before it.
 
-Rows of a series must follow one another, from file to file in the order of their names; their
-order in time does not matter. `caesura data sort` writes a table so.
+Rows of a series must follow one another (`data.groups`).
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from numpy.typing import NDArray
 
 from caesura.data.cache import cached_path, load_store, save_store
 from caesura.data.config import DataConfig
-from caesura.data.door import open_rows
+from caesura.data.groups import SeriesGroups
 from caesura.data.join import joined
 from caesura.data.keys import keys_of
 from caesura.data.read import is_parquet
-from caesura.data.rows import ParquetRows, TableRows
+from caesura.data.rows import ParquetRows
 from caesura.data.split import Split
 from caesura.data.store import DoorReport, RaggedStore
 from caesura.errors import DataError, StorageError
@@ -60,19 +59,7 @@ class Corpus:
 
     def __init__(self, path: Path, config: DataConfig, seed: int) -> None:
         self.path, self.config, self.seed = path, config, seed
-        self.rows = ParquetRows(path)
-        if not self.rows.uniform:
-            raise DataError(
-                f"the files of {path} differ in their columns or types; make them equal"
-            )
-        columns = config.columns
-        used = [columns.id, columns.time, columns.channel, *columns.value, columns.error]
-        self.names = [name for name in (*used, *columns.static) if name]
-        wanted = [*self.names, *([columns.group] if columns.group else [])]
-        missing = [name for name in wanted if name not in self.rows.schema.names]
-        if missing:
-            known = ", ".join(self.rows.schema.names)
-            raise DataError(f"column {missing[0]!r} not in {path}; columns: {known}")
+        self.groups = SeriesGroups(path, config)
         self.index, self.sample = self._indexed()
 
     def __len__(self) -> int:
@@ -92,26 +79,11 @@ class Corpus:
     def load(self, groups: Sequence[int]) -> tuple[RaggedStore, NDArray[np.int64]]:
         """Read row groups: their series, as one store, and the number of each in the corpus."""
         heads = self.index.heads
-        stores = [store for group in groups if (store := self._group(group, heads)) is not None]
+        stores = [
+            store for group in groups if (store := self.groups.read(group, heads)) is not None
+        ]
         numbers = [np.arange(self.index.first[g], self.index.first[g + 1]) for g in groups]
         return joined(stores), np.concatenate(numbers)
-
-    def _group(self, number: int, heads: NDArray[np.int64]) -> RaggedStore | None:
-        """Read the series that begin in a row group, to their ends in the following ones."""
-        table = self.rows.read_group(number, self.names).slice(int(heads[number]))
-        if not table.num_rows:
-            return None
-        parts = [table]
-        for following in range(number + 1, len(heads)):
-            if not heads[following]:
-                break
-            more = self.rows.read_group(following, self.names)
-            parts.append(more.slice(0, int(heads[following])))
-            if heads[following] < more.num_rows:
-                break
-        columns = self.config.columns.model_copy(update={"group": ""})
-        rows = TableRows(pa.concat_tables(parts))
-        return open_rows(rows, columns, self.config.tokens == "observation")[0]
 
     def _indexed(self) -> tuple[Index, RaggedStore]:
         key = f"{self.seed} {self.config.validation} {self.config.calibration}"
@@ -122,7 +94,7 @@ class Corpus:
             try:
                 with np.load(index_file, allow_pickle=False) as found:
                     index = Index(**{name: found[name] for name in Index.__dataclass_fields__})
-                if sample is not None and _matches(index, len(self.rows.groups)):
+                if sample is not None and _matches(index, len(self.groups)):
                     return index, sample[0]
             except (OSError, EOFError, ValueError, KeyError, BadZipFile):
                 log.warning("%s is damaged; the index is made anew", index_file)
@@ -138,13 +110,13 @@ class Corpus:
 
     def _scan(self) -> tuple[Index, RaggedStore, DoorReport]:
         """Pass over all rows once."""
-        quota = {role: max(64, rows // len(self.rows.groups)) for role, rows in _SAMPLE.items()}
-        heads = self._heads()
+        quota = {role: max(64, rows // len(self.groups)) for role, rows in _SAMPLE.items()}
+        heads = self.groups.heads
         lengths, roles, first = [], [], [0]
         parts: list[RaggedStore] = []
         seen: list[NDArray[np.uint64]] = []
         for number in range(len(heads)):
-            store = self._group(number, heads)
+            store = self.groups.read(number)
             count = 0 if store is None else len(store)
             if store is not None:
                 seen.append(keys_of(store.ids))
@@ -160,21 +132,8 @@ class Corpus:
                 "table in order with `caesura data sort`, or set data.stream=off to sort in memory"
             )
         index = Index(np.concatenate(lengths), np.concatenate(roles), np.array(first), heads)
-        report = DoorReport(self.rows.num_rows, len(index.lengths))
+        report = DoorReport(self.groups.rows.num_rows, len(index.lengths))
         return index, joined(parts), report
-
-    def _heads(self) -> NDArray[np.int64]:
-        """Return how many rows at the head of each group belong to the series before."""
-        name, heads = self.config.columns.id, []
-        last: Any = None
-        for number in range(len(self.rows.groups)):
-            ids = self.rows.read_group(number, [name])[name].combine_chunks()
-            if ids.null_count:
-                raise DataError(f"column {name!r} has {ids.null_count} empty cells")
-            other = pc.index(pc.equal(ids, last), False).as_py() if last is not None else 0
-            heads.append(len(ids) if other < 0 else other)
-            last = ids[-1]
-        return np.array(heads, dtype=np.int64)
 
     def _roles(self, number: int, store: RaggedStore, first: int) -> NDArray[np.int8]:
         """Draw a role for each series, the same for all of a group, from the seed alone."""
@@ -191,7 +150,7 @@ class Corpus:
         return roles
 
     def _groups_of(self, number: int, store: RaggedStore, name: str) -> pa.Array:
-        table = self.rows.read_group(number, [self.config.columns.id, name])
+        table = self.groups.rows.read_group(number, [self.config.columns.id, name])
         ids = table[self.config.columns.id].combine_chunks()
         return table[name].combine_chunks().take(pc.index_in(store.ids, ids))
 

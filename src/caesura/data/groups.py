@@ -1,0 +1,97 @@
+"""Whole series by row group: a Parquet file or folder that is read a part at a time.
+
+Rows of a series must follow one another, from file to file in the order of their names; their
+order in time does not matter. `caesura data sort` writes a table so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from caesura.data.config import DataConfig
+from caesura.data.door import open_rows, without_absent
+from caesura.data.rows import ParquetRows, TableRows
+from caesura.data.store import RaggedStore
+from caesura.errors import DataError
+
+
+class SeriesGroups:
+    """The row groups of a table, each with the series that begin in it.
+
+    Columns that the configuration names and the table lacks are a DataError; lenient: but for those
+    that only training needs.
+    """
+
+    def __init__(self, path: Path, config: DataConfig, lenient: bool = False) -> None:
+        self.rows = ParquetRows(path)
+        if lenient:
+            columns = without_absent(config.columns, self.rows.schema.names)
+            config = config.model_copy(update={"columns": columns})
+        self.path, self.config = path, config
+        if not self.rows.uniform:
+            raise DataError(
+                f"the files of {path} differ in their columns or types; make them equal"
+            )
+        columns = config.columns
+        used = [columns.id, columns.time, columns.channel, *columns.value, columns.error]
+        self.names = [name for name in (*used, *columns.static) if name]
+        wanted = [*self.names, *([columns.group] if columns.group else [])]
+        missing = [name for name in wanted if name not in self.rows.schema.names]
+        if missing:
+            known = ", ".join(self.rows.schema.names)
+            raise DataError(f"column {missing[0]!r} not in {path}; columns: {known}")
+
+    def __len__(self) -> int:
+        return len(self.rows.groups)
+
+    @cached_property
+    def heads(self) -> NDArray[np.int64]:
+        """How many rows at the head of each group belong to the series before: a pass over ids."""
+        name, heads = self.config.columns.id, []
+        last: Any = None
+        for number in range(len(self)):
+            ids = self.ids(number)
+            if ids.null_count:
+                raise DataError(f"column {name!r} has {ids.null_count} empty cells")
+            other = pc.index(pc.equal(ids, last), False).as_py() if last is not None else 0
+            heads.append(len(ids) if other < 0 else other)
+            last = ids[-1]
+        return np.array(heads, dtype=np.int64)
+
+    def ids(self, number: int) -> pa.Array:
+        """Return the ids of a group's rows."""
+        name = self.config.columns.id
+        return self.rows.read_group(number, [name])[name].combine_chunks()
+
+    def read(self, number: int, heads: NDArray[np.int64] | None = None) -> RaggedStore | None:
+        """Read the series that begin in a row group, to their ends in the following ones; None
+        where none begins. heads: of all groups, where they are known."""
+        heads = self.heads if heads is None else heads
+        table = self.rows.read_group(number, self.names).slice(int(heads[number]))
+        if not table.num_rows:
+            return None
+        parts = [table]
+        for following in range(number + 1, len(heads)):
+            if not heads[following]:
+                break
+            more = self.rows.read_group(following, self.names)
+            parts.append(more.slice(0, int(heads[following])))
+            if heads[following] < more.num_rows:
+                break
+        columns = self.config.columns.model_copy(update={"group": ""})
+        rows = TableRows(pa.concat_tables(parts))
+        return open_rows(rows, columns, self.config.tokens == "observation")[0]
+
+    def in_parts(self, rows: int) -> list[Sequence[int]]:
+        """Return runs of groups of about so many rows each."""
+        sizes = self.rows.group_rows
+        part = np.cumsum(sizes) // max(1, rows)
+        return [np.flatnonzero(part == one).tolist() for one in np.unique(part)]

@@ -1,0 +1,126 @@
+"""Vectors of a corpus that memory does not hold: part by part, by any number of processes.
+
+A part is some row groups; each becomes one Parquet file, written whole or not at all. What is there
+is not made again, so that a killed run goes on, with as many processes as there are then.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from caesura.data.groups import SeriesGroups
+from caesura.data.read import is_parquet
+from caesura.data.write import write_table
+from caesura.errors import DataError, RecipeError
+from caesura.files import write_json
+from caesura.nn.heads import Pooling
+from caesura.run import Run
+from caesura.tasks.embed import embed
+from caesura.training.checkpoint import read_json
+
+ROWS = 1_000_000
+"""Observations of a part, about."""
+_ABOUT = "_parts.json"  # readers of folders of Parquet leave such names out
+
+
+def place_of_process() -> tuple[int, int]:
+    """Return rank and number of processes, as torchrun or SLURM say."""
+    for rank, world in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+        if rank in os.environ and world in os.environ:
+            return int(os.environ[rank]), int(os.environ[world])
+    return 0, 1
+
+
+def embed_parts(
+    run: Run,
+    data: str | Path,
+    folder: Path,
+    *,
+    pooling: Pooling = "auto",
+    rows: int = ROWS,
+    place: tuple[int, int] | None = None,
+    on_part: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Write id, f0, f1, ... of this process' share of a corpus, a Parquet file a part.
+
+    data: a Parquet file or folder whose series' rows follow one another. place: rank and number of
+    processes; None: what the environment says. Returns the number of series that were embedded
+    now. A folder that holds parts of something else is a RecipeError.
+    """
+    if not is_parquet(data):
+        raise DataError(f"{data} is no Parquet file or folder; parts are of those")
+    groups = SeriesGroups(Path(data), run.reading(), lenient=True)
+    parts = groups.in_parts(rows)
+    _check_same(folder, _about(run, groups, pooling, rows, len(parts)))
+    rank, world = place or place_of_process()
+    done = 0
+    for number in range(rank, len(parts), world):
+        path = folder / f"part-{number:05d}-of-{len(parts):05d}.parquet"
+        if not path.is_file():
+            done += _write_part(run, groups, list(parts[number]), pooling, path)
+        on_part(number // world + 1, len(range(rank, len(parts), world)))
+    return done
+
+
+def _write_part(
+    run: Run, groups: SeriesGroups, numbers: list[int], pooling: Pooling, path: Path
+) -> int:
+    """Embed the series that begin in some row groups, and write them."""
+    ids, vectors = [], []
+    for number in numbers:
+        store = groups.read(number)
+        if store is not None:
+            ids.append(store.ids)
+            vectors.append(embed(run, store, pooling))
+    if not ids:  # one series goes on through all of it
+        write_table(pa.table({run.schema.columns.id: pa.array([], groups.ids(0).type)}), path)
+        return 0
+    whole = np.concatenate(vectors)
+    columns = {run.schema.columns.id: pa.chunked_array(ids)}
+    columns |= {f"f{i}": pa.array(column) for i, column in enumerate(whole.T)}
+    write_table(pa.table(columns), path)
+    return len(whole)
+
+
+def _about(
+    run: Run, groups: SeriesGroups, pooling: str, rows: int, parts: int
+) -> dict[str, object]:
+    """Return what must be the same for parts to belong together."""
+    return {
+        "run": str(run.folder or ""),
+        "steps": run.metrics.get("steps"),
+        "validation_loss": run.metrics.get("validation_loss"),
+        "data": str(groups.path),
+        "observations": groups.rows.num_rows,
+        "pooling": pooling,
+        "rows": rows,
+        "parts": parts,
+    }
+
+
+def _check_same(folder: Path, about: dict[str, object]) -> None:
+    """Write what the parts are, or compare it with what is there."""
+    if folder.is_file():
+        raise RecipeError(f"{folder} is a file; parts are written to a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _ABOUT
+    if not path.is_file():
+        if any(folder.glob("[!.]*.parquet")):
+            raise RecipeError(f"{folder} holds other files; choose a new folder")
+        write_json(path, about)
+        return
+    found = read_json(path)
+    differs = [key for key, value in about.items() if not _has(found, key, value)]
+    if differs:
+        raise RecipeError(
+            f"{folder} holds parts with another {differs[0]}; choose another folder, or remove it"
+        )
+
+
+def _has(found: object, key: str, value: object) -> bool:
+    return isinstance(found, dict) and key in found and found[key] == value
