@@ -1,12 +1,14 @@
 """Saving and restoring a training: weights, optimiser, dropout's generator, counters.
 
 One safetensors file, written atomically: a kill leaves the checkpoint before or the one
-after. Restoring gives the same bits on the same number of processes.
+after. Restoring gives the same bits on the same number of processes; on another number, and by
+another strategy, a training goes on from the same state with other batches on each process.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,10 +35,14 @@ from caesura.training.checkpoint import (
 if TYPE_CHECKING:
     from caesura.training.loop import Trainer
 
+log = logging.getLogger("caesura")
+
 CHECKPOINT = "checkpoint.safetensors"
 EARLIER = "stage-"
 """Begin of the names of folders of the stages before the last."""
 METRICS = "metrics.jsonl"
+_FREE = {"threads", "track", "strategy"}
+"""Settings of a training that a resume may change."""
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
@@ -73,7 +79,8 @@ def save(trainer: Trainer) -> None:
     generators = _gather(trainer, torch.get_rng_state())
     tensors |= {f"generator/{rank}": value for rank, value in enumerate(generators)}
     if trainer.fabric.global_rank == 0:
-        meta = {"state": asdict(trainer.state), "identity": _identity(trainer)}
+        identity = _identity(trainer) | {"processes": trainer.fabric.world_size}
+        meta = {"state": asdict(trainer.state), "identity": identity}
         save_tensors(trainer.folder / CHECKPOINT, tensors, meta)
         rows = "".join(json.dumps(row) + "\n" for row in trainer.state.history)
         write_text(trainer.folder / METRICS, rows)
@@ -84,17 +91,27 @@ def restore(trainer: Trainer) -> None:
     if trainer.folder is None:
         raise CheckpointError("cannot resume without a run folder")
     tensors, meta = load_tensors(trainer.folder / CHECKPOINT)
-    if meta["identity"] != _identity(trainer):
+    begun, now = dict(meta["identity"]), _identity(trainer)
+    processes = begun.pop("processes", 1)
+    begun["training"] = {k: v for k, v in begun["training"].items() if k not in _FREE}
+    if begun != now:
         raise CheckpointError(
-            f"{trainer.folder} was begun with other settings: {meta['identity']}, now "
-            f"{_identity(trainer)}; resume with the same ones, or choose another --out"
+            f"{trainer.folder} was begun with other settings: {begun}, now "
+            f"{now}; resume with the same ones, or choose another --out"
         )
     for key, value in meta["state"].items():
         setattr(trainer.state, key, value)
     trainer.best = without_prefix("best", tensors)
     set_model_state_dict(_module(trainer), dict(without_prefix("model", tensors)), options=_WHOLE)
     _restore_optimizer(trainer, without_prefix("optimizer", tensors))
-    torch.set_rng_state(tensors[f"generator/{trainer.fabric.global_rank}"])
+    rank, world = trainer.fabric.global_rank, trainer.fabric.world_size
+    if processes == world:
+        torch.set_rng_state(tensors[f"generator/{rank}"])
+    elif rank == 0:
+        log.warning(
+            "begun on %d processes, goes on with %d: from the same weights, not to the same bits",
+            processes, world,
+        )  # fmt: skip
 
 
 def load_best(trainer: Trainer) -> None:
@@ -139,8 +156,7 @@ def _plain(optimizer: Any) -> torch.optim.Optimizer:
 
 
 def _identity(trainer: Trainer) -> dict[str, Any]:
-    settings = trainer.config.model_dump(mode="json", exclude={"threads", "track"})
-    return {"training": settings, "seed": trainer.seed, "processes": trainer.fabric.world_size}
+    return {"training": trainer.config.model_dump(mode="json", exclude=_FREE), "seed": trainer.seed}
 
 
 def _gather(trainer: Trainer, value: Tensor) -> list[Tensor]:
