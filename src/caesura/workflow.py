@@ -42,6 +42,7 @@ from caesura.training.loop import Progress
 
 SCRATCH = "scratch"
 """`start_from` of the control, in the recipe so that a resume stays the control."""
+_FREE = {"training.strategy", "training.threads", "training.track"}
 Watch = Callable[[Progress], None]
 
 
@@ -115,7 +116,7 @@ def pretrain(
     with _writing(folder):
         if resume and folder is None:
             raise RecipeError("resume needs the folder of the run; pass out")
-        there = _what_is_there(folder, resume)
+        there = _what_is_there(folder, resume, settings)
         if isinstance(there, Run):
             return there
         length = _length(steps, epochs, minutes)
@@ -182,7 +183,7 @@ def finetune(
     """
     folder = None if out is None else Path(out)
     with _writing(folder):
-        there = _what_is_there(folder, resume)
+        there = _what_is_there(folder, resume, settings)
         if isinstance(there, Run):
             return there
         recipe = there
@@ -233,7 +234,7 @@ def distil(
     """
     folder = None if out is None else Path(out)
     with _writing(folder):
-        there = _what_is_there(folder, resume)
+        there = _what_is_there(folder, resume, settings)
         if isinstance(there, Run):
             return there
         length = _length(steps, epochs, minutes)
@@ -295,11 +296,23 @@ def _length(steps: int, epochs: float, minutes: float) -> dict[str, float]:
     return {name: value for name, value in given.items() if value}
 
 
-def _what_is_there(folder: Path | None, resume: bool) -> Run | Recipe | None:
-    """Return the finished run, or the recipe to go on with; None to begin, in a free folder."""
+def _what_is_there(
+    folder: Path | None, resume: bool, settings: Sequence[str]
+) -> Run | Recipe | None:
+    """Return the finished run, or the recipe to go on with; None to begin, in a free folder.
+
+    Of the settings a resume takes those that change no result: processes, threads, trackers.
+    """
     if resume and folder is not None:
         require_begun(folder)
-        return load(folder) if is_whole(folder) else make_recipe(read_recipe(folder / RECIPE))
+        if is_whole(folder):
+            return load(folder)
+        tree = read_recipe(folder / RECIPE)
+        for assignment in settings:
+            path, _, _ = assignment.partition("=")
+            if path.strip() in _FREE:
+                tree = assign(tree, assignment)
+        return make_recipe(tree)
     if folder is not None and _is_first_rank():
         check_free(folder)
     return None

@@ -38,7 +38,8 @@ def test_mlflow_keeps_one_run_over_a_resume(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     with pytest.raises(StoppedError):
         tiny_run(tmp_path / "run", on_progress=stop_after(3), **asked("mlflow"))
-    pretrain(long_table(), out=tmp_path / "run", resume=True)
+    others = ["training.threads=1", "training.lr=9"]  # what changes no result is taken
+    pretrain(long_table(), out=tmp_path / "run", resume=True, settings=others)
     client = mlflow.MlflowClient()
     experiment = client.get_experiment_by_name("caesura")
     (run,) = client.search_runs([experiment.experiment_id])
