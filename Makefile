@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: install demo test check extras format bench bench-edge quick clean
+.PHONY: install demo test check extras docs format bench bench-edge quick clean
 
 install: .venv/installed
 
@@ -41,8 +41,12 @@ extras: .venv-extras/installed
 	$(PYTHON) -m venv .venv-extras
 	grep '^torch==' constraints.txt > .venv-extras/constraints.txt
 	.venv-extras/bin/python -m pip install --quiet $(PIP_ARGS) --constraint .venv-extras/constraints.txt \
-	  --editable ".[aeon,track]" pytest hypothesis beartype
+	  --editable ".[aeon,track,docs]" pytest hypothesis beartype
 	touch $@
+
+# the documentation site, in site/
+docs: .venv-extras/installed
+	.venv-extras/bin/sphinx-build -q -W --keep-going -b html docs site
 
 # latency, size and parity of exported encoders
 bench-edge: install
@@ -53,4 +57,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-extras demo
+	rm -rf .venv .venv-extras demo site
