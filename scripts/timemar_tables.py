@@ -21,6 +21,8 @@ KEPT = KeptCells("timemar")
 MEASURES = ("marginal distance", "autocorrelation distance", "correlation error a pair",
             "deviation ratio", "context distance", "coverage", "ridge error")  # fmt: skip
 
+_PLAIN = {"points": "lines", "the last quarter": "lines", "a channel": "a ridge"}
+"""What fills each kind of gap plainly: lines between samples, a ridge from the other channels."""
 SHOWN = ("discriminative score, timegan", "discriminative score, conv", "unexplained",
          "context distance", "correlation error a pair")  # fmt: skip
 
@@ -94,17 +96,18 @@ def model_rows(cells):
 
 
 def filling_rows(cells):
-    """Return a row a set and kind of gap: error beside lines, and how many lie inside."""
+    """Return a row a set and kind of gap: error beside the plain way, and how many lie inside."""
     rows = []
     for name in SETS:
-        for kind in ("points", "the last quarter"):
+        for kind, plain in _PLAIN.items():
             row = f"{name}, {kind} filled"
             error, line, inside = (
-                values(cells, name, row, m) for m in ("RMSE", "RMSE of lines", "share within 90 %")
+                values(cells, name, row, m)
+                for m in ("RMSE", f"RMSE of {plain}", "share within 90 %")
             )
             if len(error):
                 rows.append({"set": name, "hidden": kind, "error": shown(error),
-                             "lines": shown(line), "within 90 %": shown(inside)})  # fmt: skip
+                             "plain": f"{shown(line)} ({plain})", "within 90 %": shown(inside)})  # fmt: skip
     return rows
 
 

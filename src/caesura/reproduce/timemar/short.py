@@ -23,6 +23,7 @@ from caesura.run import Run
 from caesura.tasks.critics import CRITICS
 from caesura.tasks.generate import SamplingSettings, generate
 from caesura.tasks.impute import fill_windows
+from caesura.tasks.ridge import fit_ridge
 from caesura.tasks.synthetic_scores import MOST, Scoring, score_synthetic
 from caesura.workflow import pretrain
 
@@ -36,6 +37,8 @@ QUICK_CHANGES = (
     "stages.1.objective.heads=2",
 )
 """A model so small that a quick run takes seconds."""
+_RIDGE_OF = 4000
+"""Training windows that a ridge learns one channel from the others on."""
 _HIDDEN = 0.3
 """Share of the samples of unseen windows that are filled in."""
 
@@ -94,7 +97,8 @@ def _run(cell: str, context: Context) -> Outcome:
         "unexplained": run.metrics["unexplained"],
         "nats a code": run.metrics["validation_loss"],
     }
-    return Outcome(rows | _filled_in(cell, run, data.unseen, context))
+    rows |= _filled_in(cell, run, data.unseen, context)
+    return Outcome(rows | _channel_filled_in(cell, run, data, context))
 
 
 def _filled_in(
@@ -123,6 +127,49 @@ def _filled_in(
             "share within 90 %": float(inside.mean()),
         }
     return rows
+
+
+def _channel_filled_in(
+    cell: str, run: Run, data: Material, context: Context
+) -> dict[str, dict[str, float]]:
+    """Return errors of a channel that is hidden whole, each in turn, in deviations; beside a ridge
+    from the samples of the others, and its mean."""
+    own: ShortSettings = context.settings
+    rng = np.random.default_rng(context.seed)
+    some = data.unseen[np.sort(rng.permutation(len(data.unseen))[: own.filled])]
+    some = some.astype(np.float64)
+    spread = data.unseen.std((0, 2)) + 1e-12
+    train = data.train[rng.permutation(len(data.train))[:_RIDGE_OF]].astype(np.float64)
+    half, channels = len(train) // 2, some.shape[1]
+    errors: list[list[Floats]] = [[], [], []]
+    inside = []
+    for channel in range(channels):
+        mine = some[channel::channels]
+        kept = mine.copy()
+        kept[:, channel] = np.nan
+        lower, value, upper = fill_windows(run, kept, seed=context.seed)
+        fit, later = (
+            (np.delete(part, channel, 1).reshape(len(part), -1), part[:, channel])
+            for part in (train[:half], train[half:])
+        )
+        ridge = fit_ridge(*fit, *later)
+        said = ridge.predict(np.delete(mine, channel, 1).reshape(len(mine), -1))
+        true = mine[:, channel]
+        guesses = (value[:, channel], said, np.full_like(true, train[:, channel].mean()))
+        for kind, guess in zip(errors, guesses, strict=True):
+            kind.append((guess - true) / spread[channel])
+        inside.append((lower[:, channel] <= true) & (true <= upper[:, channel]))
+    ours, ridges, means = (
+        float(np.sqrt(np.mean(np.square(np.concatenate(kind))))) for kind in errors
+    )
+    return {
+        f"{cell}, a channel filled": {
+            "RMSE": ours,
+            "RMSE of a ridge": ridges,
+            "RMSE of the mean": means,
+            "share within 90 %": float(np.concatenate(inside).mean()),
+        }
+    }
 
 
 def _lines(kept: Floats) -> Floats:
