@@ -106,8 +106,9 @@ def filling_rows(cells):
                 for m in ("RMSE", f"RMSE of {plain}", "share within 90 %")
             )
             if len(error):
-                rows.append({"set": name, "hidden": kind, "error": shown(error),
-                             "plain": f"{shown(line)} ({plain})", "within 90 %": shown(inside)})  # fmt: skip
+                row = {"set": name, "hidden": kind, "error": shown(error)}
+                row |= {"plain": f"{shown(line)} ({plain})", "within 90 %": shown(inside)}
+                rows.append(row)
     return rows
 
 
