@@ -173,6 +173,14 @@ def test_empty_missing_and_unknown_files(tmp_path):
         open_data(3, config())
 
 
+def test_names_of_columns_that_are_no_text_are_said(tmp_path):
+    """Found by benchmarks/fuzz.py."""
+    path = tmp_path / "latin.csv"
+    path.write_bytes("id,time,größe\na,1,2\na,2,3\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"names of columns of .*latin\.csv are not UTF-8"):
+        open_data(path, DataConfig())
+
+
 def test_the_source_is_not_modified():
     table = long_table(3)
     before = table.to_pydict()

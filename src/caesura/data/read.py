@@ -28,9 +28,20 @@ def read_table(source: Any) -> pa.Table:
         table = pa.table(dict(source))
     else:
         table = _from_frame(source)
+    check_names(table.schema, source)
     if table.num_rows == 0:
         raise DataError(f"{_name(source)} has no rows; give a table with at least one observation")
     return table
+
+
+def check_names(schema: pa.Schema, source: Any) -> None:
+    """Raise a DataError where names of columns are not text that can be read."""
+    try:
+        _ = schema.names
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"names of columns of {_name(source)} are not UTF-8 ({error}); save it as UTF-8"
+        ) from None
 
 
 def with_columns(source: Any, names: Sequence[str]) -> Any:

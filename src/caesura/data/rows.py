@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from caesura.data.read import parquet_files, read_table
+from caesura.data.read import check_names, parquet_files, read_table
 from caesura.errors import DataError
 
 
@@ -57,6 +57,7 @@ class ParquetRows:
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path} cannot be read: {error}") from error
         self.schema = schemas[0]
+        check_names(self.schema, path)
         self.uniform = all(schema.equals(self.schema) for schema in schemas)
         self.num_rows = sum(footer.num_rows for footer in footers)
         self.group_rows = [
