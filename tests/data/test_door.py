@@ -173,12 +173,20 @@ def test_empty_missing_and_unknown_files(tmp_path):
         open_data(3, config())
 
 
-def test_names_of_columns_that_are_no_text_are_said(tmp_path):
+def test_text_that_is_not_utf_8_is_said(tmp_path):
     """Found by benchmarks/fuzz.py."""
     path = tmp_path / "latin.csv"
     path.write_bytes("id,time,größe\na,1,2\na,2,3\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"names of columns of .*latin\.csv are not UTF-8"):
+    with pytest.raises(DataError, match=r"latin\.csv holds text that is not UTF-8"):
         open_data(path, DataConfig())
+    good = tmp_path / "good.parquet"
+    table = pa.table({"id": ["é", "é"], "time": [1, 2], "größe": [2.0, 3.0]})
+    pq.write_table(table, good, compression="none")
+    content = good.read_bytes()
+    for text, wrong in (("größe", b"gr\xe4\xb6\xe1\x9fe"), ("é", b"\xe9\xe9")):
+        path.with_suffix(".parquet").write_bytes(content.replace(text.encode(), wrong))
+        with pytest.raises(DataError, match=r"UTF-8|cannot be read"):
+            open_data(path.with_suffix(".parquet"), DataConfig(columns=Columns(value=("größe",))))
 
 
 def test_the_source_is_not_modified():

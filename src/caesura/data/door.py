@@ -12,7 +12,7 @@ from caesura.data.cache import cached_path, load_store, save_store
 from caesura.data.clean_table import clean_store
 from caesura.data.config import Columns, DataConfig
 from caesura.data.panel import panel_to_store
-from caesura.data.read import is_parquet, read_table
+from caesura.data.read import is_parquet, read_table, readable
 from caesura.data.rows import ParquetRows, Rows, TableRows
 from caesura.data.store import DoorReport, RaggedStore
 from caesura.data.table import note_lengths, table_to_store
@@ -38,7 +38,8 @@ def open_data(
             kept = cached_path(Path(source), config.columns, per_observation, use)
         found = None if kept is None else load_store(kept)
         if found is None:
-            found = _open_table(source, config.columns, per_observation, lenient)
+            with readable(source):
+                found = _open_table(source, config.columns, per_observation, lenient)
             if kept is not None:
                 save_store(kept, *found)
         store, report = found

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from caesura.data.config import DataConfig
 from caesura.data.door import open_rows, without_absent
+from caesura.data.read import readable
 from caesura.data.rows import ParquetRows, TableRows
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
@@ -88,7 +89,8 @@ class SeriesGroups:
                 break
         columns = self.config.columns.model_copy(update={"group": ""})
         rows = TableRows(pa.concat_tables(parts))
-        return open_rows(rows, columns, self.config.tokens == "observation")[0]
+        with readable(self.path):
+            return open_rows(rows, columns, self.config.tokens == "observation")[0]
 
     def in_parts(self, rows: int) -> list[Sequence[int]]:
         """Return runs of groups of about so many rows each."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,21 @@ def read_table(source: Any) -> pa.Table:
     return table
 
 
-def check_names(schema: pa.Schema, source: Any) -> None:
-    """Raise a DataError where names of columns are not text that can be read."""
+@contextmanager
+def readable(source: Any) -> Iterator[None]:
+    """Turn text that is not UTF-8, wherever it is met, into a DataError."""
     try:
-        _ = schema.names
+        yield
     except UnicodeDecodeError as error:
         raise DataError(
-            f"names of columns of {_name(source)} are not UTF-8 ({error}); save it as UTF-8"
+            f"{_name(source)} holds text that is not UTF-8 ({error}); save it as UTF-8"
         ) from None
+
+
+def check_names(schema: pa.Schema, source: Any) -> None:
+    """Raise a DataError where names of columns are not text that can be read."""
+    with readable(source):
+        _ = schema.names
 
 
 def with_columns(source: Any, names: Sequence[str]) -> Any:
@@ -84,7 +92,7 @@ def _read_path(path: Path) -> pa.Table:
             from pyarrow import feather
 
             return feather.read_table(path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     if suffixes.endswith(".tsf"):
         from caesura.data.corpus_files import read_tsf

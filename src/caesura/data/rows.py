@@ -54,7 +54,7 @@ class ParquetRows:
         try:
             footers = [parquet.read_metadata(one) for one in self.paths]
             schemas = [footer.schema.to_arrow_schema() for footer in footers]
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path} cannot be read: {error}") from error
         self.schema = schemas[0]
         check_names(self.schema, path)
@@ -88,5 +88,5 @@ class ParquetRows:
         try:
             with parquet.ParquetFile(path, page_checksum_verification=True) as file:
                 return file.read_row_group(group, columns=list(names))
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(f"row group {group} of {path} cannot be read: {error}") from error
