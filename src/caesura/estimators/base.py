@@ -136,7 +136,8 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
 
     def _fitted(self) -> Run:
         check_is_fitted(self, "run_")
-        return self.run_  # type: ignore[no-any-return]  # set by each fit
+        found: Run = self.run_  # set by each fit
+        return found
 
 
 def regular(window: int) -> tuple[str, ...]:
