@@ -1,5 +1,6 @@
 """What a first word costs: nothing heavy is imported to say what there is."""
 
+import os
 import subprocess
 import sys
 import time
@@ -41,10 +42,13 @@ def test_the_help_takes_a_part_of_what_importing_torch_does():
     assert best_of(HELP) < max(0.5, 0.4 * torch)
 
 
-def test_a_shell_can_complete():
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_complete(shell):
     found = subprocess.run(
-        [sys.executable, "-m", "caesura.cli.main", "--show-completion", "bash"],
+        [sys.executable, "-c", "from caesura.cli.main import app; app(prog_name='caesura')"],
+        env=os.environ | {"_CAESURA_COMPLETE": f"source_{shell}"},
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
     assert "complete" in found.stdout
+    assert "caesura" in found.stdout

@@ -11,8 +11,8 @@ from caesura.workflow import pretrain
 SMALL = (
     "encoder.width=32", "encoder.heads=2", "stages.1.objective.width=32", "training.threads=1",
     "stages.1.objective.heads=2", "stages.1.objective.depth=2", "data.window=16",
-    "stages.0.objective.quantiser.codes=64", "training.lr=0.003", "training.batch_tokens=768",
-    "stages.1.objective.shown=0.9",
+    "stages.0.objective.quantiser.codes=64", "training.lr=0.006", "training.batch_tokens=768",
+    "stages.1.objective.shown=0.9", "data.overlap=0.5",
 )  # fmt: skip
 COLUMNS = {"id": "house", "time": "hour", "value": ["outside", "heating"], "static": ["floor"]}
 
@@ -35,7 +35,7 @@ def table(count=40, seed=0, heating=True):
 
 @pytest.fixture(scope="module")
 def run():
-    return pretrain(table(), "timemar", columns=COLUMNS, steps=400, settings=list(SMALL))
+    return pretrain(table(), "timemar", columns=COLUMNS, steps=250, settings=list(SMALL))
 
 
 def test_a_covariate_that_varies_in_time_rules_what_is_made(run, caplog):
