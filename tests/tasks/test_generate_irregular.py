@@ -67,6 +67,8 @@ def test_times_on_steps_keep_every_value_by_its_mean(run):
 def test_data_with_gaps_have_a_stage_for_their_times(run):
     kinds = [stage.objective.type for stage in run.recipe.stages]
     assert kinds == ["scale_tokens", "sampling_times", "next_scale"]
+    again = pretrain(table(), run.recipe, columns=COLUMNS, steps=3)  # the recipe of a run has it
+    assert [stage.objective.type for stage in again.recipe.stages] == kinds
     assert run.parts["decoder"].timing.within.tril(-1).abs().max() > 0.01
 
 

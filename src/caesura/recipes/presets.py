@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from caesura.data.schema import Sampling, Schema
 from caesura.errors import RecipeError
+from caesura.objectives.sampling_times import SamplingTimesConfig
 from caesura.objectives.scale_tokens import ScaleTokensConfig
 from caesura.objectives.sum import SumConfig
 from caesura.recipes import dividend, himae, romae, timemar
@@ -113,6 +114,7 @@ def _on_grid(recipe: Recipe, schema: Schema, sampling: Sampling) -> Recipe:
         values |= {"center": center, "spread": spread}
     encoder = _filled(recipe.encoder, values | timemar.shape_of(sampling.window))
     own = encoder.model_dump(exclude={"type"})
+    timed = any(isinstance(stage.objective, SamplingTimesConfig) for stage in recipe.stages)
     stages = []
     for stage in recipe.stages:
         decoder = stage.decoder
@@ -130,7 +132,8 @@ def _on_grid(recipe: Recipe, schema: Schema, sampling: Sampling) -> Recipe:
             book = _filled(book, again)
             objective = objective.model_copy(update={"quantiser": book})
         stages.append(stage.model_copy(update={"decoder": decoder, "objective": objective}))
-        if isinstance(objective, ScaleTokensConfig) and getattr(decoder, "presence", False):
+        tokens = isinstance(objective, ScaleTokensConfig) and getattr(decoder, "presence", False)
+        if tokens and not timed:  # the recipe of a run has it already
             stages.append(Stage.model_validate(timemar.TIMES))
     read: dict[str, Any] = {"rate": sampling.rate_hz}
     if recipe.data.own_rate:  # said in seconds from here on
