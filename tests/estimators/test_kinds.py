@@ -110,7 +110,7 @@ def test_a_detector_finds_what_is_not_normal(tmp_path):
     assert found[1].mean() < 0.2
     assert all(((p > 0) & (p <= 1)).all() for p in model.p_values(odd))
     model.save(tmp_path / "kept")
-    with pytest.raises(ValueError, match="fit it to them again"):
+    with pytest.raises(DataError, match="fit it to them again"):
         AnomalyDetector.load(tmp_path / "kept").predict(odd)
 
 

@@ -5,6 +5,7 @@ aeon caps numpy and pandas, so that it belongs in an environment of its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from aeon.classification.base import BaseClassifier
@@ -35,9 +36,10 @@ class _Aeon:
     """Makes caesura's estimator of the parameters that it shares with aeon's."""
 
     _kind: type[Pretrained]
+    get_params: Callable[..., dict[str, Any]]
 
     def _made(self) -> Any:
-        own: dict[str, Any] = self.get_params()  # type: ignore[attr-defined]  # of aeon's base
+        own = self.get_params()
         if own["n_jobs"] is not None and own["n_jobs"] < 1:
             own["n_jobs"] = None  # aeon: all that there are
         return self._kind(**own)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from caesura.answers import detection_table
+from caesura.errors import DataError
 from caesura.estimators.base import Pretrained, regular
 from caesura.estimators.frames import as_series, kind_of, table_as
 from caesura.run import Run
@@ -37,13 +38,7 @@ class AnomalyDetector(Pretrained):
     ) -> None:
         self.window = window
         self.level = level
-        self.recipe = recipe
-        self.steps = steps
-        self.run = run
-        self.columns = columns
-        self.settings = settings
-        self.random_state = random_state
-        self.n_jobs = n_jobs
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
 
     def _implied(self) -> tuple[str, ...]:
         return regular(self.window)
@@ -81,7 +76,7 @@ class AnomalyDetector(Pretrained):
     def _scored(self, X: Any) -> tuple[Detected, Any]:
         run = self._fitted()
         if not hasattr(self, "normal_"):
-            raise ValueError("normal series are not saved with an estimator; fit it to them again")
+            raise DataError("normal series are not saved with an estimator; fit it to them again")
         store = run.open(as_series(X))
         found = detect(run, store, run.open(self.normal_))
         return found, detection_table(run.schema, store, found)

@@ -39,13 +39,23 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
     _remembers: ClassVar[tuple[str, ...]] = ()
     """Attributes beside the run that a fit leaves: arrays and what JSON knows."""
 
-    recipe: str
-    steps: int
-    run: Run | str | Path | None
-    columns: Mapping[str, Any] | None
-    settings: tuple[str, ...]
-    random_state: Any
-    n_jobs: int | None
+    def __init__(
+        self,
+        recipe: str,
+        steps: int,
+        run: Run | str | Path | None,
+        columns: Mapping[str, Any] | None,
+        settings: tuple[str, ...],
+        random_state: Any,
+        n_jobs: int | None,
+    ) -> None:
+        self.recipe = recipe
+        self.steps = steps
+        self.run = run
+        self.columns = columns
+        self.settings = settings
+        self.random_state = random_state
+        self.n_jobs = n_jobs
 
     def pretrain(self, X: Any, y: Any = None) -> Self:
         """Pre-train on series that need no labels; later fits start from these weights.

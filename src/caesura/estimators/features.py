@@ -36,14 +36,8 @@ class PretrainedFeatures(TransformerMixin, Pretrained):  # type: ignore[misc]  #
         random_state: Any = 0,
         n_jobs: int | None = None,
     ) -> None:
-        self.recipe = recipe
-        self.steps = steps
         self.pooling = pooling
-        self.run = run
-        self.columns = columns
-        self.settings = settings
-        self.random_state = random_state
-        self.n_jobs = n_jobs
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
 
     def fit(self, X: Any, y: Any = None) -> PretrainedFeatures:
         """Pre-train on X; an unknown pooling is a RecipeError before it begins."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from caesura.answers import forecast_table
+from caesura.errors import DataError
 from caesura.estimators.base import Pretrained, regular
 from caesura.estimators.frames import as_series, kind_of, table_as
 from caesura.run import Run
@@ -36,13 +37,7 @@ class SeriesForecaster(Pretrained):
         self.horizon = horizon
         self.window = window
         self.season = season
-        self.recipe = recipe
-        self.steps = steps
-        self.run = run
-        self.columns = columns
-        self.settings = settings
-        self.random_state = random_state
-        self.n_jobs = n_jobs
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
 
     def _implied(self) -> tuple[str, ...]:
         return regular(self.window)
@@ -62,7 +57,7 @@ class SeriesForecaster(Pretrained):
         """
         run = self._fitted()
         if X is None and not hasattr(self, "series_"):
-            raise ValueError("series are not saved with an estimator; pass X")
+            raise DataError("series are not saved with an estimator; pass X")
         asked = self.series_ if X is None else as_series(X)
         store = run.open(asked)
         found = forecast(run, store, self.horizon, self.season)

@@ -37,13 +37,7 @@ class SeriesGenerator(Pretrained):
         n_jobs: int | None = None,
     ) -> None:
         self.window = window
-        self.steps = steps
-        self.recipe = recipe
-        self.run = run
-        self.columns = columns
-        self.settings = settings
-        self.random_state = random_state
-        self.n_jobs = n_jobs
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
 
     def _implied(self) -> tuple[str, ...]:
         return (f"data.window={self.window}",) if self.window else ()

@@ -34,14 +34,8 @@ class SeriesInterpolator(TransformerMixin, Pretrained):  # type: ignore[misc]  #
         random_state: Any = 0,
         n_jobs: int | None = None,
     ) -> None:
-        self.recipe = recipe
-        self.steps = steps
         self.level = level
-        self.run = run
-        self.columns = columns
-        self.settings = settings
-        self.random_state = random_state
-        self.n_jobs = n_jobs
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
 
     def fit(self, X: Any, y: Any = None) -> SeriesInterpolator:
         """Pre-train on X; `y` is ignored."""

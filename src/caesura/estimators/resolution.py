@@ -37,14 +37,8 @@ class ResolutionProbe(Pretrained):
         random_state: Any = 0,
         n_jobs: int | None = None,
     ) -> None:
-        self.recipe = recipe
-        self.steps = steps
         self.folds = folds
-        self.run = run
-        self.columns = columns
-        self.settings = settings
-        self.random_state = random_state
-        self.n_jobs = n_jobs
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
 
     def fit(self, X: Any, y: Any) -> ResolutionProbe:
         """Pre-train on X and probe for labels y (cases,), classes or numbers."""

@@ -35,15 +35,9 @@ class _Tuned(Pretrained):
         random_state: Any = 0,
         n_jobs: int | None = None,
     ) -> None:
-        self.recipe = recipe
-        self.steps = steps
         self.tuning_steps = tuning_steps
-        self.run = run
-        self.columns = columns
-        self.settings = settings
         self.tuning_settings = tuning_settings
-        self.random_state = random_state
-        self.n_jobs = n_jobs
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
 
     def _fit(self, X: Any, y: NDArray[Any]) -> None:
         panel = as_series(X)
