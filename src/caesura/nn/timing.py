@@ -52,7 +52,7 @@ class Timing(nn.Module):
         uniform = torch.rand(time, channels, rows, generator=rng).to(hints.device)
         there = torch.zeros(rows, channels, device=hints.device)
         since = torch.ones_like(there)
-        state, found = None, []
+        within, state, found = self.within.tril(-1), None, []
         for step in range(time):
             hint = hints[..., step]
             inputs = torch.cat([hint, there, *_ages(since)], 1)
@@ -60,7 +60,7 @@ class Timing(nn.Module):
             scores = hint + self.say(said[:, 0])
             there = torch.zeros_like(there)
             for channel in range(channels):
-                score = scores[:, channel] + there @ self.within.tril(-1)[channel]
+                score = scores[:, channel] + there @ within[channel]
                 there[:, channel] = (uniform[step, channel] < score.sigmoid()).float()
             since = torch.where(there > 0, 1.0, since + 1)
             found.append(there > 0)
