@@ -38,7 +38,7 @@ def test_nothing_heavy_is_imported(code):
 
 def test_the_help_takes_a_part_of_what_importing_torch_does():
     torch = best_of("import torch")
-    assert best_of("import caesura.types") < 1.1 * torch + 0.1  # what every verb needs
+    assert best_of("import caesura.types") < 1.1 * torch  # what every verb needs
     assert best_of(HELP) < max(0.5, 0.4 * torch)
 
 
