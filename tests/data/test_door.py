@@ -13,6 +13,7 @@ import pytest
 from builders import long_table
 from caesura.data.config import Columns, DataConfig
 from caesura.data.door import open_data
+from caesura.data.read import read_table
 from caesura.errors import DataError
 
 
@@ -187,6 +188,8 @@ def test_text_that_is_not_utf_8_is_said(tmp_path):
         path.with_suffix(".parquet").write_bytes(content.replace(text.encode(), wrong))
         with pytest.raises(DataError, match=r"UTF-8|cannot be read"):
             open_data(path.with_suffix(".parquet"), DataConfig(columns=Columns(value=("größe",))))
+        with pytest.raises(DataError, match=r"UTF-8|cannot be read"):  # as labels are, and queries
+            read_table(path.with_suffix(".parquet"))
 
 
 def test_the_source_is_not_modified():

@@ -30,6 +30,10 @@ def read_table(source: Any) -> pa.Table:
     else:
         table = _from_frame(source)
     check_names(table.schema, source)
+    try:
+        table.validate(full=True)  # text that is not UTF-8 would fail wherever it is read
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{_name(source)} is damaged or holds text not in UTF-8: {error}") from None
     if table.num_rows == 0:
         raise DataError(f"{_name(source)} has no rows; give a table with at least one observation")
     return table
