@@ -44,6 +44,8 @@ METRICS = "metrics.jsonl"
 _FREE = {"threads", "track", "strategy"}
 """Settings of a training that a resume may change."""
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+_MOMENTS = StateDictOptions(full_state_dict=True, cpu_offload=True, strict=False)
+"""Not strict: a parameter that no batch has used yet has no moments, before a resume or after."""
 
 
 def stage_folder(folder: Path | None, number: int, stages: int) -> Path | None:
@@ -135,7 +137,7 @@ def _restore_optimizer(trainer: Trainer, flat: dict[str, Tensor]) -> None:
         name, _, key = path.rpartition("/")
         moments.setdefault(name, {})[key] = tensor
     whole: Any = {"state": moments, "param_groups": groups}
-    set_optimizer_state_dict(_module(trainer), optimizer, whole, options=_WHOLE)
+    set_optimizer_state_dict(_module(trainer), optimizer, whole, options=_MOMENTS)
 
 
 def _shares_parts(module: Any) -> bool:
