@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: install demo test check extras docs format bench bench-edge quick clean
+.PHONY: install demo test slow check extras docs format bench bench-edge quick clean
 
 install: .venv/installed
 
@@ -16,7 +16,11 @@ demo: install
 	$(BIN)/caesura demo --out demo
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
+
+# the tests that train for long; continuous integration runs both
+slow: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m slow
 
 check: install
 	$(BIN)/ruff check .

@@ -30,6 +30,7 @@ def compare(found, whole):
         torch.testing.assert_close(found[key], value, atol=5e-5, rtol=1e-3, msg=key)
 
 
+@pytest.mark.slow
 def test_one_process_goes_on_as_two_and_two_as_one(whole, tmp_path, caplog):
     run(tmp_path / "one", "single", stops=True)
     launched(tmp_path / "one", "ddp", tmp_path / "ddp.safetensors")

@@ -253,6 +253,7 @@ def test_one_batch_can_be_overfitted(name):
         assert float(loss) < 0.1 * first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(LATENT))
 def test_a_latent_objective_learns_without_collapsing(name):
     """The loss falls on fresh draws and the vectors keep a share of the rank they can have.

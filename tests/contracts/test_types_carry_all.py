@@ -30,6 +30,7 @@ def test_micro_batches_change_nothing(reference):
         torch.testing.assert_close(cut[key], value, atol=2e-5, rtol=1e-4, msg=key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_two_processes_equal_one(reference, strategy, tmp_path):
     out = tmp_path / "weights.safetensors"

@@ -58,6 +58,7 @@ def test_the_graph_takes_raw_samples_and_gives_what_embed_gives(run, data, tmp_p
     assert b"site-packages" not in path.read_bytes()  # no path of the machine that made it
 
 
+@pytest.mark.slow
 def test_one_level_alone_costs_less(run, data, tmp_path):
     every = export_onnx(run, run.open(data), tmp_path / "a.onnx")
     one = export_onnx(run, run.open(data), tmp_path / "b.onnx", level="2")
@@ -119,6 +120,7 @@ def test_options_that_a_graph_cannot_follow_are_refused(run, data, run_folder):
         form_of(caesura.load(run_folder), missing=True)
 
 
+@pytest.mark.slow
 def test_int8_is_near_or_refused_and_needs_windows_to_calibrate(run, data, tmp_path, monkeypatch):
     found = export_onnx(run, run.open(data), tmp_path / "i.onnx", int8=True)
     assert found.precision == "int8"
@@ -138,6 +140,7 @@ def test_a_graph_that_differs_is_refused_and_not_written(run, data, tmp_path, mo
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_transformer_exports_for_any_number_of_series_and_observations(run_folder, tmp_path):
     run = caesura.load(run_folder)
     found = export_onnx(run, run.open(), tmp_path / "r.onnx")

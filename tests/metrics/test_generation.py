@@ -99,6 +99,7 @@ def test_copies_are_nearer_to_training_than_unseen_windows_are():
     assert fair == pytest.approx(1.0, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CRITICS)
 def test_critics_tell_noise_and_cannot_tell_equal_sets(name):
     known = CRITICS[name]
@@ -132,6 +133,7 @@ def test_repetitions_in_one_model_are_those_of_models_alone():
     assert not torch.equal(before[1], after[1])
 
 
+@pytest.mark.slow
 def test_a_target_that_can_be_told_is_told():
     rng = np.random.default_rng(0)
     drive = rng.standard_normal((300, 3, 6))

@@ -8,6 +8,8 @@ from caesura.tasks.forecast import forecast
 from caesura.tasks.forecast_draws import Drawn, stretch
 from caesura.workflow import pretrain
 
+pytestmark = pytest.mark.slow
+
 WINDOW = 24
 
 

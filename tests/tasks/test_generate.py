@@ -222,6 +222,7 @@ def conditioned():
     return trained(table, steps=160, window=16, columns=columns, extra=("training.lr=0.01",))
 
 
+@pytest.mark.slow
 def test_a_condition_rules_what_is_made_and_guidance_makes_it_stronger(conditioned):
     def mean(kind, guidance=0.0):
         shown = condition_of(conditioned, {"kind": kind, "other": 0.5}, 200)
@@ -347,6 +348,7 @@ def test_dates_keep_their_zone_and_numbers_of_channels_stay_numbers():
     assert set(made["lead"].to_pylist()) == {3, 11}
 
 
+@pytest.mark.slow
 def test_values_that_span_magnitudes_come_out_so_where_they_are_bent():
     rng = np.random.default_rng(0)
     wave, levels = np.sin(np.arange(60) / 4), 2 * rng.standard_normal((80, 1))

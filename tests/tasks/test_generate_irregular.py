@@ -13,6 +13,8 @@ from caesura.tasks.generate_long import generate_long
 from caesura.tasks.impute import impute
 from caesura.workflow import pretrain
 
+pytestmark = pytest.mark.slow
+
 SMALL = (
     "encoder.width=32", "encoder.heads=2", "training.threads=1", "stages.1.objective.width=32",
     "stages.1.objective.heads=2", "stages.1.objective.depth=2", "data.rate=1.0",

@@ -9,6 +9,8 @@ from caesura.tasks.generate import SamplingSettings
 from caesura.tasks.generate_long import generate_long
 from caesura.workflow import pretrain
 
+pytestmark = pytest.mark.slow
+
 WINDOW, EVERY = 16, 4
 SMALL = (
     "encoder.width=32", "encoder.heads=2", "training.threads=1", "stages.1.objective.width=32",

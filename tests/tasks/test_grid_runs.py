@@ -131,6 +131,7 @@ def test_the_probe_names_hops_fields_twins_and_a_level(run):
     assert any("next best" in row["comparison"] for row in result.tables["differences"])
 
 
+@pytest.mark.slow
 def test_the_probe_finds_each_planted_label_at_its_own_scale():
     """Beat shape fine, beat interval in the middle, order of intervals coarse: and by nothing
     else, since plain statistics know none of them (data/synthetic/pulses.py)."""

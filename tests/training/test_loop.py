@@ -53,6 +53,7 @@ def test_an_interrupted_training_resumes_bit_equal(tmp_path):
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_bit_equal(tmp_path):
     """SIGKILL gives no warning: the state is that of the last evaluation."""
     pq.write_table(long_table(), tmp_path / "data.parquet")
