@@ -213,6 +213,18 @@ class Encoder(Protocol):
         """Encode. With `every_layer` the levels are the layers, first to last."""
 
 
+@runtime_checkable
+class ScaledEncoder(Encoder, Protocol):
+    """An encoder of grids that says what it normalises by.
+
+    Members are methods or attributes of the class: from Python 3.12 on a protocol does not see
+    what a module holds as its part.
+    """
+
+    def scale_of(self, inputs: Grid) -> Scale:
+        """Return what an input is normalised by."""
+
+
 def as_module(part: object) -> torch.nn.Module:
     """Return an encoder, decoder or objective as the module it is; a TypeError if it is none.
 

@@ -1,6 +1,7 @@
 """Contracts of every encoder, decoder and objective in recipes/tables.py."""
 
 import dataclasses
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,11 @@ import torch
 from builders import generator, make_batch, make_grid, make_tokens
 from caesura.errors import RecipeError
 from caesura.nn.quantise import QuantiserConfig, ScaleQuantiser
+from caesura.objectives.sampling_times import TimedDecoder
+from caesura.objectives.scale_tokens import ComponentEncoder
 from caesura.recipes.build import build_prior
 from caesura.recipes.tables import DECODERS, ENCODERS, OBJECTIVES
-from caesura.types import PART_NAMES, Batch, Decoder, Encoder, Objective
+from caesura.types import PART_NAMES, Batch, Decoder, Encoder, Objective, ScaledEncoder
 
 WINDOWS = {"dual_path", "scale_tokens", "sampling_times", "next_scale"}
 """What reads windows of one length; tests/tasks/test_generate.py has its own properties."""
@@ -342,3 +345,23 @@ def test_an_unknown_name_lists_the_known_ones():
         match="unknown objective 'byol'; known: denoise, dino, distil, jepa, lejepa, masked_grid",
     ):
         lookup(OBJECTIVES, "objective", "byol")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "made"),
+    [
+        (Encoder, lambda: make_encoder("point_transformer")),
+        (ScaledEncoder, lambda: make_encoder("conv_pyramid")),
+        (ComponentEncoder, lambda: make_encoder("dual_path")),
+        (TimedDecoder, lambda: make_decoder("dual_path", presence=True)),
+    ],
+)
+def test_a_protocol_asks_for_what_is_seen_without_running_a_module(protocol, made):
+    """From 3.12 on `isinstance` looks members up statically, and misses parts of a module."""
+    part = made()
+    assert isinstance(part, protocol)
+    bases = [base for base in protocol.__mro__ if getattr(base, "_is_protocol", False)]
+    members = {name for base in bases for name in vars(base) if not name.startswith("_")}
+    assert members
+    for member in members:
+        inspect.getattr_static(part, member)

@@ -44,7 +44,7 @@ def test_components_of_an_encoder_sum_to_what_the_basis_keeps():
     encoder.basis = orthonormal()
     values = torch.randn(2, CHANNELS, 24)
     inputs = Grid(values, torch.ones_like(values) > 0)
-    parts = encoder.components(inputs, encoder.normalise(inputs))
+    parts = encoder.components(inputs, encoder.scale_of(inputs))
     kept = encoder.basis.channels(encoder.basis.directions.T @ values)
     torch.testing.assert_close(sum(parts), kept)
     decoder = DualPathDecoder(DualPathDecoderConfig(**SMALL))

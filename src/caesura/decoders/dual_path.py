@@ -58,6 +58,10 @@ class DualPathDecoder(nn.Module):
                 self.mix = Mixer(width, config.heads)
                 self.after = DilatedBlock(width)
 
+    def time_prior(self) -> Timing | None:
+        """Return the prior of sampling times; None: all samples count as measured."""
+        return self.timing if self.config.presence else None
+
     def forward(self, features: Features, query: Grid, split: bool = False) -> Float[Tensor, "..."]:
         """Predict the samples of a query, (batch, channels, time), on the scale of the features.
 

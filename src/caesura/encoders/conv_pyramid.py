@@ -74,13 +74,18 @@ class ConvPyramid(nn.Module):
         """Width of each level."""
         return self.config.widths
 
+    def scale_of(self, inputs: Grid) -> Scale:
+        """Return what an input is normalised by."""
+        scale: Scale = self.normalise(inputs)
+        return scale
+
     def tokenise(self, inputs: Grid | Tokens) -> Tokens:
         """Return a token for each sample, of all channels."""
         return sample_tokens(inputs)
 
     def forward(self, inputs: Grid, every_layer: bool = False) -> Features:
         """Encode; the layers are the levels, so `every_layer` changes nothing."""
-        scale = self.normalise(inputs)
+        scale = self.scale_of(inputs)
         x = self._shown(inputs, scale)[:, :, None].contiguous(memory_format=torch.channels_last)
         seen = inputs.observed.any(1)
         inside = torch.ones_like(seen) if inputs.valid is None else inputs.valid

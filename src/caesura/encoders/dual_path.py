@@ -93,6 +93,11 @@ class DualPathEncoder(nn.Module):
         """Samples of a place."""
         return 1 << self.config.halvings
 
+    def scale_of(self, inputs: Grid) -> Scale:
+        """Return what an input is normalised by."""
+        scale: Scale = self.normalise(inputs)
+        return scale
+
     def tokenise(self, inputs: Grid | Tokens) -> Tokens:
         """Return a token for each sample, of all channels."""
         return sample_tokens(inputs)
@@ -118,7 +123,7 @@ class DualPathEncoder(nn.Module):
 
     def forward(self, inputs: Grid, every_layer: bool = False) -> Features:
         """Encode; there is one layer, so `every_layer` changes nothing."""
-        scale = self.normalise(inputs)
+        scale = self.scale_of(inputs)
         parts, absent = self._parts(inputs, scale)
         if self.config.paths == "single":
             found = [self.coarse(parts.trend, absent, self.which[0])]

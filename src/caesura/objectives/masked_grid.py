@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,14 +19,7 @@ from torch import Tensor, nn
 from caesura.errors import DataError
 from caesura.nn.norm import has_batch_statistics
 from caesura.signal.mask import GridMaskKind, hide_patches
-from caesura.types import Batch, Decoder, Encoder, Grid, Loss, Scale, as_module
-
-
-class GridEncoder(Encoder, Protocol):
-    """An encoder of grids that says what it normalises by."""
-
-    def normalise(self, inputs: Grid) -> Scale:
-        """Return what an input is normalised by."""
+from caesura.types import Batch, Decoder, Grid, Loss, ScaledEncoder, as_module
 
 
 class MaskedGridConfig(BaseModel):
@@ -59,7 +52,7 @@ class MaskedGrid(nn.Module):
     target: Literal["none", "required"] = "none"
     carry_rules: Mapping[str, Literal["sum", "mean"]] = {}  # never changed
 
-    def __init__(self, encoder: GridEncoder, decoder: Decoder, config: MaskedGridConfig) -> None:
+    def __init__(self, encoder: ScaledEncoder, decoder: Decoder, config: MaskedGridConfig) -> None:
         super().__init__()
         self.encoder, self.decoder, self.config = encoder, decoder, config
         self.needs_random_batches = has_batch_statistics(as_module(encoder))
@@ -80,7 +73,7 @@ class MaskedGrid(nn.Module):
         )
         seen = without(inputs, hidden)
         if config.scale_from == "window":
-            seen = replace(seen, scale=self.encoder.normalise(inputs))
+            seen = replace(seen, scale=self.encoder.scale_of(inputs))
         features = self.encoder(seen)
         predicted = self.decoder(features, inputs.without_values()).float()
         goal = inputs.values.float()

@@ -26,9 +26,11 @@ from caesura.types import Batch, Encoder, Grid, Loss, as_module
 class TimedDecoder(SplitDecoder, Protocol):
     """A decoder that also says what is measured when."""
 
-    @property
-    def timing(self) -> nn.Module:
-        """The prior of sampling times, which takes the decoder's logits as hints."""
+    def time_prior(self) -> nn.Module | None:
+        """Return the prior of sampling times, which takes the decoder's logits as hints.
+
+        None: this one does not say what is measured.
+        """
 
 
 class SamplingTimesConfig(BaseModel):
@@ -71,15 +73,21 @@ class SamplingTimes(nn.Module):
         )  # fmt: skip
         for frozen in (as_module(encoder), tokenizer, as_module(decoder)):
             frozen.requires_grad_(False)
-        decoder.timing.requires_grad_(True)
+        self._prior().requires_grad_(True)
 
     def train(self, mode: bool = True) -> SamplingTimes:
         """Keep what came from the stage before evaluating."""
         super().train(mode)
         for frozen in (as_module(self.encoder), self.tokenizer, as_module(self.decoder)):
             frozen.train(False)
-        self.decoder.timing.train(mode)
+        self._prior().train(mode)
         return self
+
+    def _prior(self) -> nn.Module:
+        prior = self.decoder.time_prior()
+        if prior is None:
+            raise TypeError("sampling_times needs a decoder that says what is measured")
+        return prior
 
     def forward(self, batch: Batch, rng: torch.Generator) -> Loss:
         """Return the loss of one batch; `rng` draws the errors."""
@@ -101,7 +109,7 @@ class SamplingTimes(nn.Module):
         if self.training:
             drawn = keyed_uniform(rng, batch.index, history[0].numel()).view(history.shape)
             history = torch.where(history, drawn >= config.dropped, drawn < config.added)
-        scores = self.decoder.timing(hints, inputs.observed, history)
+        scores = self._prior()(hints, inputs.observed, history)
         total = F.binary_cross_entropy_with_logits(scores, inputs.observed.float())
         by_codes = F.binary_cross_entropy_with_logits(hints, inputs.observed.float())
         return Loss(

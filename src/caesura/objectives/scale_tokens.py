@@ -20,15 +20,12 @@ from caesura.nn.decompose import Components
 from caesura.nn.dual_path import Answer
 from caesura.nn.quantise import QuantiserConfig, ScaleQuantiser
 from caesura.signal.noise import keyed_uniform
-from caesura.types import Batch, Encoder, Features, Grid, Level, Loss, Scale, as_module
+from caesura.types import Batch, Features, Grid, Level, Loss, Scale, ScaledEncoder, as_module
 
 
 @runtime_checkable
-class ComponentEncoder(Encoder, Protocol):
-    """An encoder of grids that says what it normalises by, and splits them into parts."""
-
-    def normalise(self, inputs: Grid) -> Scale:
-        """Return what an input is normalised by."""
+class ComponentEncoder(ScaledEncoder, Protocol):
+    """An encoder of grids that splits them into parts."""
 
     def components(self, inputs: Grid, scale: Scale) -> Components:
         """Return the parts of the normalised values."""

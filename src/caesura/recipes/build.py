@@ -120,7 +120,7 @@ def _next_scale(config: NextScaleConfig, before: Mapping[str, nn.Module]) -> Nex
 
 def _sampling_times(config: SamplingTimesConfig, before: Mapping[str, nn.Module]) -> SamplingTimes:
     encoder, tokenizer, decoder = _tokenising(config.type, before)
-    if not isinstance(decoder, TimedDecoder):
+    if not isinstance(decoder, TimedDecoder) or decoder.time_prior() is None:
         raise RecipeError(
             "objective 'sampling_times' needs a decoder that says what is measured; set its "
             "presence=true"

@@ -265,7 +265,7 @@ def decoded(
     gaps: draw which samples were measured; the others are NaN. Each row keeps one at least.
     """
     parts = decoded_parts(run, latent, window, rng)
-    scale: Scale = need(run, "encoder").normalise(_query(run, len(latent), window))
+    scale: Scale = need(run, "encoder").scale_of(_query(run, len(latent), window))
     made = scale.restored(parts.mean + parts.noise if noise else parts.mean).double().numpy()
     if gaps and parts.presence is not None:
         made = np.where(_measured(run, parts.presence, rng).numpy(), made, np.nan)
@@ -274,7 +274,7 @@ def decoded(
 
 def _measured(run: Trained, logits: Tensor, rng: torch.Generator) -> Tensor:
     """Draw which samples (rows, channels, time) were measured, one at least of each row."""
-    there: Tensor = need(run, "decoder").timing.draw(logits, rng)
+    there: Tensor = need(run, "decoder").time_prior().draw(logits, rng)
     none = ~there.any(2, keepdim=True).any(1, keepdim=True)
     return there | (none & (logits == logits.amax((1, 2), keepdim=True)))
 

@@ -156,7 +156,7 @@ def draw_windows(
     rows, _, window = windows.shape
     seen = torch.from_numpy(np.isfinite(windows))
     raw = torch.from_numpy(np.nan_to_num(windows).astype(np.float32))
-    scale = encoder.normalise(Grid(raw, seen))
+    scale = encoder.scale_of(Grid(raw, seen))
     values = scale.normalised(raw) * seen
     known = prior.known(values, seen).repeat_interleave(draws, 0)
     shown = None if condition is None else torch.from_numpy(condition).expand(len(known), -1)

@@ -28,7 +28,7 @@ def measure_residual(objective: ScaleTokens, source: BatchSource) -> float:
             found = objective.tokenizer(latent, draw)
             query = inputs.without_values()
             said = Answer.of(decoder(with_latent(features, found.partial[-1]), query, split=True))
-            true = objective.encoder.normalise(inputs).normalised(inputs.values.float())
+            true = objective.encoder.scale_of(inputs).normalised(inputs.values.float())
             rests.append((true - said.parts.sum(1)) * inputs.observed)
             spreads.append(said.log_deviation.exp())
             observed.append(inputs.observed)
