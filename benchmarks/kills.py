@@ -99,7 +99,8 @@ def line(verb, out):
     """Return the whole command, with --resume where something is there to go on with."""
     if verb.result == "":
         return [sys.executable, "-W", "ignore", "-c", _PARTS, *verb.command, str(out)]
-    again = ["--resume"] if verb.resumes and out.is_dir() and any(out.iterdir()) else []
+    begun = any((out / name).is_file() for name in ("recipe.toml", "plan.json"))
+    again = ["--resume"] if verb.resumes and begun else []
     base = [sys.executable, "-W", "ignore", "-m", "caesura.cli.main", "--quiet", "--threads", "1"]
     return [*base, *verb.command, str(out), *again]
 
