@@ -20,7 +20,7 @@ from caesura.data.door import open_data
 from caesura.data.write import write_table
 from caesura.errors import CaesuraError, CheckpointError, DataError, RecipeError, StorageError
 from caesura.files import locked, write_json, write_text
-from caesura.training.checkpoint import save_tensors
+from caesura.training.checkpoint import load_tensors, save_tensors
 
 
 @pytest.fixture
@@ -125,6 +125,18 @@ def test_a_flipped_bit_in_the_weights_is_told(copied, place):
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"was changed since|not a whole safetensors"):
         caesura.load(copied)
+
+
+@pytest.mark.parametrize("head", [b"PK", b"\x80\x02", b"\x80\x04"])
+def test_weights_whose_header_is_as_long_as_a_pickle_begins_are_read(head, tmp_path):
+    """The first bytes of safetensors are a length: one of some thousand looks like a pickle's."""
+    path, tensors = tmp_path / "model.safetensors", {"x": torch.arange(3.0)}
+    save_tensors(path, tensors, {"text": ""})
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    wanted = int.from_bytes(head, "little")
+    save_tensors(path, tensors, {"text": "." * (wanted - length)})
+    assert path.read_bytes()[:2] == head
+    assert torch.equal(load_tensors(path)[0]["x"], tensors["x"])
 
 
 @pytest.mark.parametrize("kind", ["torch", "pickle"])

@@ -91,8 +91,10 @@ def _refuse_pickle(path: Path) -> None:
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; is {path.parent} a complete run?")
     with path.open("rb") as file:
-        head = file.read(4)
-    if head[:2] == b"PK" or (head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05"):
+        head = file.read(9)
+    # safetensors begin with the length of their header, any bytes, and its brace
+    pickled = head[:2] == b"PK" or (head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05")
+    if pickled and head[8:] != b"{":
         raise CheckpointError(
             f"{path} is a pickle, which can run code when it is opened; caesura opens none. "
             "Ask for the weights as safetensors"
