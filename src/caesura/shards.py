@@ -7,7 +7,8 @@ is not made again, so that a killed run goes on, with as many processes as there
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,47 @@ def place_of_process() -> tuple[int, int]:
     return 0, 1
 
 
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a corpus, and the folder of their vectors."""
+
+    run: Run
+    groups: SeriesGroups
+    ranges: Sequence[Sequence[int]]
+    folder: Path
+    pooling: Pooling
+
+    def path(self, number: int) -> Path:
+        """Return the file of a part's vectors."""
+        return self.folder / f"part-{number:05d}-of-{len(self.ranges):05d}.parquet"
+
+    def missing(self) -> list[int]:
+        """Return the parts that are not written yet."""
+        return [n for n in range(len(self.ranges)) if not self.path(n).is_file()]
+
+    def write(self, number: int) -> int:
+        """Embed the series that begin in a part and write them; return how many there are."""
+        return _write_part(
+            self.run, self.groups, list(self.ranges[number]), self.pooling, self.path(number)
+        )
+
+
+def parts_of(
+    run: Run, data: str | Path, folder: Path, pooling: Pooling = "auto", rows: int = ROWS
+) -> Parts:
+    """Cut a corpus into parts of about `rows` observations.
+
+    data: a Parquet file or folder whose series' rows follow one another; another is a DataError. A
+    folder that holds parts of something else is a RecipeError.
+    """
+    if not is_parquet(data):
+        raise DataError(f"{data} is no Parquet file or folder; parts are of those")
+    groups = SeriesGroups(Path(data), run.reading(), lenient=True)
+    ranges = groups.in_parts(rows)
+    _check_same(folder, _about(run, groups, pooling, rows, len(ranges)))
+    return Parts(run, groups, ranges, folder, pooling)
+
+
 def embed_parts(
     run: Run,
     data: str | Path,
@@ -48,22 +90,16 @@ def embed_parts(
 ) -> int:
     """Write id, f0, f1, ... of this process' share of a corpus, a Parquet file a part.
 
-    data: a Parquet file or folder whose series' rows follow one another. place: rank and number of
-    processes; None: what the environment says. Returns the number of series that were embedded
-    now. A folder that holds parts of something else is a RecipeError.
+    data, folder, errors: of `parts_of`. place: rank and number of processes; None: what the
+    environment says. Returns the number of series that were embedded now.
     """
-    if not is_parquet(data):
-        raise DataError(f"{data} is no Parquet file or folder; parts are of those")
-    groups = SeriesGroups(Path(data), run.reading(), lenient=True)
-    parts = groups.in_parts(rows)
-    _check_same(folder, _about(run, groups, pooling, rows, len(parts)))
+    parts = parts_of(run, data, folder, pooling, rows)
     rank, world = place or place_of_process()
-    done = 0
-    for number in range(rank, len(parts), world):
-        path = folder / f"part-{number:05d}-of-{len(parts):05d}.parquet"
-        if not path.is_file():
-            done += _write_part(run, groups, list(parts[number]), pooling, path)
-        on_part(number // world + 1, len(range(rank, len(parts), world)))
+    own, done = range(rank, len(parts.ranges), world), 0
+    for count, number in enumerate(own, 1):
+        if not parts.path(number).is_file():
+            done += parts.write(number)
+        on_part(count, len(own))
     return done
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -47,11 +47,15 @@ def embed(
     neighbours: Annotated[
         int, typer.Option(help="Also give the ids of each series' K nearest others.")
     ] = 0,
+    engine: Annotated[
+        Literal["processes", "ray"],
+        typer.Option(help="Who shares the parts of a folder: torchrun's or SLURM's, or Ray's."),
+    ] = "processes",
 ) -> None:
     """Write one vector a series: id, f0, f1, ...
 
     -o of a folder writes Parquet part by part, for corpora that memory does not hold; what is there
-    is kept, and processes of torchrun or SLURM share the parts.
+    is kept, and processes of torchrun or SLURM share the parts, or actors of a Ray cluster.
 
     Example: `caesura embed run --data new.parquet -o z.parquet --neighbours 3`
     """
@@ -71,7 +75,10 @@ def embed(
     if not output.suffix:
         if windows or neighbours:
             raise RecipeError("--windows and --neighbours are of one file; name it z.parquet")
-        return _embed_parts(trained, data or trained.recipe.data.path, output, read_out)
+        source = data or trained.recipe.data.path
+        return _embed_parts(trained, source, output, read_out, engine == "ray")
+    if engine == "ray":
+        raise RecipeError("--engine ray writes parts; name a folder with -o")
     store = trained.open(data)
     columns = {trained.schema.columns.id: store.ids}
     with console.counting_bar("embedding") as show:
@@ -95,12 +102,14 @@ def embed(
     console.result(f"{len(vectors)} {what}, {vectors.shape[1]} features: {output}")
 
 
-def _embed_parts(run: Run, data: str, folder: Path, pooling: Pooling) -> None:
+def _embed_parts(run: Run, data: str, folder: Path, pooling: Pooling, on_ray: bool) -> None:
     """Embed a corpus part by part."""
     from caesura.shards import embed_parts
+    from caesura.shards_ray import embed_parts_on_ray
 
+    way = embed_parts_on_ray if on_ray else embed_parts
     with console.counting_bar("embedding") as show:
-        done = embed_parts(run, data, folder, pooling=pooling, on_part=show)
+        done = way(run, data, folder, pooling=pooling, on_part=show)
     console.result(f"{done} series embedded now: {folder}")
 
 
