@@ -36,21 +36,22 @@ bench: install
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/bench.py
 
-# tests of extras in an environment of their own: aeon caps numpy and pandas, trackers are heavy
+# tests of extras in an environment of their own: aeon caps numpy and pandas, others are heavy
 extras: .venv-extras/installed
 	OMP_NUM_THREADS=1 .venv-extras/bin/python -m pytest tests/estimators/test_aeon.py \
-	  tests/training/test_track.py
+	  tests/training/test_track.py tests/estimators/test_sktime.py tests/test_shards_ray.py
 
 .venv-extras/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-extras
 	grep '^torch==' constraints.txt > .venv-extras/constraints.txt
 	.venv-extras/bin/python -m pip install --quiet $(PIP_ARGS) --constraint .venv-extras/constraints.txt \
-	  --editable ".[aeon,track,docs]" pytest hypothesis beartype
+	  --editable ".[aeon,sktime,ray,track,docs,export]" pytest hypothesis beartype
 	touch $@
 
 # the documentation site, in site/
 docs: .venv-extras/installed
-	.venv-extras/bin/sphinx-build -q -W --keep-going -b html docs site
+	OMP_NUM_THREADS=1 PATH="$(CURDIR)/.venv-extras/bin:$$PATH" \
+	  .venv-extras/bin/sphinx-build -q -W --keep-going -b html docs site
 
 # latency, size and parity of exported encoders
 bench-edge: install
