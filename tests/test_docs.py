@@ -13,6 +13,7 @@ from caesura.recipes.tables import OBJECTIVES
 from caesura.types import Objective
 
 DOCS = Path(__file__).parents[1] / "docs"
+SKIPPED = {"decisions", "results"}
 COMMANDS = typer.main.get_command(app)
 
 
@@ -41,8 +42,10 @@ def test_the_objective_of_the_page_trains():
 
 
 def commands():
-    for page in sorted(DOCS.glob("*.md")):
-        for block in re.findall(r"```\n(.*?)```", page.read_text(), re.DOTALL):
+    for page in sorted(p for p in DOCS.rglob("*.md") if p.parent.name not in SKIPPED):
+        text = page.read_text()
+        cells = re.findall(r"```{code-cell}\n%%script bash -e\n(.*?)```", text, re.DOTALL)
+        for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) + cells:
             for line in block.replace("\\\n", " ").splitlines():
                 found = re.search(r"caesura(?:\.cli\.main)?\s+(.*)", line)
                 if found and not line.startswith("pip"):
@@ -51,7 +54,7 @@ def commands():
 
 @pytest.mark.parametrize(("page", "line"), list(commands()))
 def test_the_commands_of_the_pages_exist(page, line):
-    words = shlex.split(line, comments=True)
+    words = [word for word in shlex.split(line, comments=True) if word != "--quiet"]
     command = COMMANDS
     while words and hasattr(command, "commands"):
         assert words[0] in command.commands, (page, line)
