@@ -55,9 +55,9 @@ def place(tmp_path_factory):
 SHORTER = {
     "caesura pretrain himae": "--steps 20",
     "caesura probe": "--folds 2",
-    "caesura study dividend": "--steps 2 --tuning-steps 2 --most 80 --folds 2 --seeds 1 "
+    "caesura study dividend": "--steps 2 --tuning-steps 2 --most 120 --folds 2 --seeds 1 "
     "--encoders 16x1 --objectives lejepa --augmentations none",
-    "caesura study recommend": "--minutes 0.01 --most 80 --objectives lejepa "
+    "caesura study recommend": "--minutes 0.01 --most 120 --objectives lejepa "
     "--augmentations jitter",
     "caesura data synthesise": "-n 12",
     "caesura pretrain lejepa": "--steps 3",
@@ -77,9 +77,9 @@ def commands():
 
 
 def keep_few(path):
-    """Leave 100 of 3,500 stays: a test has seconds."""
+    """Leave 160 of 3,500 stays: a test has seconds."""
     table = pq.read_table(path)
-    stays = np.unique(table["stay"].to_numpy())[:100]
+    stays = np.unique(table["stay"].to_numpy())[:160]
     pq.write_table(table.filter(np.isin(table["stay"].to_numpy(), stays)), path)
 
 
