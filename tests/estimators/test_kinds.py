@@ -110,6 +110,10 @@ def test_a_detector_finds_what_is_not_normal(tmp_path):
     assert found[1].mean() < 0.2
     assert all(((p > 0) & (p <= 1)).all() for p in model.p_values(odd))
     model.save(tmp_path / "kept")
+    again = AnomalyDetector.load(tmp_path / "kept")
+    np.testing.assert_array_equal(again.score_samples(odd)[0], scores[0])
+    np.testing.assert_array_equal(again.predict(odd)[0], found[0])
+    (tmp_path / "kept" / "normal.safetensors").unlink()
     with pytest.raises(DataError, match="fit it to them again"):
         AnomalyDetector.load(tmp_path / "kept").predict(odd)
 

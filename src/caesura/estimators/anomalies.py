@@ -7,13 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from caesura.answers import detection_table
 from caesura.errors import DataError
 from caesura.estimators.base import Pretrained, regular
 from caesura.estimators.frames import as_series, kind_of, table_as
 from caesura.run import Run
-from caesura.tasks.detect import Detected, detect
+from caesura.tasks.detect import (
+    Detected,
+    Detector,
+    NormalPlaces,
+    detect_with,
+    normal_detector,
+)
+from caesura.training.checkpoint import load_tensors, save_tensors
+
+_NORMAL = "normal.safetensors"
 
 
 class AnomalyDetector(Pretrained):
@@ -46,8 +56,29 @@ class AnomalyDetector(Pretrained):
     def fit(self, X: Any, y: Any = None) -> AnomalyDetector:
         """Pre-train on X, series that are normal; `y` is ignored."""
         self.run_ = self._start(X)
-        self.normal_ = as_series(X)
+        normal = self.run_.open(as_series(X))
+        self.detector_ = normal_detector(self.run_, normal)
         return self
+
+    def save(self, folder: str | Path) -> None:
+        """Write what `Pretrained.save` does, and what was learned of normal places (no series)."""
+        super().save(folder)
+        if hasattr(self, "detector_"):
+            made = self.detector_
+            arrays = {**vars(made.places), "calibration": made.calibration}
+            tensors = {name: torch.from_numpy(np.array(one)) for name, one in arrays.items()}
+            save_tensors(Path(folder) / _NORMAL, tensors, {"window": made.window})
+
+    @classmethod
+    def load(cls, folder: str | Path) -> AnomalyDetector:
+        """Return the detector that `save` wrote; what else it is, as of `Pretrained.load`."""
+        made = super().load(folder)
+        if (Path(folder) / _NORMAL).is_file():
+            tensors, meta = load_tensors(Path(folder) / _NORMAL)
+            arrays = {name: one.numpy() for name, one in tensors.items()}
+            calibration = arrays.pop("calibration")
+            made.detector_ = Detector(NormalPlaces(**arrays), calibration, int(meta["window"]))
+        return made
 
     def score_samples(self, X: Any) -> Any:
         """Return how unlike the normal series each time stamp is: a list of (time,), or a table
@@ -75,8 +106,8 @@ class AnomalyDetector(Pretrained):
 
     def _scored(self, X: Any) -> tuple[Detected, Any]:
         run = self._fitted()
-        if not hasattr(self, "normal_"):
-            raise DataError("normal series are not saved with an estimator; fit it to them again")
+        if not hasattr(self, "detector_"):
+            raise DataError("its folder holds nothing of normal series; fit it to them again")
         store = run.open(as_series(X))
-        found = detect(run, store, run.open(self.normal_))
+        found = detect_with(run, store, self.detector_)
         return found, detection_table(run.schema, store, found)

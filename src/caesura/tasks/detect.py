@@ -33,16 +33,14 @@ _OVERLAP = 4
 
 
 @dataclass(frozen=True)
-class Detector:
-    """Normal places, whitened, and the scores of normal time stamps that were held out."""
+class NormalPlaces:
+    """Features of normal places, whitened."""
 
     center: Floats
     whiten: Floats
     normal: Floats
-    calibration: Floats
-    window: int
 
-    def place_scores(self, features: Floats) -> Floats:
+    def distance(self, features: Floats) -> Floats:
         """Return the mean distance of (rows, places, width) to the nearest normal places."""
         from sklearn.neighbors import NearestNeighbors
 
@@ -50,6 +48,28 @@ class Detector:
         near = NearestNeighbors(n_neighbors=min(_NEIGHBOURS, len(self.normal))).fit(self.normal)
         distance = near.kneighbors(flat)[0].mean(1)
         return np.asarray(distance.reshape(features.shape[:2]))
+
+
+def normal_places(features: Floats, seed: int = 0) -> NormalPlaces:
+    """Whiten the features (rows, places, width) of normal windows, 4,000 places at most."""
+    flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
+    rng = np.random.default_rng(seed)
+    if len(flat) > _MOST_NORMAL:
+        flat = flat[rng.choice(len(flat), _MOST_NORMAL, replace=False)]
+    center = flat.mean(0)
+    values, vectors = np.linalg.eigh(np.cov((flat - center).T) + 1e-9 * np.eye(flat.shape[1]))
+    floor = 1e-3 * values.max()  # directions without variance would rule the distance
+    whiten = vectors / np.sqrt(np.maximum(values, floor))
+    return NormalPlaces(center, whiten, (flat - center) @ whiten)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Normal places, and the scores of normal time stamps that were held out."""
+
+    places: NormalPlaces
+    calibration: Floats
+    window: int
 
     def scores(self, encoder: nn.Module, series: Floats, rate_hz: float | None) -> Floats:
         """Return a score for each time stamp of (channels, time), averaged over windows."""
@@ -59,7 +79,7 @@ class Detector:
             raise DataError(
                 f"a series of {series.shape[1]} steps is shorter than a window of {self.window}"
             )
-        by_place = self.place_scores(level_features(encoder, windows, rate_hz))
+        by_place = self.places.distance(level_features(encoder, windows, rate_hz))
         return average_by_time(by_place, starts, self.window, series.shape[1])
 
 
@@ -95,15 +115,7 @@ def fit_detector(
             f"no normal series is as long as a window of {window} steps (longest {longest})"
         )
     features = np.concatenate([level_features(encoder, part, rate_hz) for part in parts])
-    flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
-    rng = np.random.default_rng(seed)
-    if len(flat) > _MOST_NORMAL:
-        flat = flat[rng.choice(len(flat), _MOST_NORMAL, replace=False)]
-    center = flat.mean(0)
-    values, vectors = np.linalg.eigh(np.cov((flat - center).T) + 1e-9 * np.eye(flat.shape[1]))
-    floor = 1e-3 * values.max()  # directions without variance would rule the distance
-    whiten = vectors / np.sqrt(np.maximum(values, floor))
-    made = Detector(center, whiten, (flat - center) @ whiten, np.zeros(0), window)
+    made = Detector(normal_places(features, seed), np.zeros(0), window)
     usable = [one for one in held if one.shape[1] >= window]
     if not usable:
         raise DataError(
@@ -111,7 +123,7 @@ def fit_detector(
             "one, held out, that p-values and thresholds come from; give longer normal data"
         )
     own = [made.scores(encoder, one, rate_hz) for one in usable]
-    return Detector(center, whiten, made.normal, np.concatenate(own), window)
+    return Detector(made.places, np.concatenate(own), window)
 
 
 @dataclass(frozen=True)
@@ -133,9 +145,19 @@ class Detected:
 
 def detect(run: Trained, store: RaggedStore, normal: RaggedStore, seed: int = 0) -> Detected:
     """Score every time stamp of a store against normal data."""
+    return detect_with(run, store, normal_detector(run, normal, seed))
+
+
+def normal_detector(run: Trained, normal: RaggedStore, seed: int = 0) -> Detector:
+    """Learn what is normal from a store."""
+    view = regular_view(run, normal)
+    known = bridged_series(view)
+    return fit_detector(need(run, "encoder"), known, view.window, view.rate_hz, seed)
+
+
+def detect_with(run: Trained, store: RaggedStore, detector: Detector) -> Detected:
+    """Score every time stamp of a store by a detector that the same run was fitted with."""
     encoder, view = need(run, "encoder"), regular_view(run, store)
-    known = bridged_series(regular_view(run, normal))
-    detector = fit_detector(encoder, known, view.window, view.rate_hz, seed)
     scores = [detector.scores(encoder, one, view.rate_hz) for one in bridged_series(view)]
     p = [p_values(detector.calibration, one) for one in scores]
     return Detected(scores, p, detector.calibration)
