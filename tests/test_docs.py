@@ -44,7 +44,7 @@ def test_the_objective_of_the_page_trains():
 def commands():
     for page in sorted(p for p in DOCS.rglob("*.md") if p.parent.name not in SKIPPED):
         text = page.read_text()
-        cells = re.findall(r"```{code-cell}\n%%script bash -e\n(.*?)```", text, re.DOTALL)
+        cells = re.findall(r"```{code-cell}\n%%shell\n(.*?)```", text, re.DOTALL)
         for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) + cells:
             for line in block.replace("\\\n", " ").splitlines():
                 found = re.search(r"caesura(?:\.cli\.main)?\s+(.*)", line)

@@ -55,9 +55,9 @@ def place(tmp_path_factory):
 SHORTER = {
     "caesura pretrain himae": "--steps 20",
     "caesura probe": "--folds 2",
-    "caesura study dividend": "--steps 2 --tuning-steps 2 --most 120 --folds 2 --seeds 1 "
+    "caesura study dividend": "--steps 2 --tuning-steps 2 --most 150 --folds 2 --seeds 1 "
     "--encoders 16x1 --objectives lejepa --augmentations none",
-    "caesura study recommend": "--minutes 0.01 --most 120 --objectives lejepa "
+    "caesura study recommend": "--minutes 0.01 --most 150 --objectives lejepa "
     "--augmentations jitter",
     "caesura data synthesise": "-n 12",
     "caesura pretrain lejepa": "--steps 3",
