@@ -44,8 +44,6 @@ METRICS = "metrics.jsonl"
 _FREE = {"threads", "track", "strategy"}
 """Settings of a training that a resume may change."""
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
-_MOMENTS = StateDictOptions(full_state_dict=True, cpu_offload=True, strict=False)
-"""Not strict: a parameter that no batch has used yet has no moments, before a resume or after."""
 
 
 def stage_folder(folder: Path | None, number: int, stages: int) -> Path | None:
@@ -136,8 +134,16 @@ def _restore_optimizer(trainer: Trainer, flat: dict[str, Tensor]) -> None:
     for path, tensor in flat.items():
         name, _, key = path.rpartition("/")
         moments.setdefault(name, {})[key] = tensor
+    like = next(iter(moments.values()), {})
+    for name, parameter in _module(trainer).named_parameters():
+        # one that no batch has used yet has no moments, which torch would not have
+        if parameter.requires_grad and name not in moments:
+            moments[name] = {
+                key: torch.zeros(parameter.shape if one.dim() else (), dtype=one.dtype)
+                for key, one in like.items()
+            }
     whole: Any = {"state": moments, "param_groups": groups}
-    set_optimizer_state_dict(_module(trainer), optimizer, whole, options=_MOMENTS)
+    set_optimizer_state_dict(_module(trainer), optimizer, whole, options=_WHOLE)
 
 
 def _shares_parts(module: Any) -> bool:
