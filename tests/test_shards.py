@@ -48,10 +48,12 @@ def test_parts_of_two_processes_are_the_vectors_of_one(place):
     np.testing.assert_allclose(vectors, run.embed(data)[order], atol=1e-6)
 
 
-def test_what_is_there_is_not_made_again(place):
+def test_what_is_there_is_not_made_again(place, monkeypatch):
     folder, run = place
     data, out = folder / "data.parquet", folder / "again"
     embed_parts(run, data, out, rows=150)
+    monkeypatch.chdir(folder)
+    assert embed_parts(run, "data.parquet", out, rows=150) == 0  # the same corpus by another path
     names = parts_of(out)
     kept = (out / names[0]).stat().st_mtime_ns
     count = pq.read_table(out / names[1]).num_rows

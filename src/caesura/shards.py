@@ -128,10 +128,10 @@ def _about(
 ) -> dict[str, object]:
     """Return what must be the same for parts to belong together."""
     return {
-        "run": str(run.folder or ""),
+        "run": str(run.folder.resolve()) if run.folder else "",
         "steps": run.metrics.get("steps"),
         "validation_loss": run.metrics.get("validation_loss"),
-        "data": str(groups.path),
+        "data": str(groups.path.resolve()),
         "observations": groups.rows.num_rows,
         "pooling": pooling,
         "rows": rows,
