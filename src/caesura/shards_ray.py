@@ -7,6 +7,7 @@ where all nodes see them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def embed_parts_on_ray(
         cores = int(ray.cluster_resources().get("CPU", 1))
         actors = min(workers or cores, len(missing))
         items = [{"number": n} for n in missing]
+        ray.data.DataContext.get_current().enable_progress_bars = False  # `on_part` has its own
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         # a repartition would wait for cores that the actors hold
         asked = ray.data.from_items(items, override_num_blocks=len(missing))
         answers = asked.map_batches(
