@@ -47,6 +47,7 @@ from caesura.tasks.interpolate import interpolate
 from caesura.tasks.needs import Result
 from caesura.tasks.predict import predict
 from caesura.tasks.probe import probe
+from caesura.tasks.spans import chosen_spans
 from caesura.tasks.stream import Stream
 from caesura.training.checkpoint import (
     load_tensors,
@@ -82,11 +83,10 @@ class Run:
     folder: Path | None = None
 
     @property
-    def probe_sources(self) -> int:
-        """Number of feature sets that a probe scores: its levels or layers and three more."""
+    def probe_levels(self) -> int:
+        """Number of levels or layers that a probe scores, where it is not asked by spans."""
         config = self.recipe.encoder
-        levels = len(getattr(config, "widths", ())) or int(getattr(config, "depth", 0))
-        return levels + 3
+        return len(getattr(config, "widths", ())) or int(getattr(config, "depth", 0))
 
     def open(self, data: Any = None, *, partial: bool = False) -> RaggedStore:
         """Read data as this run's schema wants it; partial: columns of values may lack."""
@@ -219,11 +219,23 @@ class Run:
         return read_labels(labels, store, name, target, task, rare)
 
     def probe(
-        self, labels: Any, data: Any = None, *, target: tuple[str, ...] = (), folds: int = 5
+        self,
+        labels: Any,
+        data: Any = None,
+        *,
+        target: tuple[str, ...] = (),
+        folds: int = 5,
+        spans: str = "",
     ) -> Result:
-        """Score linear models on every layer and on controls (`tasks.probe`)."""
+        """Score linear models on every level or layer and on controls (`tasks.probe`).
+
+        spans: "auto" or "A,B,..." in the table's unit of time (seconds for dates): what an
+        encoder of irregular series knows from spans of that length, in place of its layers.
+        """
         store = self.open(data)
-        return probe(self, store, self.read_labels(labels, store, target), num_folds=folds)
+        chosen = chosen_spans(spans, self, store) if spans else ()
+        known = self.read_labels(labels, store, target)
+        return probe(self, store, known, num_folds=folds, spans=chosen)
 
     def stream(self) -> Stream:
         """Return a reader of one recording, chunk by chunk (`tasks.stream`)."""

@@ -15,8 +15,8 @@ from caesura.export.certificate import count_macs, session
 from caesura.export.forms import Answer, PyramidForm, folded, form_of
 from caesura.export.onnx import export_onnx
 from caesura.recipes import himae
-from caesura.tasks.probe import probe_sources
 from caesura.tasks.probe_head import fit_head, read_head, save_head
+from caesura.tasks.probe_sources import probe_sources
 from caesura.types import Grid
 
 pytest.importorskip("onnxruntime")

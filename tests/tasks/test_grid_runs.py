@@ -22,7 +22,8 @@ from caesura.recipes import himae
 from caesura.tasks.distil import probe_gap
 from caesura.tasks.embed import embed_windows
 from caesura.tasks.needs import inference
-from caesura.tasks.probe import probe_label, probe_sources
+from caesura.tasks.probe import probe_label
+from caesura.tasks.probe_sources import probe_sources
 from caesura.tasks.recalibrate import recalibrate
 from caesura.types import Grid
 

@@ -182,6 +182,13 @@ def probe(
     figure: Annotated[
         Path | None, typer.Option(help="Also draw score by level, an .svg; several targets: a map.")
     ] = None,
+    spans: Annotated[
+        str,
+        typer.Option(
+            help='Irregular series: by spans of time, "auto" or A,B,... in the unit of the '
+            "table's times (seconds for dates), in place of layers."
+        ),
+    ] = "",
     head: Annotated[
         Path | None, typer.Option(help="Keep the linear model, for `caesura export --head`.")
     ] = None,
@@ -191,7 +198,7 @@ def probe(
 ) -> None:
     """Ask which level or layer of a frozen encoder knows a label, beside its random twin.
 
-    Several targets (A,B) are probed one by one.
+    Several targets (A,B) are probed one by one. With --spans: which span of time carries it.
 
     Example: `caesura probe run --labels labels.csv --target type --figure probe.svg`
     """
@@ -201,14 +208,20 @@ def probe(
     from caesura.files import write_json, write_text
     from caesura.run import load
     from caesura.study.resolution import probe_figure
-    from caesura.tasks.probe import CHOSEN, probe_label, probe_sources
+    from caesura.tasks.probe import CHOSEN, probe_label
     from caesura.tasks.probe_head import fit_head, save_head
+    from caesura.tasks.probe_sources import probe_sources
+    from caesura.tasks.spans import chosen_spans
 
     trained = load(run)
     store = trained.open(data)
     targets = split_names(target) or ("",)
     if head is not None and len(targets) > 1:
         raise RecipeError("--head keeps the probe of one label; give one --target")
+    if head is not None and spans:
+        raise RecipeError("--head keeps a probe of levels or layers; leave out --spans")
+    chosen_times = chosen_spans(spans, trained, store) if spans else ()
+    levels = len(chosen_times) + 1 if spans else trained.probe_levels
     tables: dict[str, Any] = {}
     found: dict[str, Any] = {}
     embedded = np.zeros(0, np.int64)
@@ -218,9 +231,9 @@ def probe(
         )
         labelled = store.take(known.series)
         with console.bar("probing") as progress:
-            show = console.stepping(progress, 2 * trained.probe_sources)
+            show = console.stepping(progress, 2 * (levels + 3) + (levels if spans else 0))
             if not np.array_equal(known.series, embedded):  # targets mostly share their series
-                sources = probe_sources(trained, labelled, on_progress=show)
+                sources = probe_sources(trained, labelled, on_progress=show, spans=chosen_times)
                 embedded = known.series
             groups = labelled.group_codes
             result = probe_label(sources, known, groups, num_folds=folds, watch=show)

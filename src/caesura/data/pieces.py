@@ -1,4 +1,4 @@
-"""Cuts recordings into pieces of a fixed time, each a series, of its recording's group."""
+"""Cuts series into pieces of a fixed time, each a series of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
@@ -20,10 +21,8 @@ def pieces(store: RaggedStore, seconds: float) -> RaggedStore:
     Ids are those of the recordings, repeated. Pieces with under half of the observations that
     the fullest one has are left out (a rest at the end, a gap).
     """
-    place = np.floor(store.times / seconds + 1e-9).astype(np.int64)
-    key = store.series * (int(place.max()) + 1) + place
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    lengths = np.diff(np.append(first, len(key)))
+    first, place = _beginnings(store, store.times / seconds)
+    lengths = np.diff(np.append(first, len(place)))
     kept = lengths >= _FULLEST * lengths.max()
     if not kept.any():
         raise DataError(f"no piece of {seconds:g} s has observations")
@@ -31,10 +30,41 @@ def pieces(store: RaggedStore, seconds: float) -> RaggedStore:
     ticks = np.round(place[first] * seconds * store.ticks).astype(store.clock.dtype)
     whole = replace(
         store,
-        offsets=np.append(first, len(key)).astype(np.int64),
+        offsets=np.append(first, len(place)).astype(np.int64),
         origins=store.origins[series] + ticks,
         ids=store.ids.take(pa.array(series)),
         groups=store.group_codes[series],
         static=None if store.static is None else store.static[series],
     )
     return whole.take(np.flatnonzero(kept))
+
+
+def stretches(
+    store: RaggedStore, span: float, phase: float = 0.0
+) -> tuple[RaggedStore, NDArray[np.int64]]:
+    """Return a store with a series for each stretch of `span`, in the table's unit of time, that
+    has observations, and the number of the series that each was cut from.
+
+    Nothing is left out. The first stretch of a series begins `phase` spans before it; each counts
+    its times from its own first observation.
+    """
+    first, _ = _beginnings(store, store.times / span + phase)
+    owner = store.series[first]
+    cut = replace(
+        store,
+        offsets=np.append(first, len(store.clock)).astype(np.int64),
+        origins=store.clock[first],
+        ids=store.ids.take(pa.array(owner)),
+        groups=store.group_codes[owner],
+        static=None if store.static is None else store.static[owner],
+    )
+    return cut, owner
+
+
+def _beginnings(
+    store: RaggedStore, place: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first row of each piece, and the whole number of the place of each row."""
+    whole = np.floor(place + 1e-9).astype(np.int64)
+    key = store.series * (int(whole.max()) + 1) + whole
+    return np.flatnonzero(np.diff(key, prepend=-1)), whole

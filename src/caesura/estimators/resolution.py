@@ -13,6 +13,7 @@ from caesura.estimators.base import Pretrained
 from caesura.estimators.frames import as_series, count_of, order_of
 from caesura.run import Run
 from caesura.tasks.probe import CHOSEN, probe
+from caesura.tasks.spans import chosen_spans
 
 
 class ResolutionProbe(Pretrained):
@@ -22,6 +23,9 @@ class ResolutionProbe(Pretrained):
     X and the parameters are those of `estimators.base.Pretrained`. folds: of the cross-validation.
     After a fit: `table_`, a row for each level and control with its score, interval and that of a
     twin that was never trained; `level_`, the finest level that is as good as the best.
+
+    spans: irregular series (recipe "romae") have no levels; "auto" or "A,B,..." asks by spans of
+    time, in the unit of the data's times.
     """
 
     _remembers = ("level_",)
@@ -36,8 +40,9 @@ class ResolutionProbe(Pretrained):
         settings: tuple[str, ...] = (),
         random_state: Any = 0,
         n_jobs: int | None = None,
+        spans: str = "",
     ) -> None:
-        self.folds = folds
+        self.folds, self.spans = folds, spans
         super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
 
     def fit(self, X: Any, y: Any) -> ResolutionProbe:
@@ -50,7 +55,10 @@ class ResolutionProbe(Pretrained):
         name = self.run_.schema.columns.id
         ids = store.ids.take(order_of(X, store.ids, name))
         labels = self.run_.read_labels({name: ids.to_pylist(), "label": y}, store)
-        found = probe(self.run_, store, labels, num_folds=self.folds, seed=self._seed())
+        spans = chosen_spans(self.spans, self.run_, store) if self.spans else ()
+        found = probe(
+            self.run_, store, labels, num_folds=self.folds, seed=self._seed(), spans=spans
+        )
         self.table_ = found.tables["probe"]
         self.level_ = found.names[CHOSEN]
         self.metrics_ = dict(found.metrics)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from caesura.drawing import ACCENT, INK, SOFT, as_svg, new_figure
+from caesura.tasks.probe_sources import WHOLE
 
 Rows = list[dict[str, Any]]
 _TWIN = "random twin"
@@ -22,16 +23,20 @@ def probe_figure(tables: Mapping[str, Rows]) -> str:
 
 
 def _levels(rows: Rows) -> Rows:
-    return [row for row in rows if row["features"].startswith(("level ", "layer "))]
+    names = ("level ", "layer ", "span ", WHOLE)
+    return [row for row in rows if row["features"].startswith(names)]
 
 
 def _score(row: dict[str, Any]) -> str:
-    return next(key for key in row if key not in ("features", "hop s", "sees s", _TWIN))
+    known = ("features", "hop", "hop s", "sees", "sees s", _TWIN)
+    return next(key for key in row if key not in known)
 
 
 def _ticks(rows: Rows) -> list[str]:
     return [
-        row["features"] if np.isnan(row["sees s"]) else f"{row['features']}\n{row['sees s']:.3g} s"
+        row["features"]
+        if np.isnan(row.get("sees s", np.nan)) or row["features"].startswith("span ")
+        else f"{row['features']}\n{row['sees s']:.3g} s"
         for row in rows
     ]
 

@@ -6,7 +6,7 @@ folds that score it; here by inner folds alone, and the controls are part of the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,41 +18,16 @@ from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 from caesura.metrics.bootstrap import Interval, bootstrap
 from caesura.metrics.classify import main_score, score_name
-from caesura.tasks.controls import channel_statistics
-from caesura.tasks.embed import embed, embed_layers
+from caesura.tasks.embed import embed
 from caesura.tasks.linear import Cuts, fit_and_predict, folds, inner_scores, linear_model
-from caesura.tasks.needs import Result, Trained, need
-from caesura.tasks.random_twin import random_twin
-from caesura.tasks.reach import level_names, level_reach
+from caesura.tasks.needs import Result, Trained
+from caesura.tasks.probe_sources import ALL, EMBEDDING, STATISTICS, Source, Sources, probe_sources
 
-ALL, STATISTICS, EMBEDDING, CHOSEN = (
-    "all levels",
-    "channel statistics",
-    "embedding",
-    "chosen level",
-)
+CHOSEN = "chosen level"
 TWIN = "random twin"
 _INNER = 3
 _TIE = 0.005
 """Difference of two scores (AUROC, R2) that nobody would choose a level by."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Features of labelled series, those of the untrained twin, and what a place sees."""
-
-    features: NDArray[Any]
-    twin: NDArray[Any] | None = None
-    hop_s: float | None = None
-    reach_s: float | None = None
-
-
-@dataclass(frozen=True)
-class Sources:
-    """All that a probe scores: the levels, fine to coarse, and what is beside them."""
-
-    levels: dict[str, Source]
-    others: dict[str, Source]
 
 
 def probe(
@@ -63,6 +38,7 @@ def probe(
     num_folds: int = 5,
     seed: int = 0,
     on_progress: Callable[[str], None] = lambda name: None,
+    spans: Sequence[float] = (),
 ) -> Result:
     """Score a linear model on each level, on all together, and on their controls.
 
@@ -74,34 +50,10 @@ def probe(
     next best, are reported.
     """
     labelled = store.take(labels.series)
-    sources = probe_sources(run, labelled, seed, on_progress)
+    sources = probe_sources(run, labelled, seed, on_progress, spans)
     return probe_label(
         sources, labels, labelled.group_codes, num_folds=num_folds, seed=seed, watch=on_progress
     )
-
-
-def probe_sources(
-    run: Trained,
-    labelled: RaggedStore,
-    seed: int = 0,
-    on_progress: Callable[[str], None] = lambda name: None,
-) -> Sources:
-    """Embed series by each level of a run and of its random twin."""
-    twin = random_twin(run, seed)
-    on_progress("embedding")
-    own = embed_layers(run, labelled)
-    theirs = embed_layers(run, labelled, twin.parts["encoder"])
-    names = level_names(run, len(own))
-    reach = level_reach(run, len(own))
-    levels = {
-        name: Source(a, b, *span)
-        for name, a, b, span in zip(names, own, theirs, reach, strict=True)
-    }
-    others = {ALL: Source(np.concatenate(own, 1), np.concatenate(theirs, 1))}
-    if need(run, "encoder").summary_width:
-        others[EMBEDDING] = Source(embed(run, labelled), embed(twin, labelled))
-    others[STATISTICS] = Source(channel_statistics(labelled, run.schema))
-    return Sources(levels, others)
 
 
 def probe_label(
@@ -130,14 +82,16 @@ def probe_label(
     chosen = max(sources.levels, key=picked.count)  # of equally frequent ones the finest
     rows, twins = [], {}
     for key, source in (sources.levels | sources.others).items():
-        row = _row(key, source, name, scored_interval(labels, groups, scored[key].predicted))
+        interval = scored_interval(labels, groups, scored[key].predicted)
+        row = _times(key, source, sources.unit) | {name: interval, TWIN: ""}
         if source.twin is not None:
             watch(f"{key}, {TWIN}")
             twins[key] = _score(source.twin, labels, groups, cuts, seed).predicted
             row[TWIN] = scored_interval(labels, groups, twins[key])
         rows.append(row)
     title = f"{CHOSEN} ({chosen} in {picked.count(chosen)} of {len(cuts)} folds)"
-    rows.append(_row(title, sources.levels[chosen], name, scored_interval(labels, groups, nested)))
+    own = {name: scored_interval(labels, groups, nested), TWIN: ""}
+    rows.append(_times(title, sources.levels[chosen], sources.unit) | own)
     compared = _comparisons(sources, scored, twins, pooled, chosen)
     differences = [
         {"comparison": f"{a} - {b}", name: difference(labels, groups, ours, theirs)}
@@ -239,11 +193,11 @@ def _finest_best(inner: dict[str, NDArray[np.float64]]) -> str:
     return best
 
 
-def _row(name: str, source: Source, score: str, interval: Interval) -> dict[str, Any]:
+def _times(name: str, source: Source, unit: str) -> dict[str, Any]:
     row: dict[str, Any] = {"features": name}
-    row["hop s"] = float("nan") if source.hop_s is None else source.hop_s
-    row["sees s"] = float("nan") if source.reach_s is None else source.reach_s
-    return row | {score: interval, TWIN: ""}
+    for key, time in (("hop", source.hop), ("sees", source.reach)):
+        row[f"{key} {unit}".rstrip()] = float("nan") if time is None else time
+    return row
 
 
 def out_of_fold(

@@ -17,7 +17,8 @@ from caesura.data.schema import Target
 from caesura.errors import CheckpointError, RecipeError
 from caesura.files import read_limited, write_text
 from caesura.tasks.linear import fit_and_predict, linear_model
-from caesura.tasks.probe import ALL, Sources, inner_folds
+from caesura.tasks.probe import inner_folds
+from caesura.tasks.probe_sources import ALL, Sources
 
 
 class ProbeHead(BaseModel):

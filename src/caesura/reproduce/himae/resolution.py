@@ -23,7 +23,8 @@ from caesura.reproduce.himae.windows import (
     new_encoder,
     pretrained,
 )
-from caesura.tasks.probe import CHOSEN, TWIN, Source, Sources, probe_label
+from caesura.tasks.probe import CHOSEN, TWIN, probe_label
+from caesura.tasks.probe_sources import Source, Sources
 
 _RIGHT = {"notch": {1, 2, 3}, "interval": {4}, "rhythm": {5}}
 """Levels whose receptive field is the first to hold the label: 0.13 to 0.85 s for the shape of
