@@ -1,10 +1,13 @@
-"""What each journey runs first: a folder of its own, and cells of commands that may not fail."""
+"""What each page that is run begins with: its own folder, cells of commands, pictures of reports."""
 
 import os
+import re
 import subprocess
 import tempfile
+from pathlib import Path
 
 from IPython.core.magic import register_cell_magic
+from IPython.display import SVG, display
 
 for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):  # the kernel sets them
     os.environ.pop(name, None)
@@ -19,3 +22,9 @@ def shell(line, cell):
     print(done.stdout.rstrip())
     if done.returncode:
         raise RuntimeError(f"exit code {done.returncode}: {done.stderr[-2000:]}")
+
+
+def pictures(page):
+    """Show the figures of a report."""
+    for picture in re.findall(r"<svg.*?</svg>", Path(page).read_text(), re.DOTALL):
+        display(SVG(picture))
