@@ -192,6 +192,21 @@ def test_text_that_is_not_utf_8_is_said(tmp_path):
             read_table(path.with_suffix(".parquet"))
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_footer_that_miscounts_its_rows_is_refused(tmp_path, place):
+    """Found by benchmarks/fuzz_atheris.py: rows that are not there came out as whatever was in
+    memory."""
+    path, rows = tmp_path / "t.parquet", 1000
+    pq.write_table(pa.table({"id": [0] * rows, "time": range(rows), "value": [1.0] * rows}), path)
+    count, wrong = b"\x16\xd0\x0f", b"\x16\xd2\x0f"  # thrift: an i64 of 1000, one of 1001
+    content = path.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    at = content.index(count, footer) if place == 0 else content.rindex(count)
+    path.write_bytes(content[:at] + wrong + content[at + len(count) :])
+    with pytest.raises(DataError, match=r"damaged|cannot be read"):
+        open_data(path, DataConfig())
+
+
 def test_the_source_is_not_modified():
     table = long_table(3)
     before = table.to_pydict()

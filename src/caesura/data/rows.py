@@ -65,6 +65,11 @@ class ParquetRows:
             for footer in footers
             for group in range(footer.num_row_groups)
         ]
+        if sum(self.group_rows) != self.num_rows:
+            raise DataError(
+                f"{path} is damaged: it says {self.num_rows} rows, and its row groups hold "
+                f"{sum(self.group_rows)}; write it again"
+            )
         self.groups = [
             (one, group)
             for one, footer in zip(self.paths, footers, strict=True)
@@ -87,6 +92,12 @@ class ParquetRows:
         path, group = self.groups[number]
         try:
             with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-                return file.read_row_group(group, columns=list(names))
+                found = file.read_row_group(group, columns=list(names))
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(f"row group {group} of {path} cannot be read: {error}") from error
+        if found.num_rows != self.group_rows[number]:
+            raise DataError(
+                f"row group {group} of {path} is damaged: it says {self.group_rows[number]} rows "
+                f"and holds {found.num_rows}; write the file again"
+            )
+        return found
