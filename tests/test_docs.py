@@ -49,7 +49,7 @@ def commands():
             for line in block.replace("\\\n", " ").splitlines():
                 found = re.search(r"caesura(?:\.cli\.main)?\s+(.*)", line)
                 if found and not line.startswith("pip"):
-                    yield page.name, found[1]
+                    yield page.name, re.split(r"\s[|>]", found[1])[0]
 
 
 @pytest.mark.parametrize(("page", "line"), list(commands()))

@@ -1,4 +1,4 @@
-"""What each page that is run begins with: its own folder, cells of commands, pictures of reports."""
+"""What pages that are run begin with: a folder, cells of commands, pictures of reports."""
 
 import os
 import re
