@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/span_probe.py --data DATA [--sets A,B] [--steps 600] [--seeds 2] [-o FILE]
 
-For each set RoMAE is pre-trained with its defaults, labels unseen; then at most 1,200 labelled
+For each set RoMAE is pre-trained with its defaults, labels unseen; then at most 800 labelled
 series are probed twice: by its layers, and by spans of time chosen from the times alone. The same
 grouped folds, linear models and inner choice; beside each level stands that of a random twin. Lines
 that FILE holds already are not computed again.
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import caesura
@@ -26,8 +27,10 @@ from caesura.metrics.bootstrap import Interval
 from caesura.tasks.probe import CHOSEN, TWIN, probe
 from caesura.tasks.spans import spread_spans
 
-MOST = 1200
-SETS = ("stars", "stays", "supernovae")
+MOST = 800
+COMMON = 50
+"""Stars that a class has at least."""
+SETS = ("supernovae", "stays", "stars")
 
 
 def opened(name, root):
@@ -36,6 +39,8 @@ def opened(name, root):
     if name == "stars":
         columns = {"id": "obj", "time": "t", "value": ["mag"], "error": "err"}
         labels = pq.read_table(place / "asas" / "classes.parquet").rename_columns(["obj", "class"])
+        names, counts = np.unique(labels["class"].to_pylist(), return_counts=True)
+        labels = labels.filter(pc.is_in(labels["class"], pa.array(names[counts >= COMMON])))
         return pq.read_table(place / "asas" / "lightcurves.parquet"), columns, labels, "class"
     if name == "stays":
         columns = {"id": "RecordID", "time": "minute", "channel": "param", "value": ["value"]}

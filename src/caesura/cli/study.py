@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 
 from caesura.cli import console
-from caesura.cli.options import LabelId, Labels, Rare, Resume, Target, checked_rare, given_columns
+from caesura.cli.options import Data as RunData
+from caesura.cli.options import (
+    LabelId,
+    Labels,
+    Rare,
+    Resume,
+    RunFolder,
+    Target,
+    checked_rare,
+    given_columns,
+)
 from caesura.cli.options import split_names as names_of
 from caesura.cli.tables import Channel, Data, Error, Group, Id, Missing, Static, Time, Value
 
@@ -215,3 +225,57 @@ def recommend(
     console.table(rows, "Tried for a short while")
     console.result(f"\n{found.sentence()}")
     console.result("It chose by its own score; `caesura study dividend` measures what it is worth.")
+
+
+@verbs.command()
+def flywheel(
+    run: RunFolder,
+    labels: Labels,
+    out: Annotated[Path, typer.Option(help="Folder of the study.")],
+    data: RunData = None,
+    target: Target = "",
+    label_id: LabelId = "",
+    rare: Rare = "keep",
+    objective: Annotated[
+        str, typer.Option(help="Of the pre-training: masked_tokens, next_patch, lejepa, ...")
+    ] = "masked_tokens",
+    steps: Annotated[int, typer.Option(help="Pre-training steps of each encoder.")] = 300,
+    most: Annotated[int, typer.Option(help="Times the own series that are tried at most.")] = 8,
+    seeds: Annotated[int, typer.Option(help="Seeds of the encoders.")] = 2,
+    folds: Annotated[int, typer.Option(help="Folds by group.")] = 3,
+    labelled: Annotated[int, typer.Option(help="Labelled series that are used at most.")] = 1000,
+    resume: Resume = False,
+) -> None:
+    """Ask whether a generator's series can stand in for one's own in a pre-training.
+
+    RUN is a `timemar` run on regular series; labels are of the series that it was trained on.
+    Synthetic ones in growing number until more gain nothing; no training, kernels of no origin and
+    own series beside; and an audit of copies. Writes synthetic.parquet and results.jsonl.
+
+    Example: `caesura study flywheel maker --labels labels.csv --out wheel`
+    """
+    from caesura.data.write import write_table
+    from caesura.run import load
+    from caesura.study.dividend.begin import Question, begin
+    from caesura.study.dividend.flywheel import flywheel as spin
+    from caesura.study.dividend.flywheel import reading, write_flywheel
+
+    maker = load(run)
+    source = data or maker.recipe.data.path
+    question = Question(
+        source, reading(maker, source), labels, names_of(target), label_id, checked_rare(rare)
+    )
+    settings = {
+        "objectives": (objective,), "views": ("none",), "seeds": seeds, "folds": folds,
+        "most": labelled, "steps": steps,
+    }  # fmt: skip
+    study = begin(question, out, settings)
+    study.open(resume=resume)
+    with console.bar("flywheel") as progress:
+        job = progress.task_ids[0]
+        found, table = spin(study, maker, most, lambda note: progress.update(job, note=note))
+    write_table(table, out / "synthetic.parquet")
+    write_flywheel(out, found)
+    console.table(found.rows(), f"{study.report.cases} that chose nothing, {seeds} seeds")
+    console.result(f"\n{found.sentence()}\n{found.warning()}")
+    console.result(f"enough synthetic series: {out / 'synthetic.parquet'}")

@@ -125,14 +125,7 @@ def score_synthetic(
         yield _both("ridge error", lambda x: [measures.transfer_error(x, real)], made, train)
         if scoring.protocol == "caesura":
             show("copying ratio")
-            query, other = _alternate_blocks(real)
-            yield _both(
-                "copying ratio",
-                lambda x: [measures.copying_ratio(x, train, other, real)],
-                made,
-                query,
-                1.0,
-            )
+            yield copying(train, real, made)
         else:
             show("predictive score")
             given = (real, scoring.repeats, scoring.target)
@@ -145,6 +138,19 @@ def score_synthetic(
 
     with threads(0):
         return list(found())
+
+
+def copying(train: Floats, unseen: Floats, synthetic: Floats) -> Measured:
+    """Return the copying ratio, the floor being that of unseen windows beside other unseen ones.
+
+    Windows are (count, channels, time) without gaps, the unseen ones in the order of time.
+    """
+    query, other = _alternate_blocks(unseen)
+
+    def ratio(windows: Floats) -> list[float]:
+        return [measures.copying_ratio(windows, train, other, unseen)]
+
+    return _both("copying ratio", ratio, synthetic, query, 1.0)
 
 
 _PLAIN: dict[str, tuple[Callable[[Floats, Floats], float], float]] = {
