@@ -257,8 +257,8 @@ def flywheel(
     from caesura.data.write import write_table
     from caesura.run import load
     from caesura.study.dividend.begin import Question, begin
+    from caesura.study.dividend.flywheel import bind, reading, write_flywheel
     from caesura.study.dividend.flywheel import flywheel as spin
-    from caesura.study.dividend.flywheel import reading, write_flywheel
 
     maker = load(run)
     source = data or maker.recipe.data.path
@@ -270,6 +270,7 @@ def flywheel(
         "most": labelled, "steps": steps,
     }  # fmt: skip
     study = begin(question, out, settings)
+    bind(study, maker)
     study.open(resume=resume)
     with console.bar("flywheel") as progress:
         job = progress.task_ids[0]

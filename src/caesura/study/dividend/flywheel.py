@@ -7,6 +7,7 @@ that nobody may see need not leave their place.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ from caesura.study.dividend.plan import Cell
 from caesura.study.dividend.task import Part, Said
 from caesura.study.dividend.work import Study
 from caesura.tasks.generate import generate, in_units, sampling_of
+from caesura.tasks.needs import need
 from caesura.tasks.pretrain import split_of
 from caesura.tasks.synthetic_scores import Measured, copying
 from caesura.tasks.window_features import bridged_rows
@@ -211,6 +213,16 @@ def reading(maker: Run, source: str) -> DataConfig:
     window = sampling.window / sampling.rate_hz
     config = maker.reading().model_copy(update={"path": str(Path(source).resolve())})
     return config.model_copy(update={"window": window})
+
+
+def bind(study: Study, maker: Run) -> None:
+    """Make the plan that of this generator, so that a folder holds the study of one."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(need(maker, "prior").state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().numpy().tobytes())
+    series = f"{study.plan.series}-{digest.hexdigest()[:16]}"
+    study.plan = study.plan.model_copy(update={"series": series})
 
 
 def flywheel(
