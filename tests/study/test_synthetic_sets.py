@@ -69,7 +69,10 @@ def test_irregular_series_are_compared_on_steps_of_the_real_ones_with_their_gaps
     by_night = STARS.model_copy(update={"rate": 1.0})
     sets = read_sets(stars(60, 0), stars(40, 1), stars(50, 2), by_night)
     assert sets.names == ["a", "b", "a: measured", "b: measured"]
-    assert sets.target == 1
+    assert sets.target() == 1
+    assert sets.target(sets.names[0]) == 0
+    with pytest.raises(DataError, match="no channel 'a: measured' to predict; channels: a, b"):
+        sets.target("a: measured")
     assert len(sets.train) == 60
     assert len(sets.synthetic) == 40
     assert sets.train.shape[1:] == sets.unseen.shape[1:] == sets.synthetic.shape[1:]

@@ -226,6 +226,9 @@ def generation(
     protocol: Annotated[
         str, typer.Option(help="caesura, or timegan: the literature's way, without a hold-out.")
     ] = "caesura",
+    predict: Annotated[
+        str, typer.Option(help="Channel of the predictive score (timegan). Default: the last one.")
+    ] = "",
     repeats: Annotated[int, typer.Option(help="Seeds of critics and encoders.")] = 5,
     critics: Annotated[
         str, typer.Option(help="Classifiers of the discriminative score: timegan, gru, conv.")
@@ -251,18 +254,21 @@ def generation(
 
     from caesura.data.config import Columns, DataConfig
     from caesura.data.write import check_writable, write_table
+    from caesura.errors import RecipeError
     from caesura.study.generation.report import lead_of, write_page
     from caesura.study.generation.windows import read_sets
     from caesura.tasks.synthetic_labels import score_labels
     from caesura.tasks.synthetic_scores import Scoring, score_synthetic
 
     scoring = Scoring(repeats, split_names(critics), protocol, seed=seed)
+    if predict and protocol != "timegan":
+        raise RecipeError("--predict is the predictive score's channel: add --protocol timegan")
     if output is not None:
         check_writable(output)
     given = given_columns(id=id, time=time, channel=channel, value=value, missing=missing)
     config = DataConfig(columns=Columns(**given), rate=rate)
     sets = read_sets(real, synthetic, holdout, config, label)
-    scoring = replace(scoring, target=sets.target)
+    scoring = replace(scoring, target=sets.target(predict))
     console.say(
         f"{len(sets.train)} training, {len(sets.unseen)} unseen, {len(sets.synthetic)} synthetic "
         f"windows of {sets.synthetic.shape[2]} steps x {len(sets.names)} channels"

@@ -45,11 +45,15 @@ class Sets(NamedTuple):
     names: list[str]
     labels: Labels | None = None
 
-    @property
-    def target(self) -> int:
-        """The last channel of values, which predictive scores are of."""
+    def target(self, name: str = "") -> int:
+        """Return the channel that predictive scores are of: one by its name, or the last one."""
         gaps = self.names[-1].endswith(_MEASURED)
-        return (len(self.names) // 2 if gaps else len(self.names)) - 1
+        values = self.names[: len(self.names) // 2] if gaps else self.names
+        if not name:
+            return len(values) - 1
+        if name not in values:
+            raise DataError(f"no channel {name!r} to predict; channels: {', '.join(values)}")
+        return values.index(name)
 
 
 class _Cut(NamedTuple):
