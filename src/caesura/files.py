@@ -14,7 +14,7 @@ from pathlib import Path
 
 from caesura.errors import StorageError
 
-_LOCK = ".lock"
+LOCK = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_IN_WORDS = ("No space left", "File too large", "os error 28", "os error 27")
 
@@ -97,7 +97,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / _LOCK
+        path = folder / LOCK
         handle = _hold(path)
     for left in folder.glob(".*"):  # temporary files of a writer that was killed
         if left != path and left.is_file():
@@ -138,7 +138,7 @@ def cache_folder() -> Path:
 
 def is_free(folder: Path) -> bool:
     """Say whether a folder is absent or holds nothing but a lock."""
-    return not folder.exists() or all(entry.name == _LOCK for entry in folder.iterdir())
+    return not folder.exists() or all(entry.name == LOCK for entry in folder.iterdir())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from caesura.data.schema import Schema
 from caesura.errors import CheckpointError, RecipeError
-from caesura.files import is_free, write_text
+from caesura.files import LOCK, write_text
 from caesura.recipes.schema import Recipe, to_toml
 from caesura.training.checkpoint import read_json
 from caesura.training.state import CHECKPOINT, EARLIER, has_state
+
+log = logging.getLogger("caesura")
+
+log = logging.getLogger("caesura")
 
 WEIGHTS, RECIPE, SCHEMA, METRICS = "model.safetensors", "recipe.toml", "schema.json", "metrics.json"
 CALIBRATION, CARD = "calibration.json", "README.md"
@@ -19,17 +24,27 @@ def check_free(folder: Path) -> None:
     """Raise where a new run would write over something; nothing is ever overwritten."""
     if folder.is_file():
         raise RecipeError(f"{folder} is a file; --out names a folder")
-    if not is_free(folder):
+    if not _is_new(folder):
         begun = (folder / RECIPE).is_file() and not (folder / METRICS).is_file()
         advice = "continue it with --resume" if begun else "choose another --out, or remove it"
         raise RecipeError(f"{folder} is not empty; {advice}")
 
 
+def _is_new(folder: Path) -> bool:
+    """Say whether no run was begun in a folder: absent, or with no more than its first file."""
+    if folder.is_file():
+        return False
+    return not folder.exists() or {one.name for one in folder.iterdir()} <= {LOCK, SCHEMA}
+
+
 def begin(folder: Path, recipe: Recipe, schema: Schema) -> None:
-    """Create the folder with the resolved recipe and the schema, which a resume reads."""
+    """Create the folder with the schema and the resolved recipe, which a resume reads.
+
+    The recipe comes last: where it is, the run was begun.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / RECIPE, to_toml(recipe))
     write_text(folder / SCHEMA, schema.model_dump_json(indent=2) + "\n")
+    write_text(folder / RECIPE, to_toml(recipe))
 
 
 def finish(folder: Path) -> None:
@@ -43,10 +58,17 @@ def is_whole(folder: Path) -> bool:
     return (folder / METRICS).is_file()
 
 
-def require_begun(folder: Path) -> None:
-    """Raise a CheckpointError where there is nothing to resume."""
-    if not (folder / RECIPE).is_file():
-        raise CheckpointError(f"nothing to resume in {folder}; start without --resume")
+def is_begun(folder: Path) -> bool:
+    """Say whether there is a run to go on with; False where a folder is free, so that the same
+    command begins and goes on. One that holds something else is a CheckpointError."""
+    if (folder / RECIPE).is_file():
+        return True
+    if not _is_new(folder):
+        raise CheckpointError(
+            f"nothing to resume in {folder}, which is not empty; choose another --out"
+        )
+    log.info("nothing to resume in %s: beginning", folder)
+    return False
 
 
 def has_checkpoint(folder: Path) -> bool:

@@ -23,9 +23,9 @@ from caesura.folder import (
     check_free,
     finish,
     has_checkpoint,
+    is_begun,
     is_whole,
     read_schema,
-    require_begun,
 )
 from caesura.recipes.build import check_buildable
 from caesura.recipes.dividend import with_patches
@@ -116,6 +116,7 @@ def pretrain(
     with _writing(folder):
         if resume and folder is None:
             raise RecipeError("resume needs the folder of the run; pass out")
+        resume = resume and (folder is None or is_begun(folder))
         there = _what_is_there(folder, resume, settings)
         if isinstance(there, Run):
             return there
@@ -183,6 +184,7 @@ def finetune(
     """
     folder = None if out is None else Path(out)
     with _writing(folder):
+        resume = resume and (folder is None or is_begun(folder))
         there = _what_is_there(folder, resume, settings)
         if isinstance(there, Run):
             return there
@@ -234,6 +236,7 @@ def distil(
     """
     folder = None if out is None else Path(out)
     with _writing(folder):
+        resume = resume and (folder is None or is_begun(folder))
         there = _what_is_there(folder, resume, settings)
         if isinstance(there, Run):
             return there
@@ -304,7 +307,6 @@ def _what_is_there(
     Of the settings a resume takes those that change no result: processes, threads, trackers.
     """
     if resume and folder is not None:
-        require_begun(folder)
         if is_whole(folder):
             return load(folder)
         tree = read_recipe(folder / RECIPE)

@@ -123,7 +123,6 @@ def test_finished_work_is_never_overwritten(place):
         (["--set", "encoder.heads=5"], RecipeError, "width 96 does not split into 5 heads"),
         (["--time", "mjd"], DataError, "column 'mjd' not in table"),
         (["--steps", "3", "--epochs", "2"], RecipeError, "steps and epochs are both set"),
-        (["--resume"], CheckpointError, "nothing to resume"),
     ],
 )  # fmt: skip
 def test_wrong_settings_leave_no_folder(place, arguments, kind, message, tmp_path):

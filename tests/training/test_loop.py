@@ -54,6 +54,27 @@ def test_an_interrupted_training_resumes_bit_equal(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("there", [[], ["schema.json"]])
+def test_a_resume_begins_where_nothing_was_begun(tmp_path, there):
+    """So does one of a run that was killed before its recipe was written."""
+    whole = tiny_run(tmp_path / "whole", steps=4)
+    (tmp_path / "new").mkdir()
+    for name in there:
+        (tmp_path / "new" / name).write_text("{}")
+    again = tiny_run(tmp_path / "new", steps=4, resume=True)
+    ours, theirs = (run.parts["encoder"].state_dict() for run in (whole, again))
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert tiny_run(tmp_path / "new", steps=4, resume=True).metrics == again.metrics
+
+
+def test_a_resume_in_a_folder_of_other_things_is_refused(tmp_path):
+    (tmp_path / "letters.txt").write_text("mine")
+    for folder in (tmp_path, tmp_path / "letters.txt"):
+        with pytest.raises(CheckpointError, match="nothing to resume in .*choose another --out"):
+            tiny_run(folder, steps=4, resume=True)
+    assert (tmp_path / "letters.txt").read_text() == "mine"
+
+
 def test_a_killed_training_resumes_bit_equal(tmp_path):
     """SIGKILL gives no warning: the state is that of the last evaluation."""
     pq.write_table(long_table(), tmp_path / "data.parquet")

@@ -29,7 +29,9 @@ Steps = Annotated[int, typer.Option(help="Length in optimiser steps.")]
 Epochs = Annotated[float, typer.Option(help="Length in passes over the training series.")]
 Minutes = Annotated[float, typer.Option(help="Length in minutes.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of splits, masks and weights.")]
-Resume = Annotated[bool, typer.Option(help="Continue what is in --out.")]
+Resume = Annotated[
+    bool, typer.Option(help="Continue what is in --out; begin where nothing is there.")
+]
 
 
 def checked_rare(text: str) -> Any:
