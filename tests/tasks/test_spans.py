@@ -74,10 +74,26 @@ def test_spans_that_mean_nothing_are_refused(run, text):
         chosen_spans(text, run, run.open(long_table(3)))
 
 
-def test_series_of_one_time_have_no_spans():
-    table = pa.table({"id": [0, 1], "time": [0.0, 3.0], "value": [1.0, 2.0]})
-    with pytest.raises(CaesuraError, match="two times"):
-        spread_spans(open_data(table, DataConfig())[0])
+def test_spans_follow_nights_and_not_the_gaps_within_them():
+    """Four observations a night, three days between nights: no span lies between the two."""
+    rng = np.random.default_rng(0)
+    nights = np.repeat(3.0 * np.arange(20), 4) + np.tile([0.0, 0.01, 0.02, 0.03], 20)
+    times = np.concatenate([np.sort(nights + 1e-3 * rng.random(80)) for _ in range(5)])
+    table = {"id": np.repeat(np.arange(5), 80), "time": times, "value": times}
+    spans = spread_spans(open_data(pa.table(table), DataConfig())[0])
+    assert [span for span in spans if span < 0.05]
+    assert [span for span in spans if span >= 2.9]
+    assert not [span for span in spans if 0.05 <= span < 2.9]
+
+
+@pytest.mark.parametrize(("times", "message"), [([0.0, 1, 2], "too few"), ([0.0] * 9, "one time")])
+def test_series_without_spans_are_refused(times, message):
+    count = len(times)
+    channel = [f"c{k}" for k in range(count)] * 2
+    table = pa.table({"id": [0] * count + [1] * count, "time": times * 2, "channel": channel,
+                      "value": np.arange(2.0 * count)})  # fmt: skip
+    with pytest.raises(CaesuraError, match=message):
+        spread_spans(open_data(table, CONFIG)[0])
 
 
 def test_a_regular_run_has_levels_and_no_spans():

@@ -7,8 +7,6 @@ of one length at a time, so that its features are those of a level that sees jus
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,8 +19,7 @@ from caesura.tasks.needs import Trained, need
 
 _PHASES = (0.0, 0.5)
 """Where the spans of a series begin, in spans: each begins in the middle of another."""
-_MOST = 6
-_LEAST_RATIO = 2.0
+_FEWEST, _MOST = 2, 6
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
@@ -76,22 +73,28 @@ def chosen_spans(text: str, run: Trained, store: RaggedStore) -> tuple[float, ..
 
 
 def spread_spans(store: RaggedStore) -> tuple[float, ...]:
-    """Return at most six spans, evenly apart in ratio, from two gaps between times to half of a
-    series, by medians over the data."""
-    gaps = np.diff(store.times)
-    within = np.diff(store.series) == 0
-    gaps = gaps[within & (gaps > 0)]
-    if not len(gaps):
-        raise DataError("no series has two times; spans of time need more")
-    first, last = 2 * float(np.median(gaps)), float(np.median(store.spans)) / 2
-    if last < first:
+    """Return at most six spans that hold more and more observations: from two to half of a series,
+    evenly apart in ratio. Each is the median time that so many take.
+
+    Counts and not times are spread, since observations often come in nights, visits or bursts.
+    """
+    most = int(np.median(store.lengths)) // 2
+    if most < _FEWEST:
         raise DataError(
-            f"series last {2 * last:g} at a gap of {first / 2:g} between times: too few times for "
-            "spans within them"
+            f"series of {2 * most + 1} observations or fewer, by their median: too few for spans "
+            "within them"
         )
-    count = int(np.clip(np.log(last / first) / np.log(_LEAST_RATIO) + 1, 1, _MOST))
-    spread: Sequence[float] = np.geomspace(first, last, count).tolist()
-    return tuple(dict.fromkeys(float(f"{span:.2g}") for span in spread))
+    counts = np.unique(np.geomspace(_FEWEST, most, _MOST).round().astype(int))
+    times, series = store.times, store.series
+    found = []
+    for count in counts:
+        within = series[count:] == series[:-count]
+        taken = float(np.median((times[count:] - times[:-count])[within]))
+        if taken > 0:
+            found.append(float(f"{taken:.2g}"))
+    if not found:
+        raise DataError("half of a series is of one time; spans of time need more times")
+    return tuple(dict.fromkeys(found))
 
 
 def span_name(span: float, store: RaggedStore) -> str:
