@@ -83,7 +83,7 @@ def probe_label(
     rows, twins = [], {}
     for key, source in (sources.levels | sources.others).items():
         interval = scored_interval(labels, groups, scored[key].predicted)
-        row = _times(key, source, sources.unit) | {name: interval, TWIN: ""}
+        row = _named(key, source, sources) | {name: interval, TWIN: ""}
         if source.twin is not None:
             watch(f"{key}, {TWIN}")
             twins[key] = _score(source.twin, labels, groups, cuts, seed).predicted
@@ -91,7 +91,7 @@ def probe_label(
         rows.append(row)
     title = f"{CHOSEN} ({chosen} in {picked.count(chosen)} of {len(cuts)} folds)"
     own = {name: scored_interval(labels, groups, nested), TWIN: ""}
-    rows.append(_times(title, sources.levels[chosen], sources.unit) | own)
+    rows.append(_named(title, sources.levels[chosen], sources) | own)
     compared = _comparisons(sources, scored, twins, pooled, chosen)
     differences = [
         {"comparison": f"{a} - {b}", name: difference(labels, groups, ours, theirs)}
@@ -193,10 +193,13 @@ def _finest_best(inner: dict[str, NDArray[np.float64]]) -> str:
     return best
 
 
-def _times(name: str, source: Source, unit: str) -> dict[str, Any]:
+def _named(name: str, source: Source, sources: Sources) -> dict[str, Any]:
+    """Return the head of a row: a name, and the times of its level where levels have some."""
     row: dict[str, Any] = {"features": name}
+    if all(one.reach is None for one in sources.levels.values()):
+        return row
     for key, time in (("hop", source.hop), ("sees", source.reach)):
-        row[f"{key} {unit}".rstrip()] = float("nan") if time is None else time
+        row[f"{key} {sources.unit}".rstrip()] = float("nan") if time is None else time
     return row
 
 
