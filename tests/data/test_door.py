@@ -192,6 +192,23 @@ def test_text_that_is_not_utf_8_is_said(tmp_path):
             read_table(path.with_suffix(".parquet"))
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow"])
+def test_a_name_of_two_columns_is_refused(tmp_path, kind):
+    """Found by benchmarks/fuzz_atheris.py."""
+    one = pa.array([1.0, 2.0])
+    table = pa.Table.from_arrays([one, one, one, one], ["id", "time", "value", "value"])
+    path = tmp_path / f"t.{kind}"
+    if kind == "csv":
+        path.write_text("id,time,value,value\n1,1,1,1\n2,2,2,2\n")
+    elif kind == "parquet":
+        pq.write_table(table, path)
+    source = table if kind == "arrow" else path
+    with pytest.raises(DataError, match="2 columns 'value'; rename or drop"):
+        open_data(source, DataConfig())
+    with pytest.raises(DataError, match="2 columns 'value'; rename or drop"):
+        read_table(source)
+
+
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_footer_that_miscounts_its_rows_is_refused(tmp_path, place):
     """Found by benchmarks/fuzz_atheris.py: rows that are not there came out as whatever was in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,9 +52,14 @@ def readable(source: Any) -> Iterator[None]:
 
 
 def check_names(schema: pa.Schema, source: Any) -> None:
-    """Raise a DataError where names of columns are not text that can be read."""
+    """Raise a DataError where names of columns are not text that can be read, or not unique."""
     with readable(source):
-        _ = schema.names
+        counts = Counter(schema.names)
+    name, count = max(counts.items(), key=lambda one: one[1], default=("", 0))
+    if count > 1:
+        raise DataError(
+            f"{_name(source)} has {count} columns {name!r}; rename or drop all but one of them"
+        )
 
 
 def with_columns(source: Any, names: Sequence[str]) -> Any:
