@@ -151,6 +151,8 @@ def test_series_shorter_than_a_window_are_refused(monkeypatch):
                             parts={"prior": 0})  # fmt: skip
     with pytest.raises(DataError, match="window of 8 steps"):
         flywheel(None, maker)
+    with pytest.raises(RecipeError, match="--most 0"):
+        flywheel(None, maker, most=0)
 
 
 @pytest.mark.parametrize("change", [{"binned": True}, {"every": 2}])

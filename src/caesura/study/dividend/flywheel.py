@@ -236,6 +236,8 @@ def flywheel(
     stand no training, kernels of no origin (KernelSynth; LMC for several channels), own series, and
     own with synthetic ones. Returns what was found and the synthetic windows that were enough.
     """
+    if most < 1:
+        raise RecipeError(f"--most {most}: as many synthetic windows as own ones are the least")
     mill = _Mill(study, maker, watch)
     train, unseen = mill.own()
     count = len(train)
