@@ -6,7 +6,8 @@
 The doors and valid files are those of benchmarks/fuzz.py; atheris (libFuzzer) mutates them, keeps
 what reaches new branches of `caesura.data`, `caesura.recipes` and the like, and goes on from there.
 Prints cases, branches reached, and what came out; ends with 1 if anything but our own errors did.
-A case that fails is kept as fuzz-NAME-crash-...
+A case that fails is kept as fuzz-NAME-crash-..., the last one of a process that died as
+fuzz-NAME-last.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -69,11 +71,13 @@ def watched(name, runs):
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
         seconds = time.monotonic() - begun
         came = np.fromfile(Path(folder) / "came", np.int64).tolist()
+        for last in Path(folder).glob("x.*") if done.returncode else ():
+            shutil.copy(last, f"fuzz-{name}-last{last.suffix}")
     reached = [int(n) for n in re.findall(r"cov: (\d+)", done.stderr)]
     row = {"door": name, "engine": "atheris", "cases": sum(came) + (done.returncode != 0)}
     row |= dict(zip(CAME, came, strict=True)) | {"other": int(done.returncode != 0)}
     row |= {"branches at first": reached[0], "branches": max(reached), "seconds": round(seconds, 1)}
-    return row, done.stderr
+    return row, f"{done.stderr[-3000:]}\nexit code {done.returncode}"
 
 
 def main():
@@ -96,7 +100,7 @@ def main():
         print(json.dumps(row), flush=True)
         if row["other"]:
             failed += 1
-            print(said[-3000:])
+            print(said)
         if args.output:
             with args.output.open("a") as file:
                 file.write(json.dumps(row) + "\n")
