@@ -134,10 +134,10 @@ def row_of(name, root, options, seed):
     for arm, way in arms.items():
         rows[arm] = scores(way(), x, y, new, truth, seed)
         print(name, seed, arm, {k: np.round(v, 3) for k, v in rows[arm].items()}, flush=True)
-    filled = [np.nan_to_num(one) for one in (x, new)]
-    half = len(filled[1]) // 2
-    audit = [copying_ratio(one, filled[0], filled[1][:half], filled[0])
-             for one in (np.nan_to_num(made[:1000]), filled[1][half : half + 1000])]  # fmt: skip
+    known, unseen = (np.nan_to_num(one) for one in (x, new))
+    unseen = unseen[np.random.default_rng(0).permutation(len(unseen))]  # sets come class by class
+    audit = [copying_ratio(one, known, unseen[::2], known)
+             for one in (np.nan_to_num(made[:1000]), unseen[1::2][:1000])]  # fmt: skip
     return {"rows": rows, "saturated at": saturated(rows, synthetic),
             "copying ratio": round(audit[0], 4), "copying ratio of unseen": round(audit[1], 4),
             "generator s": round(trained)}  # fmt: skip
