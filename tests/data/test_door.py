@@ -192,6 +192,15 @@ def test_text_that_is_not_utf_8_is_said(tmp_path):
             read_table(path.with_suffix(".parquet"))
 
 
+@pytest.mark.parametrize("value", ["5e1667", "-inf", "1e19"])
+def test_ids_beyond_64_bits_are_refused(tmp_path, value):
+    """Found by benchmarks/fuzz_atheris.py."""
+    path = tmp_path / "t.csv"
+    path.write_text(f"id,time,value\n{value},1,1\n{value},2,x\n")
+    with pytest.raises(DataError, match="'id' holds numbers beyond 64 bits"):
+        open_data(path, DataConfig())
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet", "arrow"])
 def test_a_name_of_two_columns_is_refused(tmp_path, kind):
     """Found by benchmarks/fuzz_atheris.py."""

@@ -46,7 +46,12 @@ def dictionary(table: pa.Table, name: str) -> Dictionary:
         whole = pc.all(pc.equal(column, pc.floor(column))).as_py()
         if not whole:
             raise DataError(f"column {name!r} holds fractions; ids must be whole numbers or text")
-        column = column.cast(pa.int64())
+        try:
+            column = column.cast(pa.int64())
+        except pa.ArrowInvalid:
+            raise DataError(
+                f"column {name!r} holds numbers beyond 64 bits; ids that long must be text"
+            ) from None
     encoded = column.dictionary_encode() if not pa.types.is_dictionary(column.type) else column
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
