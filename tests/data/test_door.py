@@ -192,6 +192,20 @@ def test_text_that_is_not_utf_8_is_said(tmp_path):
             read_table(path.with_suffix(".parquet"))
 
 
+def test_nanoseconds_as_whole_numbers_are_read_with_gaps_as_without():
+    """Found by benchmarks/fuzz_atheris.py: where a cell was empty, they were refused."""
+    times = 1_700_000_000_000_000_123 + np.arange(6) * 10**9
+    values = np.arange(6.0)
+    read = []
+    for gap in (np.nan, 2.0):
+        values[2] = gap
+        table = pa.table({"id": [0] * 6, "time": times, "value": values})
+        read.append(open_data(table, DataConfig())[0])
+    assert len(read[0].times) == 5
+    np.testing.assert_array_equal(read[0].times, np.delete(read[1].times, 2))
+    np.testing.assert_allclose(read[1].times, np.arange(6) * 1e9, atol=300)
+
+
 @pytest.mark.parametrize("value", ["5e1667", "-inf", "1e19"])
 def test_ids_beyond_64_bits_are_refused(tmp_path, value):
     """Found by benchmarks/fuzz_atheris.py."""

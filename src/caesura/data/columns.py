@@ -60,7 +60,10 @@ def dictionary(table: pa.Table, name: str) -> Dictionary:
 
 
 def numeric(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """Return a column as float64, empty cells as NaN; text is an error."""
+    """Return a column as float64, empty cells as NaN; text is an error.
+
+    Whole numbers beyond 2^53 are rounded to the nearest that float64 has.
+    """
     column = table[name]
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
@@ -75,7 +78,7 @@ def numeric(table: pa.Table, name: str) -> NDArray[np.float64]:
             "Convert it, or name another column"
         )
     return np.array(
-        column.cast(pa.float64()).to_numpy(), dtype=np.float64
+        column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64
     )  # a copy: ours to change
 
 
