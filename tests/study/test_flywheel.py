@@ -65,6 +65,7 @@ def test_the_verb_tries_all_writes_all_and_goes_on_without_training_again(place,
     assert names[:4] == ["no training", "no origin", "own series", "synthetic x 1"]
     assert names[-1] == f"own and {end['enough']}"
     assert end["copying ratio"] > 0
+    assert not list((place / "out" / "work").iterdir())
     made = pq.read_table(place / "out" / "synthetic.parquet")
     assert made.column_names == ["day", "hour", "load"]
     assert len(set(made["day"].to_pylist())) == end["windows"]

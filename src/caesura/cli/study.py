@@ -255,6 +255,7 @@ def flywheel(
     Example: `caesura study flywheel maker --labels labels.csv --out wheel`
     """
     from caesura.data.write import write_table
+    from caesura.files import locked
     from caesura.run import load
     from caesura.study.dividend.begin import Question, begin
     from caesura.study.dividend.flywheel import bind, reading, write_flywheel
@@ -272,7 +273,7 @@ def flywheel(
     study = begin(question, out, settings)
     bind(study, maker)
     study.open(resume=resume)
-    with console.bar("flywheel") as progress:
+    with locked(out), console.bar("flywheel") as progress:
         job = progress.task_ids[0]
         found, table = spin(study, maker, most, lambda note: progress.update(job, note=note))
     write_table(table, out / "synthetic.parquet")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,7 +40,7 @@ from caesura.tasks.pretrain import split_of
 from caesura.tasks.synthetic_scores import Measured, copying
 from caesura.tasks.window_features import bridged_rows
 
-TWIN, NO_ORIGIN, OWN = "no training", "no origin", "own series"
+TWIN, NO_ORIGIN, OWN, SYNTHETIC = "no training", "no origin", "own series", "synthetic x "
 _AUDITED = 3000
 Floats = NDArray[np.floating[Any]]
 Answers = tuple[list[Said], list[Said]]
@@ -84,7 +85,9 @@ class Flywheel:
         verdict = "no worse than own series beyond doubt"
         if gap is not None and gap.excludes_zero:
             verdict = "better than own series" if gap.value > 0 else "short of own series"
-        return f"{text}; {verdict} ({_signed(gap)}). More windows gained nothing further."
+        last = [one.name for one in self.tried if one.name.startswith(SYNTHETIC)][-1]
+        more = "More were not tried" if last == self.chosen else "More gained nothing further"
+        return f"{text}; {verdict} ({_signed(gap)}). {more}."
 
     def warning(self) -> str:
         """Say whether windows are nearer to those that trained than unseen real ones are."""
@@ -153,6 +156,8 @@ class _Mill:
                 )
                 parts = (self.study.choice, self.study.report)
                 write_json(path, [part.probed(run, 0).tolist() for part in parts])
+                if work.exists():
+                    shutil.rmtree(work)
             for said, kept in zip(found, json.loads(path.read_text(encoding="utf-8")), strict=True):
                 said.append(np.asarray(kept))
         return found
@@ -192,9 +197,8 @@ class _Mill:
 
     def store(self, windows: Floats) -> RaggedStore:
         """Return windows as the study's data."""
-        return open_data(synthetic_table(self.maker, windows), self.study.plan.data, lenient=True)[
-            0
-        ]
+        table = synthetic_table(self.maker, windows)
+        return open_data(table, self.study.plan.data, lenient=True)[0]
 
 
 def reading(maker: Run, source: str) -> DataConfig:
@@ -254,7 +258,7 @@ def flywheel(
     sizes = {TWIN: 0, NO_ORIGIN: count, OWN: count}
     made, chosen, times = np.zeros((0, *train.shape[1:])), "", 1
     while times <= most:
-        name = f"synthetic x {times}"
+        name = f"{SYNTHETIC}{times}"
         made = np.concatenate([made, mill.made(times * count - len(made), len(made))])
         answers[name], sizes[name] = mill.answers(name, partial(mill.store, made)), len(made)
         if chosen:
