@@ -15,13 +15,12 @@ beforehand. Lines that FILE holds already are not computed again.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import time
-from datetime import date
 from pathlib import Path
 
 import numpy as np
+from few_labels import few
+from kept_lines import run_missing
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -67,15 +66,6 @@ def untrained(x, seed):
 def ridge():
     """Return the linear model that reads all features alike."""
     return make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(-3, 3, 10)))
-
-
-def few(labels, share, rng):
-    """Return rows of a share of the labels, two a class at least."""
-    rows = []
-    for one in np.unique(labels):
-        own = rng.permutation(np.flatnonzero(labels == one))
-        rows.append(own[: max(2, round(share * len(own)))])
-    return np.sort(np.concatenate(rows))
 
 
 def scores(features, x, y, new, truth, seed):
@@ -153,23 +143,10 @@ def main():
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    there = set()
-    if options.output and options.output.is_file():
-        kept = [json.loads(row) for row in options.output.read_text().splitlines()]
-        there = {(row["set"], row["seed"]) for row in kept}
-    for seed in range(options.seeds):
-        for name in options.sets.split(","):
-            if (name, seed) in there:
-                continue
-            line = {"experiment": "flywheel", "set": name, "seed": seed, "steps": options.steps,
-                    "generator steps": options.generator_steps}  # fmt: skip
-            line |= row_of(name, options.data, options, seed)
-            line |= {"command": "python benchmarks/flywheel.py --data DATA",
-                     "hardware": f"{platform.machine()} CPU, 1 thread",
-                     "date": date.today().isoformat()}  # fmt: skip
-            if options.output:
-                with options.output.open("a") as handle:
-                    handle.write(json.dumps(line) + "\n")
+    about = {"experiment": "flywheel", "steps": options.steps,
+             "generator steps": options.generator_steps,
+             "command": "python benchmarks/flywheel.py --data DATA"}  # fmt: skip
+    run_missing(options, about, lambda name, seed: row_of(name, options.data, options, seed))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
+from few_labels import few
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -31,15 +32,6 @@ import caesura
 from caesura.tasks.rocket import rocket_predictions
 
 SETS = ("BasicMotions", "ItalyPowerDemand", "GunPoint", "ArrowHead", "OSULeaf")
-
-
-def few(labels, share, rng):
-    """Return rows of a share of the labels, two a class at least."""
-    rows = []
-    for one in np.unique(labels):
-        own = rng.permutation(np.flatnonzero(labels == one))
-        rows.append(own[: max(2, round(share * len(own)))])
-    return np.sort(np.concatenate(rows))
 
 
 def pretrained(x, steps, seed):

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from kept_lines import run_missing
 
 import caesura
 from caesura.metrics.bootstrap import Interval
@@ -97,23 +96,9 @@ def main():
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    there = set()
-    if options.output and options.output.is_file():
-        kept = [json.loads(row) for row in options.output.read_text().splitlines()]
-        there = {(row["set"], row["seed"]) for row in kept}
-    for seed in range(options.seeds):
-        for name in options.sets.split(","):
-            if (name, seed) in there:
-                continue
-            line = {"experiment": "spans", "set": name, "seed": seed, "steps": options.steps}
-            line |= row_of(name, options.data, options.steps, seed)
-            line |= {"command": "python benchmarks/span_probe.py --data DATA",
-                     "hardware": f"{platform.machine()} CPU, 1 thread",
-                     "date": date.today().isoformat()}  # fmt: skip
-            print(json.dumps(line, indent=1), flush=True)
-            if options.output:
-                with options.output.open("a") as handle:
-                    handle.write(json.dumps(line) + "\n")
+    about = {"experiment": "spans", "steps": options.steps,
+             "command": "python benchmarks/span_probe.py --data DATA"}  # fmt: skip
+    run_missing(options, about, lambda name, seed: row_of(name, options.data, options.steps, seed))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,10 @@ Lines that FILE holds already are not computed again.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-from datetime import date
 from pathlib import Path
 
 import numpy as np
+from kept_lines import run_missing
 from witness_parts import testify, together
 
 import caesura
@@ -86,23 +84,13 @@ def main():
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    there = set()
-    if options.output and options.output.is_file():
-        kept = [json.loads(row) for row in options.output.read_text().splitlines()]
-        there = {(row["set"], row["seed"]) for row in kept}
-    for seed in range(options.seeds):
-        for name in options.sets.split(","):
-            if (name, seed) in there:
-                continue
-            rows = rows_of(name, options.data, options.steps, seed)
-            line = {"experiment": "witnesses", "set": name, "seed": seed, "steps": options.steps,
-                    "rows": rows, "command": "python benchmarks/witnesses.py --data DATA",
-                    "hardware": f"{platform.machine()} CPU, 1 thread",
-                    "date": date.today().isoformat()}  # fmt: skip
-            print(name, seed, {k: round(v["VUS-PR"], 3) for k, v in rows.items()}, flush=True)
-            if options.output:
-                with options.output.open("a") as handle:
-                    handle.write(json.dumps(line) + "\n")
+    about = {"experiment": "witnesses", "steps": options.steps,
+             "command": "python benchmarks/witnesses.py --data DATA"}  # fmt: skip
+    run_missing(
+        options,
+        about,
+        lambda name, seed: {"rows": rows_of(name, options.data, options.steps, seed)},
+    )
 
 
 if __name__ == "__main__":
