@@ -1,10 +1,14 @@
 """Inner folds: by group where groups allow it, and whatever classes are there."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 
 from caesura.data.labels import Labels
 from caesura.data.schema import Target
-from caesura.tasks.probe import inner_folds
+from caesura.errors import DataError
+from caesura.tasks.probe import inner_folds, probe
 
 
 def labels(values, classes="abc"):
@@ -29,3 +33,11 @@ def test_a_class_of_one_group_falls_back_to_single_series():
 def test_a_class_that_is_absent_is_no_error():
     cuts = inner_folds(labels([0, 2] * 9), np.arange(18) // 3, 0)
     assert sorted(np.concatenate([test for _, test in cuts])) == list(range(18))
+
+
+@pytest.mark.parametrize(("name", "advice"), [("c", "drop or --rare other"), ("other", "drop, or")])
+def test_too_few_of_a_class_is_said_before_anything_is_embedded(name, advice):
+    """A store that cannot be embedded, and the advice to join what is joined already."""
+    store = SimpleNamespace(take=lambda series: SimpleNamespace(group_codes=np.arange(22)))
+    with pytest.raises(DataError, match=f"'{name}' has 2 labelled.*Pass --rare {advice}"):
+        probe(None, store, labels([0, 1] * 10 + [2] * 2, ("a", "b", name)))

@@ -208,6 +208,7 @@ def probe(
     from caesura.files import write_json, write_text
     from caesura.run import load
     from caesura.study.resolution import probe_figure
+    from caesura.tasks.linear import folds as check_folds
     from caesura.tasks.probe import CHOSEN, probe_label
     from caesura.tasks.probe_head import fit_head, save_head
     from caesura.tasks.probe_sources import probe_sources
@@ -230,6 +231,7 @@ def probe(
             labels, store, (one,) if one else (), id_column=label_id, rare=checked_rare(rare)
         )
         labelled = store.take(known.series)
+        check_folds(known, labelled.group_codes, folds, 0)  # too few labels: said before any work
         with console.bar("probing") as progress:
             show = console.stepping(progress, 2 * (levels + 3) + (levels if spans else 0))
             if not np.array_equal(known.series, embedded):  # targets mostly share their series

@@ -21,6 +21,8 @@ log = logging.getLogger("caesura")
 _MOST_CLASSES = 20
 FEWEST = 5
 """Series of a class that folds can share out."""
+OTHER = "other"
+"""Name of the class that rare ones are joined to."""
 Rare = Literal["keep", "drop", "other"]
 
 
@@ -89,7 +91,7 @@ def read_labels(
     )
     kinds = np.array(target.classes, dtype=object)[values]
     own = ~few[values]
-    renamed = np.where(own, kinds, "other")
+    renamed = np.where(own, kinds, OTHER)
     rows = np.flatnonzero(own) if rare == "drop" else np.arange(len(values))
     target, values = _encode(pa.table({names[0]: pa.array(renamed[rows])}), names, task)
     return Labels(series[rows], values, target)

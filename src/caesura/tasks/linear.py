@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caesura.data.labels import Labels
+from caesura.data.labels import OTHER, Labels
 from caesura.errors import DataError
 from caesura.metrics.classify import Task, main_score
 
@@ -124,7 +124,8 @@ def folds(labels: Labels, groups: NDArray[np.int64], count: int, seed: int) -> C
         name = labels.target.classes[int(np.bincount(labels.values).argmin())]
         raise DataError(
             f"class {name!r} has {smallest} labelled series; {count} folds need at least "
-            f"{count} of each. Pass --rare drop or --rare other"
+            f"{count} of each. Pass --rare drop"
+            + ("" if name == OTHER else " or --rare other")
             + (f", or --folds {smallest}" if smallest > 1 else "")
         )
     stratified = StratifiedGroupKFold(count, shuffle=True, random_state=seed)

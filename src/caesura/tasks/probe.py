@@ -50,6 +50,7 @@ def probe(
     next best, are reported.
     """
     labelled = store.take(labels.series)
+    folds(labels, labelled.group_codes, num_folds, seed)  # too few labels: said before any work
     sources = probe_sources(run, labelled, seed, on_progress, spans)
     return probe_label(
         sources, labels, labelled.group_codes, num_folds=num_folds, seed=seed, watch=on_progress
