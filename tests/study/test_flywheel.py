@@ -55,6 +55,7 @@ def asked(place, *more):
     return CliRunner().invoke(app, [*words, *more], catch_exceptions=False)
 
 
+@pytest.mark.slow
 def test_the_verb_tries_all_writes_all_and_goes_on_without_training_again(place, monkeypatch):
     first = asked(place)
     assert first.exit_code == 0, first.output
@@ -75,6 +76,7 @@ def test_the_verb_tries_all_writes_all_and_goes_on_without_training_again(place,
     assert again.output.splitlines()[-1] == first.output.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_study_is_refused(place):
     asked(place, "--resume")
     with pytest.raises(RecipeError, match="another study"):

@@ -8,6 +8,7 @@ from caesura.errors import DataError, RecipeError
 from caesura.tasks.generate_given import generate_given
 from caesura.workflow import pretrain
 
+pytestmark = pytest.mark.slow
 SMALL = (
     "encoder.width=32", "encoder.heads=2", "stages.1.objective.width=32", "training.threads=1",
     "stages.1.objective.heads=2", "stages.1.objective.depth=2", "data.window=16",
