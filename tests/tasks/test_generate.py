@@ -235,7 +235,6 @@ def test_a_condition_rules_what_is_made_and_guidance_makes_it_stronger(condition
     assert abs(generate(conditioned, 400).mean()) < 1.5  # any of both
 
 
-@pytest.mark.slow
 def test_a_table_says_its_condition(conditioned):
     given = {"kind": 1.0, "other": 0.5}
     values = generate(conditioned, 3, condition=condition_of(conditioned, given, 3))
@@ -244,7 +243,6 @@ def test_a_table_says_its_condition(conditioned):
     assert set(made["kind"].to_pylist()) == {1.0}
 
 
-@pytest.mark.slow
 def test_conditions_are_drawn_from_a_table_and_make_labels(conditioned):
     rng = np.random.default_rng(1)
     kind = (np.arange(40) % 4 == 0).astype(float)
