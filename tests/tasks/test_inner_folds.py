@@ -1,14 +1,16 @@
 """Inner folds: by group where groups allow it, and whatever classes are there."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from caesura.cli.use import carrier_in_words
 from caesura.data.labels import Labels
 from caesura.data.schema import Target
 from caesura.errors import DataError
-from caesura.tasks.probe import inner_folds, probe
+from caesura.tasks.probe import CHOSEN, NAMED_IN, SURE, inner_folds, probe
 
 
 def labels(values, classes="abc"):
@@ -33,6 +35,14 @@ def test_a_class_of_one_group_falls_back_to_single_series():
 def test_a_class_that_is_absent_is_no_error():
     cuts = inner_folds(labels([0, 2] * 9), np.arange(18) // 3, 0)
     assert sorted(np.concatenate([test for _, test in cuts])) == list(range(18))
+
+
+@pytest.mark.parametrize(("names", "said"), [
+    ({CHOSEN: "level 2", SURE: "level 2", NAMED_IN: "3 of 5 folds"}, "carried by level 2"),
+    ({CHOSEN: "level 2", NAMED_IN: "2 of 5 folds"}, r"no level .*level 2 in 2 of 5 folds"),
+])  # fmt: skip
+def test_a_level_of_few_folds_is_not_said_to_carry_a_label(names, said):
+    assert re.search(said, carrier_in_words(names))
 
 
 @pytest.mark.parametrize(("name", "advice"), [("c", "drop or --rare other"), ("other", "drop, or")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -251,7 +252,7 @@ def probe(
         )
         for row in result.tables["differences"]:
             console.result(found_in_words(row))
-        console.result(f"{several}the label is carried by {result.names[CHOSEN]}\n")
+        console.result(f"{several}{carrier_in_words(result.names)}\n")
         if head is not None:
             chosen = result.names[CHOSEN] if head_on == "chosen" else head_on
             save_head(fit_head(sources, known, groups, chosen), head)
@@ -261,6 +262,15 @@ def probe(
     if figure is not None:
         write_text(figure, probe_figure(tables))
         console.result(f"figure: {figure}")
+
+
+def carrier_in_words(names: Mapping[str, str]) -> str:
+    """Say which level carries a label, or that most folds name none."""
+    from caesura.tasks.probe import CHOSEN, NAMED_IN, SURE
+
+    if SURE in names:
+        return f"the label is carried by {names[SURE]}"
+    return f"no level is named by most folds ({names[CHOSEN]} in {names[NAMED_IN]})"
 
 
 def found_in_words(row: dict[str, object]) -> str:

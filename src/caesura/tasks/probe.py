@@ -23,7 +23,7 @@ from caesura.tasks.linear import Cuts, fit_and_predict, folds, inner_scores, lin
 from caesura.tasks.needs import Result, Trained
 from caesura.tasks.probe_sources import ALL, EMBEDDING, STATISTICS, Source, Sources, probe_sources
 
-CHOSEN = "chosen level"
+CHOSEN, SURE, NAMED_IN = "chosen level", "level of most folds", "chosen in"
 TWIN = "random twin"
 _INNER = 3
 _TIE = 0.005
@@ -90,7 +90,8 @@ def probe_label(
             twins[key] = _score(source.twin, labels, groups, cuts, seed).predicted
             row[TWIN] = scored_interval(labels, groups, twins[key])
         rows.append(row)
-    title = f"{CHOSEN} ({chosen} in {picked.count(chosen)} of {len(cuts)} folds)"
+    times = f"{picked.count(chosen)} of {len(cuts)} folds"
+    title = f"{CHOSEN} ({chosen} in {times})"
     own = {name: scored_interval(labels, groups, nested), TWIN: ""}
     rows.append(_named(title, sources.levels[chosen], sources) | own)
     compared = _comparisons(sources, scored, twins, pooled, chosen)
@@ -101,7 +102,10 @@ def probe_label(
     metrics = {row["features"]: row[name].value for row in rows[:-1]} | {
         CHOSEN: rows[-1][name].value
     }
-    return Result(metrics, {"probe": rows, "differences": differences}, {CHOSEN: chosen})
+    names = {CHOSEN: chosen, NAMED_IN: times}
+    if 2 * picked.count(chosen) > len(cuts):
+        names[SURE] = chosen
+    return Result(metrics, {"probe": rows, "differences": differences}, names)
 
 
 def _comparisons(
