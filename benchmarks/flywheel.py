@@ -14,13 +14,11 @@ beforehand. Lines that FILE holds already are not computed again.
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 
 import numpy as np
 from few_labels import few
-from kept_lines import run_missing
+from kept_lines import arguments, run_missing
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -135,13 +133,8 @@ def row_of(name, root, options, seed):
 
 def main():
     """Run what is not there yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--steps", type=int, default=400)
+    parser = arguments(__doc__, SETS, steps=400)
     parser.add_argument("--generator-steps", type=int, default=1000)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     about = {"experiment": "flywheel", "steps": options.steps,
              "generator steps": options.generator_steps,

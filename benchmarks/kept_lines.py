@@ -1,8 +1,21 @@
 """Lines of a benchmark over sets and seeds, kept as they come: it goes on where it was stopped."""
 
+import argparse
 import json
 import platform
 from datetime import date
+from pathlib import Path
+
+
+def arguments(about, sets, steps):
+    """Return a parser of what such benchmarks take: data, sets, steps, seeds and output."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--sets", default=",".join(sets))
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("-o", "--output", type=Path)
+    return parser
 
 
 def run_missing(options, about, row_of):

@@ -10,16 +10,14 @@ that FILE holds already are not computed again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from kept_lines import run_missing
+from kept_lines import arguments, run_missing
 
 import caesura
 from caesura.metrics.bootstrap import Interval
@@ -89,13 +87,7 @@ def row_of(name, root, steps, seed):
 
 def main():
     """Run what is not there yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("-o", "--output", type=Path)
-    options = parser.parse_args()
+    options = arguments(__doc__, SETS, steps=600).parse_args()
     about = {"experiment": "spans", "steps": options.steps,
              "command": "python benchmarks/span_probe.py --data DATA"}  # fmt: skip
     run_missing(options, about, lambda name, seed: row_of(name, options.data, options.steps, seed))

@@ -10,11 +10,8 @@ Lines that FILE holds already are not computed again.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
-from kept_lines import run_missing
+from kept_lines import arguments, run_missing
 from witness_parts import testify, together
 
 import caesura
@@ -77,13 +74,7 @@ def rows_of(name, root, steps, seed):
 
 def main():
     """Run what is not there yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--sets", default=",".join((*UCR, *MACHINES)))
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("-o", "--output", type=Path)
-    options = parser.parse_args()
+    options = arguments(__doc__, (*UCR, *MACHINES), steps=400).parse_args()
     about = {"experiment": "witnesses", "steps": options.steps,
              "command": "python benchmarks/witnesses.py --data DATA"}  # fmt: skip
     run_missing(
