@@ -12,7 +12,6 @@ from caesura.nn.quantise import (
     geometric_scales,
     nearest_codes,
 )
-from caesura.nn.residual import Residual
 
 
 def draws(rows, seed=0):
@@ -137,31 +136,3 @@ def test_trend_kernels_are_odd_and_within_the_window():
     assert trend_kernels(24) == (3, 7, 13)
     for window in (8, 24, 96, 4096):
         assert all(k % 2 and k <= max(window, 3) for k in trend_kernels(window))
-
-
-# --- what codes leave out
-
-
-def test_noise_is_drawn_as_it_was_measured():
-    rng = generator(0)
-    mix = torch.tensor([[1.0, 0.0], [0.8, 0.6]])
-    steps = torch.randn(4000, 2, 40, generator=rng)
-    steps = torch.einsum("ij,njt->nit", mix, steps)
-    rest = [steps[..., 0] / (1 - 0.6**2) ** 0.5]
-    for t in range(1, 40):
-        rest.append(0.6 * rest[-1] + steps[..., t])
-    rest = torch.stack(rest, -1)
-    noise = Residual(2)
-    assert float(noise.draw(5, 10, generator(1)).abs().max()) == 0.0  # nothing before
-    observed = torch.rand(rest.shape, generator=rng) > 0.2
-    noise.measure(rest * observed, observed)
-    drawn = noise.draw(4000, 40, generator(2))
-    for own, other in (
-        (rest.std((0, 2)), drawn.std((0, 2))),
-        (
-            (rest[..., 1:] * rest[..., :-1]).mean((0, 2)),
-            (drawn[..., 1:] * drawn[..., :-1]).mean((0, 2)),
-        ),
-        ((rest[:, 0] * rest[:, 1]).mean(), (drawn[:, 0] * drawn[:, 1]).mean()),
-    ):
-        torch.testing.assert_close(own, other, rtol=0.06, atol=0.03)

@@ -41,7 +41,7 @@ class DualPathDecoder(nn.Module):
     def __init__(self, config: DualPathDecoderConfig) -> None:
         super().__init__()
         self.config, width = config, config.width
-        self.noise = Residual(config.channels)
+        self.noise = Residual(config.channels, 2**config.halvings)
         self.coarse = _Rise(config)
         self.basis = _Basis(config.channels, config.rank) if config.rank else None
         self.trend = nn.Conv1d(width, config.rows, 3, padding=1)

@@ -1,8 +1,10 @@
 """What a decoder's mean leaves out, as noise that can be drawn.
 
 A decoder of codes predicts means, so that what it cannot tell would be missing from synthetic
-series: white noise would come out flat. Each channel's rest follows an autoregression of order 1,
-and its innovations are correlated over channels. Ours; TimeMAR has nothing of the kind.
+series: white noise would come out flat. What is left has a course of its own: it is smooth within a
+place of the codes, jumps between two, and keeps for long where a level was missed. So all samples
+of a place, of all channels, are one vector, and each vector follows from the one before. Ours;
+TimeMAR has nothing of the kind.
 """
 
 from __future__ import annotations
@@ -11,20 +13,32 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-_MOST = 0.98
-"""Largest autoregressive weight, so that noise stays bounded."""
+_MOST = 0.999
+"""Largest size of an eigenvalue of the memory, so that noise stays bounded."""
+_WIDEST = 512
+"""Numbers of a vector beyond which it holds fewer samples of many channels."""
+_RIDGE = 1e-6
+"""Share of the mean variance that keeps the covariance of a vector invertible."""
 
 
 class Residual(nn.Module):
-    """Noise (rows, channels, time) like the rests it was measured on; none before."""
+    """Noise (rows, channels, time) like the rests it was measured on; none before.
+
+    Vectors of `hop` samples of all channels: x_0 = first z_0, x_k = memory x_(k-1) + factor z_k,
+    z standard normal. The covariances within a vector and of neighbouring ones are the measured
+    ones.
+    """
 
     memory: Tensor
+    first: Tensor
     factor: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, hop: int) -> None:
         super().__init__()
-        self.register_buffer("memory", torch.zeros(channels))
-        self.register_buffer("factor", torch.zeros(channels, channels))
+        self.hop = max(1, min(hop, _WIDEST // channels))
+        width = channels * self.hop
+        for name in ("memory", "first", "factor"):
+            self.register_buffer(name, torch.zeros(width, width))
 
     @torch.no_grad()
     def measure(
@@ -32,30 +46,70 @@ class Residual(nn.Module):
         rest: Float[Tensor, "rows channels time"],
         observed: Bool[Tensor, "rows channels time"],
     ) -> None:
-        """Fit memory and innovations to rests, where they and their neighbours were observed."""
-        seen = observed.double()
-        rest = rest.double() * seen
-        pair = seen[..., 1:] * seen[..., :-1]
-        lagged = (rest[..., 1:] * rest[..., :-1]).sum((0, 2)) / pair.sum((0, 2)).clamp(min=1)
-        power = rest.square().sum((0, 2)) / seen.sum((0, 2)).clamp(min=1)
-        memory = (lagged / power.clamp(min=1e-12)).clamp(-_MOST, _MOST)
-        new = (rest[..., 1:] - memory[:, None] * rest[..., :-1]) * pair
-        flat, there = new.transpose(0, 1).flatten(1), pair.transpose(0, 1).flatten(1)
-        covariance = (flat @ flat.T) / (there @ there.T).clamp(min=1)
-        values, vectors = torch.linalg.eigh(covariance)  # pairs with gaps need not fit one another
+        """Fit to rests, each covariance where both of its samples were observed.
+
+        Windows of less than two vectors have no memory.
+        """
+        seen = self._vectors(observed.double())
+        vectors = self._vectors(rest.double()) * seen
+        width = vectors.shape[-1]
+        if vectors.shape[1] > 1:
+            joint = _covariance(_pairs(vectors), _pairs(seen))
+            own, with_next = (
+                (joint[:width, :width] + joint[width:, width:]) / 2,
+                joint[width:, :width],
+            )
+        else:
+            own = _covariance(vectors.flatten(0, 1), seen.flatten(0, 1))
+            with_next = torch.zeros_like(own)
+        ridge = _RIDGE * own.diagonal().mean().clamp(min=1e-12)
+        solvable = own + ridge * torch.eye(width, dtype=own.dtype, device=own.device)
+        memory = torch.linalg.solve(solvable, with_next.T).T
+        largest = torch.linalg.eigvals(memory).abs().max()
+        memory = memory * (_MOST / largest.clamp(min=_MOST))
         self.memory.copy_(memory)
-        self.factor.copy_(vectors * values.clamp(min=0).sqrt())
+        self.first.copy_(_root(own))
+        self.factor.copy_(_root(own - memory @ own @ memory.T))
 
     @torch.no_grad()
     def draw(
         self, rows: int, time: int, rng: torch.Generator
     ) -> Float[Tensor, "rows channels time"]:
-        """Draw noise from its stationary distribution."""
-        channels = len(self.memory)
-        drawn = torch.randn(time, rows, channels, generator=rng).to(self.factor) @ self.factor.T
-        now = drawn[0] / (1 - self.memory.square()).sqrt()
+        """Draw noise; vectors begin with the first sample."""
+        width, count = len(self.memory), -(-time // self.hop)
+        drawn = torch.randn(count, rows, width, generator=rng).to(self.factor)
+        now = drawn[0] @ self.first.T
         found = [now]
         for step in drawn[1:]:
-            now = self.memory * now + step
+            now = now @ self.memory.T + step @ self.factor.T
             found.append(now)
-        return torch.stack(found, -1)
+        by_channel = torch.stack(found, 1).view(rows, count, self.hop, -1).permute(0, 3, 1, 2)
+        return by_channel.flatten(2)[..., :time]
+
+    def _vectors(self, x: Float[Tensor, "rows channels time"]) -> Tensor:
+        """Return (rows, vectors, hop x channels); what does not fill the last one is left out, but
+        of windows that are shorter than one."""
+        x = x[..., : max(self.hop, x.shape[-1] // self.hop * self.hop)]
+        x = nn.functional.pad(x, (0, -x.shape[-1] % self.hop))
+        rows, channels, time = x.shape
+        return x.view(rows, channels, time // self.hop, self.hop).permute(0, 2, 3, 1).flatten(2)
+
+
+def _pairs(vectors: Tensor) -> Float[Tensor, "pairs twice"]:
+    """Return each vector beside the next."""
+    return torch.cat([vectors[:, :-1], vectors[:, 1:]], 2).flatten(0, 1)
+
+
+def _covariance(x: Float[Tensor, "n width"], seen: Float[Tensor, "n width"]) -> Tensor:
+    """Return the mean products of columns, each over rows where both were seen, made to fit one
+    another: means over different rows need not."""
+    found = (x.T @ x) / (seen.T @ seen).clamp(min=1)
+    root = _root(found)
+    return root @ root.T
+
+
+def _root(covariance: Tensor) -> Tensor:
+    """Return a factor of the nearest covariance that is one."""
+    values, vectors = torch.linalg.eigh((covariance + covariance.T) / 2)
+    factor: Tensor = vectors * values.clamp(min=0).sqrt()
+    return factor

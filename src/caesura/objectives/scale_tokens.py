@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,26 +42,33 @@ class SplitDecoder(Protocol):
 
 
 _SPREAD_WEIGHT = 1e-3
+_STILL = 0.005
+"""Root mean square of steps, in deviations, of a window that counts as not moving."""
 
 
 class ScaleTokensConfig(BaseModel):
-    """Settings: of the codebook, and the weights of components, of what was measured, and of
-    quantisation."""
+    """Settings: of the codebook, and the weights of components, of steps, of what was measured, and
+    of quantisation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["scale_tokens"] = "scale_tokens"
     quantiser: QuantiserConfig = QuantiserConfig()
     component_weight: float = Field(default=0.1, ge=0)
+    step_weight: float = Field(default=0.1, ge=0)
     presence_weight: float = Field(default=0.5, ge=0)
     quantiser_weight: float = Field(default=0.25, ge=0)
 
 
 class ScaleTokens(nn.Module):
-    """loss = mse(sum of parts, values) + a sum over parts of mse(part, true part) + b commitment.
+    """loss = mse(sum of parts, values) + a sum over parts of mse(part, true part) + s log(1 + error
+    of steps over steps) + b commitment.
 
     Over observed samples, on the scale that the encoder normalised by. True parts have no
-    gradient, or the gate could shrink the loss by moving all into one part. The deviation of what
+    gradient, or the gate could shrink the loss by moving all into one part. A step is what a sample
+    adds to the one before, and counts by how much its channel moves in its window: where levels
+    differ far more than a window moves, errors that are small beside levels would be all that is
+    seen of its course. The deviation of what
     is left learns by a normal likelihood of its own, weighted so little that the choice of the
     best weights is by the rest. Where samples are missing, codes also say which were measured, so
     that irregular series come out irregular.
@@ -102,7 +110,9 @@ class ScaleTokens(nn.Module):
         error = square.sum() / count
         by_part = ((parts - true).square() * seen[:, None]).sum() / count
         unsure = (0.5 * square.detach() * (-2 * spread).exp() + spread * seen).sum() / count
-        total = error + config.component_weight * by_part + _SPREAD_WEIGHT * unsure
+        rough = roughness(parts.sum(1), goal, inputs.observed).sum() / count
+        total = error + config.component_weight * by_part + config.step_weight * rough
+        total = total + _SPREAD_WEIGHT * unsure
         if presence is not None:
             unlikely = F.binary_cross_entropy_with_logits(presence, seen, reduction="none")
             unlikely = unlikely.mean((1, 2))
@@ -110,7 +120,8 @@ class ScaleTokens(nn.Module):
         # rows by their observed samples, as all else is: a cut into parts must change nothing
         commitment = (found.commitment * seen.sum((1, 2))).sum() / count
         total = total + config.quantiser_weight * commitment
-        logged = {"mse": error.detach(), "log_likelihood": -unsure.detach()}
+        logged = {"mse": error.detach(), "roughness": rough.detach()}
+        logged |= {"log_likelihood": -unsure.detach()}
         logged |= {"commitment": commitment.detach()}
         if not self.training:
             logged |= self.tokenizer.usage(found.codes)
@@ -127,6 +138,22 @@ class ScaleTokens(nn.Module):
             "tokenizer": self.tokenizer,
             "decoder": as_module(self.decoder),
         }
+
+
+def roughness(
+    said: Float[Tensor, "batch channels time"],
+    goal: Float[Tensor, "batch channels time"],
+    observed: Bool[Tensor, "batch channels time"],
+) -> Float[Tensor, "batch channels"]:
+    """Return log(1 + power of the errors of steps / power of the steps), times their samples.
+
+    A step is between two neighbours that were both observed; a row without any counts nothing.
+    """
+    pair = (observed[..., 1:] & observed[..., :-1]).float()
+    steps = pair.sum(-1).clamp(min=1)
+    moved = (goal.diff(dim=-1).square() * pair).sum(-1) / steps
+    missed = ((said - goal).diff(dim=-1).square() * pair).sum(-1) / steps
+    return torch.log1p(missed / (moved + _STILL**2)) * pair.sum(-1)
 
 
 def with_latent(features: Features, latent: Tensor) -> Features:

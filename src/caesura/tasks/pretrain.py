@@ -169,7 +169,7 @@ def pretrain(
         if settings.recalibrate:
             recalibrate(encoder, source, settings.recalibrate)
         if isinstance(objective, ScaleTokens):
-            metrics["unexplained"] = measure_residual(objective, source)
+            metrics |= measure_residual(objective, source)
         seconds, steps = seconds + state.seconds, steps + state.step
     metrics |= {
         "validation_loss": state.best_loss,

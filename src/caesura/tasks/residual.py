@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from caesura.nn.dual_path import Answer
 from caesura.objectives.scale_tokens import ScaleTokens, with_latent
@@ -14,9 +15,13 @@ from caesura.tasks.needs import inference
 from caesura.training.loop import VALIDATION_STEP, BatchSource, step_generator
 
 
-def measure_residual(objective: ScaleTokens, source: BatchSource) -> float:
-    """Fit the decoder's noise to the rests of held-out windows, each by its predicted deviation;
-    return the share of variance that they are."""
+def measure_residual(objective: ScaleTokens, source: BatchSource) -> dict[str, float]:
+    """Fit the decoder's noise to the rests of held-out windows, each by its predicted deviation.
+
+    Returns "unexplained", the share of variance that rests are, and "step_ratio", how large steps
+    of the decoded windows with noise are beside those of the real ones: 1 is right, and windows of
+    more are rougher (root mean squares of both, mean over channels).
+    """
     decoder: Any = objective.decoder
     rests, spreads, observed, values = [], [], [], []
     with inference(objective):
@@ -34,6 +39,17 @@ def measure_residual(objective: ScaleTokens, source: BatchSource) -> float:
             observed.append(inputs.observed)
             values.append(true)
         rest, seen, whole = torch.cat(rests), torch.cat(observed), torch.cat(values)
-        decoder.noise.measure(rest / torch.cat(spreads), seen)
+        spread = torch.cat(spreads)
+        decoder.noise.measure(rest / spread, seen)
+        rng = step_generator(0, VALIDATION_STEP)
+        noise = decoder.noise.draw(len(rest), rest.shape[-1], rng) * spread
+        ratio = (_steps(whole - rest + noise, seen) / _steps(whole, seen)).sqrt().mean()
     power = (rest.square() * seen).sum() / (whole.square() * seen).sum().clamp(min=1e-12)
-    return float(power)
+    return {"unexplained": float(power), "step_ratio": float(ratio)}
+
+
+def _steps(values: Tensor, observed: Tensor) -> Tensor:
+    """Return the mean square of steps of each channel of (rows, channels, time)."""
+    pair = observed[..., 1:] & observed[..., :-1]
+    power = (values.diff(dim=-1).square() * pair).sum((0, 2)) / pair.sum((0, 2)).clamp(min=1)
+    return power.clamp(min=1e-12)

@@ -47,6 +47,7 @@ def _run(cell: str, context: Context) -> Outcome:
     rows = {cell: found[""], f"{name}, real": found[", real"]}
     rows[cell] |= {
         "unexplained": run.metrics["unexplained"],
+        "step ratio": run.metrics["step_ratio"],
         "nats a code": run.metrics["validation_loss"],
         "minutes": run.metrics["seconds"] / 60,
     }

@@ -85,6 +85,7 @@ def _run(cell: str, context: Context) -> Outcome:
         "parameters": float(run.metrics["parameters"]),
         "minutes": run.metrics["seconds"] / 60,
         "unexplained": run.metrics["unexplained"],
+        "step ratio": run.metrics["step_ratio"],
     }
     return Outcome(rows)
 

@@ -95,6 +95,7 @@ def _run(cell: str, context: Context) -> Outcome:
         "parameters": float(run.metrics["parameters"]),
         "minutes": run.metrics["seconds"] / 60,
         "unexplained": run.metrics["unexplained"],
+        "step ratio": run.metrics["step_ratio"],
         "nats a code": run.metrics["validation_loss"],
     }
     rows |= _filled_in(cell, run, data.unseen, context)

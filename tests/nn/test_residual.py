@@ -1,0 +1,76 @@
+"""Noise is drawn as rests were measured: size, memory, coupling, and what is slow beside quick."""
+
+import torch
+
+from caesura.nn.residual import Residual
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def everything(rest):
+    return torch.ones_like(rest, dtype=torch.bool)
+
+
+def test_noise_is_drawn_as_it_was_measured():
+    rng = generator(0)
+    mix = torch.tensor([[1.0, 0.0], [0.8, 0.6]])
+    steps = torch.randn(4000, 2, 40, generator=rng)
+    steps = torch.einsum("ij,njt->nit", mix, steps)
+    rest = [steps[..., 0] / (1 - 0.6**2) ** 0.5]
+    for t in range(1, 40):
+        rest.append(0.6 * rest[-1] + steps[..., t])
+    rest = torch.stack(rest, -1)
+    noise = Residual(2, 4)
+    assert float(noise.draw(5, 10, generator(1)).abs().max()) == 0.0  # nothing before
+    observed = torch.rand(rest.shape, generator=rng) > 0.2
+    noise.measure(rest * observed, observed)
+    drawn = noise.draw(4000, 40, generator(2))
+    for own, other in (
+        (rest.std((0, 2)), drawn.std((0, 2))),
+        (
+            (rest[..., 1:] * rest[..., :-1]).mean((0, 2)),
+            (drawn[..., 1:] * drawn[..., :-1]).mean((0, 2)),
+        ),
+        ((rest[:, 0] * rest[:, 1]).mean(), (drawn[:, 0] * drawn[:, 1]).mean()),
+    ):
+        torch.testing.assert_close(own, other, rtol=0.06, atol=0.03)
+
+
+def test_a_level_that_keeps_and_quick_errors_stay_apart():
+    rng = generator(0)
+    level = torch.randn(3000, 2, 1, generator=rng)
+    quick = 0.3 * torch.randn(3000, 2, 24, generator=rng)
+    rest = level + quick
+    noise = Residual(2, 4)
+    noise.measure(rest, everything(rest))
+    drawn = noise.draw(3000, 24, generator(1))
+    for of in (
+        lambda x: x.diff(dim=-1).std(),
+        lambda x: x[..., :4].mean(-1).std(),
+        lambda x: (x[..., :4].mean(-1) * x[..., -4:].mean(-1)).mean(),  # an AR(1) would forget
+    ):
+        torch.testing.assert_close(of(drawn), of(rest), rtol=0.15, atol=0.0)
+
+
+def test_jumps_between_places_stay_there():
+    rng = generator(0)
+    rest = torch.randn(2000, 1, 6, generator=rng).repeat_interleave(4, -1)
+    noise = Residual(1, 4)
+    noise.measure(rest, everything(rest))
+    jumps = noise.draw(2000, 24, generator(1)).diff(dim=-1).square().mean((0, 1))
+    at = torch.arange(23) % 4 == 3
+    assert float(jumps[~at].max()) < 1e-3
+    torch.testing.assert_close(jumps[at], torch.full((5,), 2.0), rtol=0.15, atol=0.0)
+
+
+def test_any_length_channels_and_few_windows_will_do():
+    for rows, channels, time, hop in ((1, 1, 2, 4), (2, 3, 9, 4), (5, 600, 8, 8), (4, 2, 4, 4)):
+        rest = torch.randn(rows, channels, time, generator=generator(0))
+        noise = Residual(channels, hop)
+        assert float(noise.draw(3, time, generator(1)).abs().max()) == 0.0  # nothing before
+        noise.measure(rest, everything(rest))
+        drawn = noise.draw(7, time + 1, generator(1))
+        assert drawn.shape == (7, channels, time + 1)
+        assert bool(drawn.isfinite().all())
