@@ -63,6 +63,16 @@ def test_windows_come_out_in_units_and_kinds_of_the_data(run):
     np.testing.assert_array_equal(made[:, 2], 7.0)
 
 
+def test_values_keep_to_the_steps_of_the_data():
+    data = [np.stack([np.round(one[0], 1), one[1] * 10]) for one in series()]
+    found = trained(data, steps=2)
+    assert found.schema.sampling.value_steps == (0.1, 10.0)
+    tenths, tens = generate(found, 50).transpose(1, 0, 2)
+    np.testing.assert_array_equal(tenths, np.round(tenths, 1))
+    np.testing.assert_array_equal(tens % 10, 0.0)
+    assert len(np.unique(tenths)) > 10
+
+
 def test_a_seed_gives_the_same_and_the_number_of_windows_nothing_but_more(run):
     one, two = generate(run, 30, seed=4), generate(run, 30, seed=4)
     np.testing.assert_array_equal(one, two)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from caesura.data.collate import conditions
 from caesura.data.grid import sample_store
+from caesura.data.lattice import on_steps
 from caesura.data.schema import Sampling
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError, RecipeError
@@ -317,9 +318,14 @@ def check_memory(count: int, sampling: Sampling, steps: int = 0) -> None:
 
 
 def in_units(values: NDArray[np.float64], sampling: Sampling) -> NDArray[np.float64]:
-    """Round what is whole in the training data, and keep what is never negative there so."""
-    for row, (least, whole) in enumerate(zip(sampling.least, sampling.whole, strict=True)):
-        if whole:
+    """Round to the steps that the training data keep to; keep what is never negative there so."""
+    steps = sampling.value_steps or (0.0,) * len(sampling.whole)
+    for row, (least, whole, step) in enumerate(
+        zip(sampling.least, sampling.whole, steps, strict=True)
+    ):
+        if step:
+            values[:, row] = on_steps(values[:, row], step)
+        elif whole:  # too large for steps to be told in float32
             values[:, row] = np.round(values[:, row])
         if least >= 0:
             values[:, row] = np.maximum(values[:, row], 0.0)

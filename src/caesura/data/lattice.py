@@ -1,0 +1,39 @@
+"""Steps that values keep to: tens of watt-hours, cents, whole beats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_DECIMALS = 4
+"""Most decimals that are looked for."""
+_SURE = 0.05
+"""Largest error of a float32 value, in steps, at which steps can still be told."""
+
+
+def value_step(values: NDArray[np.float32]) -> float:
+    """Return the largest step of 10^-4 or more of which all values are multiples; 0: there is none.
+
+    Values of a table keep to decimals or to whole steps as float32 does: where its rounding
+    hides a step, there is none.
+    """
+    different = np.unique(values[np.isfinite(values)]).astype(np.float64)
+    if not len(different) or not different.any():
+        return 0.0
+    rounding = np.abs(different).max() * float(np.finfo(np.float32).eps)
+    for decimals in range(_DECIMALS + 1):
+        if rounding * 10**decimals > _SURE:
+            break
+        scaled = different * 10**decimals
+        counts = np.round(scaled)
+        if np.abs(scaled - counts).max() <= rounding * 10**decimals:
+            step: float = np.gcd.reduce(counts.astype(np.int64)) / 10**decimals
+            return step
+    return 0.0
+
+
+def on_steps(values: NDArray[Any], step: float) -> NDArray[np.float64]:
+    """Return the multiples of a step nearest to values, without the digits that float64 adds."""
+    return np.round(np.round(np.asarray(values, dtype=np.float64) / step) * step, _DECIMALS)

@@ -1,0 +1,37 @@
+"""Steps that values keep to, and rounding to them."""
+
+import numpy as np
+import pytest
+
+from caesura.data.lattice import on_steps, value_step
+
+
+@pytest.mark.parametrize(
+    ("step", "most"), [(10.0, 1e3), (1.0, 5e4), (0.5, 1e3), (0.01, 900.0), (0.0004, 1.0), (3.0, 60)]
+)
+def test_a_step_is_found_in_float32_and_kept(step, most):
+    rng = np.random.default_rng(0)
+    counts = np.concatenate([[0, 1, 3], rng.integers(-most / step, most / step, 500)])
+    values = (counts * step).astype(np.float32)
+    assert value_step(values) == pytest.approx(step)
+    moved = values + rng.uniform(-0.45, 0.45, len(values)) * step
+    np.testing.assert_allclose(on_steps(moved, value_step(values)), counts * step, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).standard_normal(500),
+        np.linspace(0, 1, 7),
+        np.array([1234567.25, 1234567.5, 7654321.0]),  # float32 has no cents there
+        np.zeros(5),
+        np.array([]),
+        np.array([np.nan]),
+    ],
+)
+def test_no_step_is_made_up(values):
+    assert value_step(values.astype(np.float32)) == 0.0
+
+
+def test_prices_have_two_decimals():
+    np.testing.assert_array_equal(on_steps(np.array([0.30000001, 19.987]), 0.01), [0.3, 19.99])
