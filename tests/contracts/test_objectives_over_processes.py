@@ -21,6 +21,7 @@ def reference():
     return run("single")
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(reference, tmp_path):
     out = tmp_path / "weights.safetensors"
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
