@@ -98,10 +98,10 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "stages.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    there = {line["row"]: line for line in lines}
-    about = {"cell": options.cell, "steps": options.steps, "seed": options.seed,
-             "repeats": options.repeats, "hardware": f"{platform.machine()} CPU, 1 thread",
-             "date": str(date.today())}  # fmt: skip
+    asked = {"cell": options.cell, "steps": options.steps, "seed": options.seed,
+             "repeats": options.repeats}  # fmt: skip
+    there = {line["row"]: line for line in lines if asked.items() <= line.items()}
+    about = asked | {"hardware": f"{platform.machine()} CPU, 1 thread", "date": str(date.today())}
     for row, score in rows_of(options.cell, options):
         if row not in there:
             there[row] = {"row": row, **about, "scores": score()}
