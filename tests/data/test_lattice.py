@@ -33,5 +33,15 @@ def test_no_step_is_made_up(values):
     assert value_step(values.astype(np.float32)) == 0.0
 
 
+def test_of_many_values_the_last_one_counts_too():
+    many = np.zeros(100_003, np.float32)
+    many[1::7] = 30.0  # a part of them alone shows nothing else
+    assert value_step(many) == 30.0
+    many[-1] = 20.0
+    assert value_step(many) == 10.0
+    many[-1] = 0.123456
+    assert value_step(many) == 0.0
+
+
 def test_prices_have_two_decimals():
     np.testing.assert_array_equal(on_steps(np.array([0.30000001, 19.987]), 0.01), [0.3, 19.99])

@@ -68,10 +68,9 @@ class ScaleTokens(nn.Module):
     gradient, or the gate could shrink the loss by moving all into one part. A step is what a sample
     adds to the one before, and counts by how much its channel moves in its window: where levels
     differ far more than a window moves, errors that are small beside levels would be all that is
-    seen of its course. The deviation of what
-    is left learns by a normal likelihood of its own, weighted so little that the choice of the
-    best weights is by the rest. Where samples are missing, codes also say which were measured, so
-    that irregular series come out irregular.
+    seen of its course. The deviation of what is left learns by a normal likelihood of its own,
+    weighted so little that the choice of the best weights is by the rest. Where samples are
+    missing, codes also say which were measured, so that irregular series come out irregular.
     """
 
     needs_random_batches = False

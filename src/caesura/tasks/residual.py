@@ -20,7 +20,7 @@ def measure_residual(objective: ScaleTokens, source: BatchSource) -> dict[str, f
 
     Returns "unexplained", the share of variance that rests are, and "step_ratio", how large steps
     of the decoded windows with noise are beside those of the real ones: 1 is right, and windows of
-    more are rougher (root mean squares of both, mean over channels).
+    more are rougher (root mean squares of both, mean over channels that move).
     """
     decoder: Any = objective.decoder
     rests, spreads, observed, values = [], [], [], []
@@ -43,13 +43,14 @@ def measure_residual(objective: ScaleTokens, source: BatchSource) -> dict[str, f
         decoder.noise.measure(rest / spread, seen)
         rng = step_generator(0, VALIDATION_STEP)
         noise = decoder.noise.draw(len(rest), rest.shape[-1], rng) * spread
-        ratio = (_steps(whole - rest + noise, seen) / _steps(whole, seen)).sqrt().mean()
+        ratio = _step_ratio(whole - rest + noise, whole, seen)
     power = (rest.square() * seen).sum() / (whole.square() * seen).sum().clamp(min=1e-12)
-    return {"unexplained": float(power), "step_ratio": float(ratio)}
+    return {"unexplained": float(power), "step_ratio": ratio}
 
 
-def _steps(values: Tensor, observed: Tensor) -> Tensor:
-    """Return the mean square of steps of each channel of (rows, channels, time)."""
+def _step_ratio(made: Tensor, real: Tensor, observed: Tensor) -> float:
+    """Return the mean over channels of (rows, channels, time); 1 where none ever moves."""
     pair = observed[..., 1:] & observed[..., :-1]
-    power = (values.diff(dim=-1).square() * pair).sum((0, 2)) / pair.sum((0, 2)).clamp(min=1)
-    return power.clamp(min=1e-12)
+    ours, theirs = ((x.diff(dim=-1).square() * pair).sum((0, 2)) for x in (made, real))
+    moving = theirs > 0
+    return float((ours / theirs)[moving].sqrt().mean()) if bool(moving.any()) else 1.0
