@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from caesura.errors import DataError
 from caesura.nn.dual_path import DilatedBlock, DualPathConfig, Mixer, centres
+from caesura.nn.margins import Margins
 from caesura.nn.residual import Residual
 from caesura.nn.sincos import sin_cos
 from caesura.nn.timing import Timing
@@ -35,13 +36,15 @@ class DualPathDecoder(nn.Module):
     """Predicts the samples of a Grid from the latent places of `encoders.dual_path`.
 
     A prediction is a mean: `noise` holds what is missing to a sample, in deviations that are
-    predicted beside it; `timing` how what was measured hangs together beyond its probability.
+    predicted beside it; `margins` what bends both into the distribution of each channel; `timing`
+    how what was measured hangs together beyond its probability.
     """
 
     def __init__(self, config: DualPathDecoderConfig) -> None:
         super().__init__()
         self.config, width = config, config.width
         self.noise = Residual(config.channels, 2**config.halvings)
+        self.margins = Margins(config.channels)
         self.coarse = _Rise(config)
         self.basis = _Basis(config.channels, config.rank) if config.rank else None
         self.trend = nn.Conv1d(width, config.rows, 3, padding=1)

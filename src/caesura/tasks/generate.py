@@ -267,7 +267,8 @@ def decoded(
     """
     parts = decoded_parts(run, latent, window, rng)
     scale: Scale = need(run, "encoder").scale_of(_query(run, len(latent), window))
-    made = scale.restored(parts.mean + parts.noise if noise else parts.mean).double().numpy()
+    made = need(run, "decoder").margins(parts.mean + parts.noise) if noise else parts.mean
+    made = scale.restored(made).double().numpy()
     if gaps and parts.presence is not None:
         made = np.where(_measured(run, parts.presence, rng).numpy(), made, np.nan)
     return np.asarray(made)

@@ -162,42 +162,41 @@ def draw_windows(
     shown = None if condition is None else torch.from_numpy(condition).expand(len(known), -1)
     settings = settings or SamplingSettings()
     latent = sample_latent(run, known, window, settings, rng, shown)
-    mean, noise = (
-        part.view(rows, draws, -1, window).double().numpy()
-        for part in decoded_parts(run, latent, window, rng)[:2]
-    )
-    error, weight = _laid_over(values[:, None].numpy() - mean, seen.numpy(), encoder.hop, power)
-    near = mean + error
-    if settings.noise:
-        near += noise * np.sqrt(1 - np.square(weight))[:, None]
-    known = seen.numpy()[:, None]
-    misfit = np.where(known, np.square(error), 0.0).sum((2, 3)) / np.maximum(known.sum((2, 3)), 1)
+    parts = decoded_parts(run, latent, window, rng)
+    near, drawn = _nearness(seen.numpy(), encoder.hop, power), parts.mean
+    if settings.noise:  # none where something was measured
+        room = torch.from_numpy(np.sqrt(1 - np.square(near))).to(drawn)
+        noise = parts.noise * room.repeat_interleave(draws, 0)
+        drawn = need(run, "decoder").margins(parts.mean + noise)
+    made = drawn.view(rows, draws, -1, window).double().numpy()
+    error = values[:, None].numpy() - made
+    met = made + _lines(error, seen.numpy()) * near[:, None]
+    there = seen.numpy()[:, None]
+    misfit = np.where(there, np.square(error), 0.0).sum((2, 3)) / np.maximum(there.sum((2, 3)), 1)
     by_draw = replace(
         scale, center=scale.center[:, None].double(), spread=scale.spread[:, None].double()
     )
-    return Draws(by_draw.restored(torch.from_numpy(near)).numpy(), misfit)
+    return Draws(by_draw.restored(torch.from_numpy(met)).numpy(), misfit)
 
 
-def _laid_over(
-    error: Floats, seen: NDArray[np.bool_], reach: float, power: float
-) -> tuple[Floats, Floats]:
-    """Return errors at measured samples as lines between them, by a weight that falls with
-    distance, and that weight, (rows, variables, time)."""
-    rows, _, channels, time = error.shape
-    at, laid = np.arange(time), np.zeros_like(error)
-    weight = np.zeros((rows, channels, time))
-    for row in range(rows):
-        for channel in range(channels):
-            known = np.flatnonzero(seen[row, channel])
-            if not len(known):
-                continue
-            distance = np.abs(at[:, None] - known[None]).min(1)
-            weight[row, channel] = np.exp(-((distance / reach) ** power))
-            right = np.searchsorted(known, at).clip(1, max(len(known) - 1, 1))
-            left = known[right - 1]
-            end = known[np.minimum(right, len(known) - 1)]
-            share = np.clip((at - left) / np.maximum(end - left, 1), 0, 1)
-            lines = error[row, :, channel]
-            between = lines[:, left] * (1 - share) + lines[:, end] * share
-            laid[row, :, channel] = between * weight[row, channel]
-    return laid, weight
+def _nearness(seen: NDArray[np.bool_], reach: float, power: float) -> Floats:
+    """Return (rows, variables, time): 1 where a sample was measured, less with distance."""
+    at, found = np.arange(seen.shape[-1]), np.zeros(seen.shape)
+    for place in zip(*np.nonzero(seen.any(2)), strict=True):
+        distance = np.abs(at[:, None] - np.flatnonzero(seen[place])[None]).min(1)
+        found[place] = np.exp(-((distance / reach) ** power))
+    return found
+
+
+def _lines(error: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """Return errors (rows, draws, variables, time) at measured samples, and lines between them."""
+    at, found = np.arange(seen.shape[-1]), np.zeros_like(error)
+    for row, channel in zip(*np.nonzero(seen.any(2)), strict=True):
+        known = np.flatnonzero(seen[row, channel])
+        right = np.searchsorted(known, at).clip(1, max(len(known) - 1, 1))
+        left = known[right - 1]
+        end = known[np.minimum(right, len(known) - 1)]
+        share = np.clip((at - left) / np.maximum(end - left, 1), 0, 1)
+        own = error[row, :, channel]
+        found[row, :, channel] = own[:, left] * (1 - share) + own[:, end] * share
+    return found

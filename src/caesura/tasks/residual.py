@@ -1,9 +1,10 @@
-"""Measures what a decoder of codes leaves out, on windows that did not train."""
+"""Measures what a decoder of codes leaves out, and how what it draws is distributed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,39 +14,80 @@ from caesura.objectives.scale_tokens import ScaleTokens, with_latent
 from caesura.signal.noise import keyed_uniform
 from caesura.tasks.needs import inference
 from caesura.training.loop import VALIDATION_STEP, BatchSource, step_generator
+from caesura.types import Batch
+
+_ENOUGH = 100_000
+"""Samples of windows that trained by which channels' quantiles are measured."""
+_MOST = 2**24
+"""Numbers of all channels that are held for it at most."""
+
+
+class _Decoded(NamedTuple):
+    """Windows, what their own codes say of them, its deviation, and what was measured."""
+
+    real: Tensor
+    said: Tensor
+    spread: Tensor
+    observed: Tensor
 
 
 def measure_residual(objective: ScaleTokens, source: BatchSource) -> dict[str, float]:
-    """Fit the decoder's noise to the rests of held-out windows, each by its predicted deviation.
+    """Fit the decoder's noise and margins.
+
+    Noise: to the rests of held-out windows, each by its predicted deviation. Margins: to windows
+    that trained, decoded with noise, since codes will be drawn as those windows have them.
 
     Returns "unexplained", the share of variance that rests are, and "step_ratio", how large steps
     of the decoded windows with noise are beside those of the real ones: 1 is right, and windows of
-    more are rougher (root mean squares of both, mean over channels that move).
+    more are rougher (root mean squares of both, mean over channels that move). Both of held-out
+    windows.
     """
     decoder: Any = objective.decoder
-    rests, spreads, observed, values = [], [], [], []
+    rng = step_generator(0, VALIDATION_STEP)
     with inference(objective):
-        for batch in source.validation(0, 1):
-            inputs: Any = batch.inputs
-            features = objective.encoder(inputs)
-            latent = features.levels[-1].features.mT
-            draw = partial(keyed_uniform, step_generator(0, VALIDATION_STEP), batch.index)
-            found = objective.tokenizer(latent, draw)
-            query = inputs.without_values()
-            said = Answer.of(decoder(with_latent(features, found.partial[-1]), query, split=True))
-            true = objective.encoder.scale_of(inputs).normalised(inputs.values.float())
-            rests.append((true - said.parts.sum(1)) * inputs.observed)
-            spreads.append(said.log_deviation.exp())
-            observed.append(inputs.observed)
-            values.append(true)
-        rest, seen, whole = torch.cat(rests), torch.cat(observed), torch.cat(values)
-        spread = torch.cat(spreads)
-        decoder.noise.measure(rest / spread, seen)
-        rng = step_generator(0, VALIDATION_STEP)
-        noise = decoder.noise.draw(len(rest), rest.shape[-1], rng) * spread
-        ratio = _step_ratio(whole - rest + noise, whole, seen)
-    power = (rest.square() * seen).sum() / (whole.square() * seen).sum().clamp(min=1e-12)
+        held = _decoded(objective, source.validation(0, 1))
+        rest = (held.real - held.said) * held.observed
+        decoder.noise.measure(rest / held.spread, held.observed)
+        trained = _decoded(objective, _some(source))
+        decoder.margins.measure(_drawn(decoder, trained, rng), trained.real, trained.observed)
+        made = decoder.margins(_drawn(decoder, held, rng))
+        ratio = _step_ratio(made, held.real, held.observed)
+    power = rest.square().sum() / (held.real.square() * held.observed).sum().clamp(min=1e-12)
     return {"unexplained": float(power), "step_ratio": ratio}
+
+
+def _some(source: BatchSource) -> Iterator[Batch]:
+    """Yield enough of the windows that trained, each once at most."""
+    samples = numbers = 0
+    for step in range(source.steps_per_epoch(1)):
+        for batch in source.training(step, 0, 1):
+            inputs: Any = batch.inputs
+            samples += len(inputs.values) * inputs.values.shape[-1]
+            numbers += inputs.values.numel()
+            yield batch
+        if samples >= _ENOUGH or numbers >= _MOST:
+            return
+
+
+def _decoded(objective: ScaleTokens, batches: Iterable[Batch]) -> _Decoded:
+    """Return windows as their own codes say them, normalised."""
+    decoder, found = objective.decoder, []
+    for batch in batches:
+        inputs: Any = batch.inputs
+        features = objective.encoder(inputs)
+        draw = partial(keyed_uniform, step_generator(0, VALIDATION_STEP), batch.index)
+        latent = objective.tokenizer(features.levels[-1].features.mT, draw).partial[-1]
+        asked = decoder(with_latent(features, latent), inputs.without_values(), split=True)
+        said = Answer.of(asked)
+        real = objective.encoder.scale_of(inputs).normalised(inputs.values.float())
+        found.append((real, said.parts.sum(1), said.log_deviation.exp(), inputs.observed))
+    return _Decoded(*(torch.cat(each) for each in zip(*found, strict=True)))
+
+
+def _drawn(decoder: Any, windows: _Decoded, rng: torch.Generator) -> Tensor:
+    rows, _, time = windows.said.shape
+    noise: Tensor = decoder.noise.draw(rows, time, rng)
+    return windows.said + noise * windows.spread
 
 
 def _step_ratio(made: Tensor, real: Tensor, observed: Tensor) -> float:
