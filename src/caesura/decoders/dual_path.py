@@ -105,8 +105,12 @@ class DualPathDecoder(nn.Module):
         return torch.cat(whole, 1)
 
     def _spread(self, x: Tensor) -> Tensor:
-        """Return log deviations (batch, channels, time), bounded so that none explodes."""
-        said: Tensor = self.spread(F.silu(x.detach()))
+        """Return log deviations (batch, channels, time), bounded so that none explodes.
+
+        They change slowly: a level that was missed keeps for long, and times a deviation that
+        leaps it would leap, too.
+        """
+        said = _low_rate(self.spread(F.silu(x.detach())), self.config.hop).whole
         return 4 * torch.tanh(said / 4) - 2
 
     def _guided(self, x: Tensor, low: Tensor) -> Tensor:
@@ -119,19 +123,19 @@ class DualPathDecoder(nn.Module):
         return asked.mT
 
 
-class _Season(NamedTuple):
-    """A season at one value for `hop` samples, and the lines between them."""
+class _Slow(NamedTuple):
+    """One value for `hop` samples, and the lines between them."""
 
     low: Tensor
     whole: Tensor
 
 
-def _low_rate(season: Tensor, hop: int) -> _Season:
-    time = season.shape[-1]
-    padded = F.pad(season, (0, -time % hop), mode="replicate")
+def _low_rate(x: Tensor, hop: int) -> _Slow:
+    time = x.shape[-1]
+    padded = F.pad(x, (0, -time % hop), mode="replicate")
     low = F.avg_pool1d(padded, hop)
     wide = F.interpolate(low, scale_factor=float(hop), mode="linear", align_corners=False)
-    return _Season(low, wide[..., :time])
+    return _Slow(low, wide[..., :time])
 
 
 class _Basis(nn.Module):
