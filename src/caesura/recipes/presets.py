@@ -127,7 +127,7 @@ def _on_grid(recipe: Recipe, schema: Schema, sampling: Sampling) -> Recipe:
             decoder = _filled(decoder, shape)
         objective = _filled(stage.objective, {"conditions": len(schema.static_names)})
         if isinstance(objective, ScaleTokensConfig):
-            again = {"again": timemar.more_codes(own["channels"])}
+            again = {"again": timemar.more_codes(own["channels"], own["halvings"])}
             book = objective.quantiser.model_copy(update={"width": own["latent"]})
             book = _filled(book, again)
             objective = objective.model_copy(update={"quantiser": book})

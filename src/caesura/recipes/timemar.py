@@ -70,9 +70,11 @@ def recipe(size: Size = "small") -> dict[str, Any]:
     }
 
 
-def more_codes(channels: int) -> int:
-    """Return how often the finest scale is coded once more: channels share what a code can say."""
-    return min(16, (channels - 1) // 8)
+def more_codes(channels: int, halvings: int) -> int:
+    """Return how often the finest scale is coded once more: what a code can say is shared by all
+    numbers of a place, its channels and its samples."""
+    numbers: int = channels * 2**halvings
+    return min(16, (numbers - 1) // 32)
 
 
 def shape_of(window: int) -> dict[str, Any]:
