@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from caesura.data.lattice import on_steps, value_step
+from caesura.data.lattice import copied_from, on_steps, value_step
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,15 @@ def test_of_many_values_the_last_one_counts_too():
 
 def test_prices_have_two_decimals():
     np.testing.assert_array_equal(on_steps(np.array([0.30000001, 19.987]), 0.01), [0.3, 19.99])
+
+
+def test_a_copy_is_told_by_values_where_they_were_measured_and_by_gaps():
+    rng = np.random.default_rng(0)
+    one, other = rng.standard_normal((2, 50)).astype(np.float32)
+    seen = rng.random(50) < 0.8
+    hidden = np.where(seen, one, -1).astype(np.float32)  # another value where nothing was measured
+    values = np.stack([one, other, one, hidden, other, one])
+    every = np.ones(50, dtype=bool)
+    observed = np.stack([seen, every, every, seen, every, seen])
+    assert copied_from(values, observed) == (0, 1, 2, 0, 1, 0)
+    assert copied_from(values[:0], observed[:0]) == ()

@@ -74,6 +74,29 @@ def test_values_keep_to_the_steps_of_the_data():
     assert min(len(np.unique(made)) for made in (tenths, tens)) > 3
 
 
+def test_a_copy_of_a_variable_comes_out_as_one():
+    data = [one[[0, 1, 0]] for one in series()]
+    found = trained(data, steps=2)
+    assert found.schema.sampling.copies == (0, 1, 0)
+    made = generate(found, 50)
+    np.testing.assert_array_equal(made[:, 0], made[:, 2])
+    assert not np.array_equal(made[:, 0], made[:, 1])
+
+
+def test_what_is_drawn_is_distributed_as_each_channel_is():
+    rng = np.random.default_rng(0)
+    uniform = rng.random((6, 400))
+    resting = np.maximum(rng.standard_normal((6, 400)) - 0.5, 0)
+    found = trained(list(np.stack([uniform, resting], 1).astype(np.float32)), steps=60)
+    made, plain = (
+        generate(found, 500, settings=SamplingSettings(noise=noise)) for noise in (True, False)
+    )
+    levels = (0.02, 0.25, 0.5, 0.75, 0.98)
+    np.testing.assert_allclose(np.quantile(made[:, 0], levels), levels, atol=0.06)
+    assert abs((made[:, 1] == 0).mean() - (resting == 0).mean()) < 0.08
+    assert (plain[:, 1] == 0).mean() < (made[:, 1] == 0).mean()
+
+
 def test_a_seed_gives_the_same_and_the_number_of_windows_nothing_but_more(run):
     one, two = generate(run, 30, seed=4), generate(run, 30, seed=4)
     np.testing.assert_array_equal(one, two)

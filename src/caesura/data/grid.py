@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from caesura.data.collate import conditions
 from caesura.data.config import DataConfig
-from caesura.data.lattice import value_step
+from caesura.data.lattice import copied_from, value_step
 from caesura.data.quality import is_usable, template_match
 from caesura.data.regular import (
     Signal,
@@ -266,7 +266,7 @@ def fit_sampling(
 def _statistics(
     values: NDArray[np.float32], observed: NDArray[np.bool_]
 ) -> dict[str, tuple[float, ...]]:
-    """Return means, deviations and ranges of variables, and the steps that they keep to."""
+    """Return means, deviations and ranges of variables, and what they keep to."""
     count = np.maximum(observed.sum(1), 1)
     mean = values.sum(1, dtype=np.float64) / count
     square = (np.square(values - mean[:, None], dtype=np.float64) * observed).sum(1) / count
@@ -285,6 +285,7 @@ def _statistics(
         "value_steps": tuple(
             value_step(row[seen]) for row, seen in zip(values, observed, strict=True)
         ),
+        "copies": copied_from(values, observed),
     }
 
 

@@ -1,4 +1,4 @@
-"""Steps that values keep to: tens of watt-hours, cents, whole beats."""
+"""What values keep to: steps, such as tens of watt-hours or cents, and being another's copy."""
 
 from __future__ import annotations
 
@@ -46,3 +46,18 @@ def _step_of(values: NDArray[np.float32]) -> float:
 def on_steps(values: NDArray[Any], step: float) -> NDArray[np.float64]:
     """Return the multiples of a step nearest to values, without the digits that float64 adds."""
     return np.round(np.round(np.asarray(values, dtype=np.float64) / step) * step, _DECIMALS)
+
+
+def copied_from(values: NDArray[np.float32], observed: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return the number of the first variable that each of (variables, n) is equal to: its own, or
+    that of which it is a copy, measured at the same samples."""
+    found: list[int] = []
+    for number, (row, seen) in enumerate(zip(values, observed, strict=True)):
+        same = (
+            other
+            for other in sorted(set(found))
+            if np.array_equal(observed[other], seen)
+            and np.array_equal(values[other][seen], row[seen])
+        )
+        found.append(next(same, number))
+    return tuple(found)

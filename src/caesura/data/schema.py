@@ -40,7 +40,8 @@ class Sampling(BaseModel):
     means, deviations: of each variable over the training series, in the table's units; medians,
     quartile_ranges: what stands for them where a few values are far away; least, most: its range;
     whole: whether all of it are whole numbers; value_steps: of what all of it are multiples, 0 for
-    nothing (`data.lattice`).
+    nothing; copies: the first variable that each is equal to, its own number or another's
+    (`data.lattice`).
     begins: the first time of the training data, as the table writes it, in `time_zone`, if that is
     a date. numbered: whether the table names channels by whole numbers. every: steps of the data's
     own of which one is taken, unfiltered; `rate_hz` is what is left. gaps: whether samples are
@@ -61,6 +62,7 @@ class Sampling(BaseModel):
     most: tuple[float, ...] = ()
     whole: tuple[bool, ...] = ()
     value_steps: tuple[float, ...] = ()
+    copies: tuple[int, ...] = ()
     begins: float = 0.0
     time_zone: str = ""
     numbered: bool = False

@@ -319,7 +319,8 @@ def check_memory(count: int, sampling: Sampling, steps: int = 0) -> None:
 
 
 def in_units(values: NDArray[np.float64], sampling: Sampling) -> NDArray[np.float64]:
-    """Round to the steps that the training data keep to; keep what is never negative there so."""
+    """Round to the steps that the training data keep to; keep what is never negative there so, and
+    what is another's copy."""
     steps = sampling.value_steps or (0.0,) * len(sampling.whole)
     for row, (least, whole, step) in enumerate(
         zip(sampling.least, sampling.whole, steps, strict=True)
@@ -330,4 +331,4 @@ def in_units(values: NDArray[np.float64], sampling: Sampling) -> NDArray[np.floa
             values[:, row] = np.round(values[:, row])
         if least >= 0:
             values[:, row] = np.maximum(values[:, row], 0.0)
-    return values
+    return values[:, list(sampling.copies)] if sampling.copies else values
