@@ -24,6 +24,7 @@ from caesura.workflow import pretrain
 SMALL = (
     "encoder.width=16", "encoder.latent=8", "encoder.heads=2", "stages.1.objective.width=16",
     "stages.1.objective.heads=2", "stages.1.objective.depth=1", "training.threads=1",
+    "training.batch_tokens=1024",
     "stages.0.objective.quantiser.codes=32",
 )  # fmt: skip
 
