@@ -82,6 +82,10 @@ def test_a_copy_of_a_variable_comes_out_as_one():
     made = generate(found, 50)
     np.testing.assert_array_equal(made[:, 0], made[:, 2])
     assert not np.array_equal(made[:, 0], made[:, 1])
+    halves = made.copy()
+    halves[:, 0, :10], halves[:, 2, 10:] = np.nan, np.nan
+    for filled in fill_windows(found, halves):
+        np.testing.assert_allclose(filled[:, [0, 2]], made[:, [0, 2]], rtol=1e-5)
 
 
 def test_what_is_drawn_is_distributed_as_each_channel_is():

@@ -61,3 +61,20 @@ def copied_from(values: NDArray[np.float32], observed: NDArray[np.bool_]) -> tup
         )
         found.append(next(same, number))
     return tuple(found)
+
+
+def shared_by_copies(
+    windows: NDArray[np.floating[Any]], copies: tuple[int, ...]
+) -> NDArray[np.floating[Any]]:
+    """Return windows (rows, variables, time) where what is NaN of a variable and was measured of a
+    copy is filled by that."""
+    if all(first == number for number, first in enumerate(copies)):
+        return windows
+    found = windows.copy()
+    for first in set(copies):
+        same = [number for number, other in enumerate(copies) if other == first]
+        for number in same:
+            for other in same:
+                lacks = np.isnan(found[:, number])
+                found[:, number][lacks] = windows[:, other][lacks]
+    return found

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from caesura.data.grid import sample_store
+from caesura.data.lattice import shared_by_copies
 from caesura.data.store import RaggedStore
 from caesura.errors import RecipeError
 from caesura.tasks.generate import (
@@ -151,8 +152,10 @@ def draw_windows(
 
     A draw's own error at measured samples is laid over the samples beside them, less and less with
     distance, by exp(-(distance / reach) ** power): so it meets what was measured without a step.
+    What was measured of a variable holds for its copies.
     """
     prior, encoder = need(run, "prior"), need(run, "encoder")
+    windows = shared_by_copies(windows, sampling_of(run).copies)
     rows, _, window = windows.shape
     seen = torch.from_numpy(np.isfinite(windows))
     raw = torch.from_numpy(np.nan_to_num(windows).astype(np.float32))
