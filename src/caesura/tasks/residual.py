@@ -17,7 +17,7 @@ from caesura.training.loop import VALIDATION_STEP, BatchSource, step_generator
 from caesura.types import Batch
 
 _ENOUGH = 100_000
-"""Samples of windows that trained by which channels' quantiles are measured."""
+"""Samples of windows that trained by which noise and channels' quantiles are measured."""
 _MOST = 2**24
 """Numbers of all channels that are held for it at most."""
 
@@ -32,10 +32,11 @@ class _Decoded(NamedTuple):
 
 
 def measure_residual(objective: ScaleTokens, source: BatchSource) -> dict[str, float]:
-    """Fit the decoder's noise and margins.
+    """Fit the decoder's noise, then its margins, to windows that trained.
 
-    Noise: to the rests of held-out windows, each by its predicted deviation. Margins: to windows
-    that trained, decoded with noise, since codes will be drawn as those windows have them.
+    Codes will be drawn as those windows have them, and what they decode to lacks what theirs
+    lacks: noise is fitted to their rests, each by its predicted deviation, and margins to what
+    they decode to with noise. Held-out windows are of another time, and may be rougher.
 
     Returns "unexplained", the share of variance that rests are, and "step_ratio", how large steps
     of the decoded windows with noise are beside those of the real ones: 1 is right, and windows of
@@ -46,13 +47,12 @@ def measure_residual(objective: ScaleTokens, source: BatchSource) -> dict[str, f
     rng = step_generator(0, VALIDATION_STEP)
     with inference(objective):
         held = _decoded(objective, source.validation(0, 1))
-        rest = (held.real - held.said) * held.observed
-        decoder.noise.measure(rest / held.spread, held.observed)
         trained = _decoded(objective, _some(source))
+        decoder.noise.measure(_rest(trained) / trained.spread, trained.observed)
         decoder.margins.measure(_drawn(decoder, trained, rng), trained.real, trained.observed)
         made = decoder.margins(_drawn(decoder, held, rng))
         ratio = _step_ratio(made, held.real, held.observed)
-    power = rest.square().sum() / (held.real.square() * held.observed).sum().clamp(min=1e-12)
+    power = _rest(held).square().sum() / (held.real.square() * held.observed).sum().clamp(min=1e-12)
     return {"unexplained": float(power), "step_ratio": ratio}
 
 
@@ -82,6 +82,10 @@ def _decoded(objective: ScaleTokens, batches: Iterable[Batch]) -> _Decoded:
         real = objective.encoder.scale_of(inputs).normalised(inputs.values.float())
         found.append((real, said.parts.sum(1), said.log_deviation.exp(), inputs.observed))
     return _Decoded(*(torch.cat(each) for each in zip(*found, strict=True)))
+
+
+def _rest(windows: _Decoded) -> Tensor:
+    return (windows.real - windows.said) * windows.observed
 
 
 def _drawn(decoder: Any, windows: _Decoded, rng: torch.Generator) -> Tensor:
