@@ -72,12 +72,6 @@ class Residual(nn.Module):
         self.factor.copy_(_root(own - memory @ own @ memory.T))
 
     @torch.no_grad()
-    def widen(self, by: float) -> None:
-        """Draw noise that is larger by a factor, of the same course."""
-        self.first.mul_(by)
-        self.factor.mul_(by)
-
-    @torch.no_grad()
     def draw(
         self, rows: int, time: int, rng: torch.Generator
     ) -> Float[Tensor, "rows channels time"]:

@@ -22,7 +22,7 @@ _MOST = 2**24
 """Numbers of all channels that are held for it at most."""
 
 
-class Decoded(NamedTuple):
+class _Decoded(NamedTuple):
     """Windows, what their own codes say of them, its deviation, and what was measured."""
 
     real: Tensor
@@ -36,8 +36,7 @@ def measure_residual(objective: ScaleTokens, source: BatchSource) -> dict[str, f
 
     Codes will be drawn as those windows have them, and what they decode to lacks what theirs
     lacks: noise is fitted to their rests, each by its predicted deviation, and margins to what
-    they decode to with noise. Held-out windows are of another time, and may be rougher; of them
-    noise takes its size alone, or intervals of few windows that codes overfit would be too narrow.
+    they decode to with noise. Held-out windows are of another time, and may be rougher.
 
     Returns "unexplained", the share of variance that rests are, and "step_ratio", how large steps
     of the decoded windows with noise are beside those of the real ones: 1 is right, and windows of
@@ -51,7 +50,6 @@ def measure_residual(objective: ScaleTokens, source: BatchSource) -> dict[str, f
         trained = _decoded(objective, _some(source))
         decoder.noise.measure(_rest(trained) / trained.spread, trained.observed)
         decoder.margins.measure(_drawn(decoder, trained, rng), trained.real, trained.observed)
-        decoder.noise.widen(wider_rests(held, trained))
         made = decoder.margins(_drawn(decoder, held, rng))
         ratio = _step_ratio(made, held.real, held.observed)
     power = _rest(held).square().sum() / (held.real.square() * held.observed).sum().clamp(min=1e-12)
@@ -71,7 +69,7 @@ def _some(source: BatchSource) -> Iterator[Batch]:
             return
 
 
-def _decoded(objective: ScaleTokens, batches: Iterable[Batch]) -> Decoded:
+def _decoded(objective: ScaleTokens, batches: Iterable[Batch]) -> _Decoded:
     """Return windows as their own codes say them, normalised."""
     decoder, found = objective.decoder, []
     for batch in batches:
@@ -83,29 +81,14 @@ def _decoded(objective: ScaleTokens, batches: Iterable[Batch]) -> Decoded:
         said = Answer.of(asked)
         real = objective.encoder.scale_of(inputs).normalised(inputs.values.float())
         found.append((real, said.parts.sum(1), said.log_deviation.exp(), inputs.observed))
-    return Decoded(*(torch.cat(each) for each in zip(*found, strict=True)))
+    return _Decoded(*(torch.cat(each) for each in zip(*found, strict=True)))
 
 
-def wider_rests(held: Decoded, trained: Decoded) -> float:
-    """Return how large rests of held-out windows are beside those of windows that trained, by their
-    predicted deviations: the median over channels of root mean squares, 1 at least.
-
-    The median, as some channels of another season may be rougher or smoother.
-    """
-    sizes = []
-    for windows in (held, trained):
-        power = (_rest(windows) / windows.spread).square().sum((0, 2))
-        sizes.append((power / windows.observed.sum((0, 2)).clamp(min=1)).sqrt())
-    ours, theirs = sizes
-    both = (ours > 0) & (theirs > 0)
-    return max(1.0, float((ours / theirs)[both].quantile(0.5))) if bool(both.any()) else 1.0
-
-
-def _rest(windows: Decoded) -> Tensor:
+def _rest(windows: _Decoded) -> Tensor:
     return (windows.real - windows.said) * windows.observed
 
 
-def _drawn(decoder: Any, windows: Decoded, rng: torch.Generator) -> Tensor:
+def _drawn(decoder: Any, windows: _Decoded, rng: torch.Generator) -> Tensor:
     rows, _, time = windows.said.shape
     noise: Tensor = decoder.noise.draw(rows, time, rng)
     return windows.said + noise * windows.spread
