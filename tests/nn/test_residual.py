@@ -74,3 +74,21 @@ def test_any_length_channels_and_few_windows_will_do():
         drawn = noise.draw(7, time + 1, generator(1))
         assert drawn.shape == (7, channels, time + 1)
         assert bool(drawn.isfinite().all())
+
+
+def test_its_correlation_is_that_of_what_it_draws():
+    rng = generator(0)
+    level = torch.randn(3000, 2, 6, generator=rng).repeat_interleave(4, -1)
+    rest = torch.tensor([[1.0], [0.2]]) * level + 0.5 * torch.randn(3000, 2, 24, generator=rng)
+    rest[:, :, 4:] += rest[:, :, :-4].clone()
+    noise = Residual(2, 4)
+    noise.measure(rest, everything(rest))
+    drawn = noise.draw(20_000, 24, generator(1))
+    found = noise.correlation(9)
+    power = drawn.square().mean((0, 2))
+    for lag in range(9):
+        pairs = [drawn[..., at] * drawn[..., at + lag] for at in range(12)]  # whole places
+        torch.testing.assert_close(
+            found[:, lag].float(), torch.stack(pairs).mean((0, 1)) / power, atol=0.04, rtol=0
+        )
+    assert not Residual(2, 4).correlation(9).any()  # nothing before

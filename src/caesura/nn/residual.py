@@ -9,6 +9,8 @@ TimeMAR has nothing of the kind.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -85,6 +87,22 @@ class Residual(nn.Module):
             found.append(now)
         by_channel = torch.stack(found, 1).view(rows, count, self.hop, -1).permute(0, 3, 1, 2)
         return by_channel.flatten(2)[..., :time]
+
+    @torch.no_grad()
+    def correlation(self, lags: int) -> Float[Tensor, "channels lags"]:
+        """Return how a channel's noise goes with its own of 0 to lags - 1 samples before, mean over
+        places within a vector; 0 of a channel without noise."""
+        width, hop = len(self.memory), self.hop
+        memory, ahead = self.memory.double(), self.first.double() @ self.first.double().T
+        found = torch.zeros(width // hop, lags, dtype=ahead.dtype, device=ahead.device)
+        for vectors in range(-(-(lags + hop - 1) // hop)):
+            later = ahead.view(hop, -1, hop, width // hop).diagonal(dim1=1, dim2=3)
+            for end, begin in itertools.product(range(hop), repeat=2):
+                if 0 <= (lag := vectors * hop + end - begin) < lags:
+                    found[:, lag] += later[end, begin] / hop
+            ahead = memory @ ahead
+        power = found[:, :1]
+        return torch.where(power > 0, found / power.clamp(min=1e-12), 0.0)
 
     def _vectors(self, x: Float[Tensor, "rows channels time"]) -> Tensor:
         """Return (rows, vectors, hop x channels); what does not fill the last one is left out, but

@@ -70,11 +70,13 @@ def impute(
     with inference(*run.parts.values()):
         for number, one in enumerate(view.series()):
             seen = np.isfinite(one)
+            one = shared_by_copies(one[None], sampling.copies)[0]
             shown = None if view.condition is None else view.condition[[number]]
             quantiles = _filled(run, one, shown, (draws, level), rng)
             for kept, q in zip((whole.lower, whole.value, whole.upper), quantiles, strict=True):
                 kept.append(in_units(q[None], sampling)[0])
-                kept[-1][seen] = one[seen]
+                known = np.isfinite(one)
+                kept[-1][known] = one[known]
             whole.observed.append(seen)
     return whole
 
@@ -98,7 +100,7 @@ def fill_windows(
     parts, size = [], max(1, _ROWS // draws)
     with inference(*run.parts.values()):
         for first in range(0, len(windows), size):
-            some = windows[first : first + size]
+            some = shared_by_copies(windows[first : first + size], sampling_of(run).copies)
             found = np.quantile(
                 draw_windows(run, some, draws, rng, condition).values, share, axis=1
             )
@@ -152,7 +154,8 @@ def draw_windows(
 
     A draw's own error at measured samples is laid over the samples beside them, less and less with
     distance, by exp(-(distance / reach) ** power): so it meets what was measured without a step.
-    What was measured of a variable holds for its copies.
+    Noise is as wide as what the nearest measured sample leaves open of it. What was measured of a
+    variable holds for its copies.
     """
     prior, encoder = need(run, "prior"), need(run, "encoder")
     windows = shared_by_copies(windows, sampling_of(run).copies)
@@ -166,13 +169,14 @@ def draw_windows(
     settings = settings or SamplingSettings()
     latent = sample_latent(run, known, window, settings, rng, shown)
     parts = decoded_parts(run, latent, window, rng)
-    near, drawn = _nearness(seen.numpy(), encoder.hop, power), parts.mean
-    if settings.noise:  # none where something was measured
-        room = torch.from_numpy(np.sqrt(1 - np.square(near))).to(drawn)
-        noise = parts.noise * room.repeat_interleave(draws, 0)
-        drawn = need(run, "decoder").margins(parts.mean + noise)
+    distance, drawn = _distance(seen.numpy()), parts.mean
+    if settings.noise:
+        decoder = need(run, "decoder")
+        noise = parts.noise * _room(decoder.noise, distance, drawn).repeat_interleave(draws, 0)
+        drawn = decoder.margins(parts.mean + noise)
     made = drawn.view(rows, draws, -1, window).double().numpy()
     error = values[:, None].numpy() - made
+    near = np.exp(-((distance / encoder.hop) ** power))
     met = made + _lines(error, seen.numpy()) * near[:, None]
     there = seen.numpy()[:, None]
     misfit = np.where(there, np.square(error), 0.0).sum((2, 3)) / np.maximum(there.sum((2, 3)), 1)
@@ -182,13 +186,23 @@ def draw_windows(
     return Draws(by_draw.restored(torch.from_numpy(met)).numpy(), misfit)
 
 
-def _nearness(seen: NDArray[np.bool_], reach: float, power: float) -> Floats:
-    """Return (rows, variables, time): 1 where a sample was measured, less with distance."""
-    at, found = np.arange(seen.shape[-1]), np.zeros(seen.shape)
+def _distance(seen: NDArray[np.bool_]) -> Floats:
+    """Return how many samples off the nearest one is at which a variable was measured, (rows,
+    variables, time); infinite where none was."""
+    at, found = np.arange(seen.shape[-1]), np.full(seen.shape, np.inf)
     for place in zip(*np.nonzero(seen.any(2)), strict=True):
-        distance = np.abs(at[:, None] - np.flatnonzero(seen[place])[None]).min(1)
-        found[place] = np.exp(-((distance / reach) ** power))
+        found[place] = np.abs(at[:, None] - np.flatnonzero(seen[place])[None]).min(1)
     return found
+
+
+def _room(noise: Any, distance: Floats, like: torch.Tensor) -> torch.Tensor:
+    """Return the share of its deviation that noise keeps so far from what was measured, which says
+    as much of it as it goes with itself at that distance: (rows, variables, time)."""
+    correlation = noise.correlation(distance.shape[-1]).cpu().numpy()
+    known = np.isfinite(distance)
+    lag = np.where(known, distance, 0).astype(np.int64)
+    goes = np.where(known, np.take_along_axis(correlation[None], lag, 2), 0.0)
+    return torch.from_numpy(np.sqrt((1 - goes**2).clip(0, 1))).to(like)
 
 
 def _lines(error: Floats, seen: NDArray[np.bool_]) -> Floats:
