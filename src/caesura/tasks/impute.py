@@ -28,6 +28,8 @@ Floats = NDArray[np.floating[Any]]
 
 _ROWS = 512
 """Draws of windows at a time."""
+_DOUBT = 2
+"""Pairs of measured samples as which it counts how errors usually go on."""
 
 
 class Imputed(NamedTuple):
@@ -153,7 +155,8 @@ def draw_windows(
     """Draw windows in the table's units, unrounded, through what was measured.
 
     A draw's own error at measured samples is laid over the samples beside them, less and less with
-    distance, by exp(-(distance / reach) ** power): so it meets what was measured without a step.
+    distance, as errors of that variable in that window go on, by exp(-(distance / hop) ** power)
+    where little was measured: so it meets what was measured without a step.
     Noise is as wide as what the nearest measured sample leaves open of it. What was measured of a
     variable holds for its copies.
     """
@@ -176,7 +179,10 @@ def draw_windows(
         drawn = decoder.margins(parts.mean + noise)
     made = drawn.view(rows, draws, -1, window).double().numpy()
     error = values[:, None].numpy() - made
-    near = np.exp(-((distance / encoder.hop) ** power))
+    left = _left_of_errors(
+        error, seen.numpy(), np.exp(-((np.arange(window) / encoder.hop) ** power))
+    )
+    near = np.where(np.isfinite(distance), _at_lags(left, distance), 0.0)
     met = made + _lines(error, seen.numpy()) * near[:, None]
     there = seen.numpy()[:, None]
     misfit = np.where(there, np.square(error), 0.0).sum((2, 3)) / np.maximum(there.sum((2, 3)), 1)
@@ -195,13 +201,43 @@ def _distance(seen: NDArray[np.bool_]) -> Floats:
     return found
 
 
+def _at_lags(values: Floats, distance: Floats) -> Floats:
+    """Return values (rows, variables, lags) at distances, those of lag 0 at infinite ones."""
+    lag = np.where(np.isfinite(distance), distance, 0).astype(np.int64)
+    return np.take_along_axis(values, lag, 2)
+
+
+def _left_of_errors(error: Floats, seen: NDArray[np.bool_], usual: Floats) -> Floats:
+    """Return what share of an error is left so many samples on: (rows, variables, lags).
+
+    Of pairs of measured samples of all draws: a level that no code has is missed throughout a
+    window, white noise goes on nowhere. What is usual counts as two pairs. Never rising.
+    """
+    window = seen.shape[-1]
+    there = np.broadcast_to(seen[:, None], error.shape).astype(np.float64)
+    missed = error * there
+    squares = np.square(missed)
+    goes = _products(missed, missed)
+    both = (_products(squares, there) + _products(there, squares)) / 2
+    pairs = _products(there, there) / error.shape[1]
+    least = _DOUBT * both[..., :1] / pairs[..., :1].clip(1)
+    share = (goes + least * usual[:window]) / (both + least).clip(np.finfo(np.float64).tiny)
+    return np.minimum.accumulate(share.clip(0, 1), -1)
+
+
+def _products(one: Floats, other: Floats) -> Floats:
+    """Return sums over draws and time of one(t) other(t + lag) for each lag, of (rows, draws,
+    variables, time)."""
+    time = one.shape[-1]
+    spectrum = np.fft.rfft(one, 2 * time).conj() * np.fft.rfft(other, 2 * time)
+    return np.asarray(np.fft.irfft(spectrum.sum(1), 2 * time)[..., :time])
+
+
 def _room(noise: Any, distance: Floats, like: torch.Tensor) -> torch.Tensor:
     """Return the share of its deviation that noise keeps so far from what was measured, which says
     as much of it as it goes with itself at that distance: (rows, variables, time)."""
     correlation = noise.correlation(distance.shape[-1]).cpu().numpy()
-    known = np.isfinite(distance)
-    lag = np.where(known, distance, 0).astype(np.int64)
-    goes = np.where(known, np.take_along_axis(correlation[None], lag, 2), 0.0)
+    goes = np.where(np.isfinite(distance), _at_lags(correlation[None], distance), 0.0)
     return torch.from_numpy(np.sqrt((1 - goes**2).clip(0, 1))).to(like)
 
 
