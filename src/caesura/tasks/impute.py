@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ Floats = NDArray[np.floating[Any]]
 
 _ROWS = 512
 """Draws of windows at a time."""
-_DOUBT = 2
+_DOUBT = 2.0
 """Pairs of measured samples as which it counts how errors usually go on."""
 
 
@@ -213,24 +214,24 @@ def _left_of_errors(error: Floats, seen: NDArray[np.bool_], usual: Floats) -> Fl
     Of pairs of measured samples of all draws: a level that no code has is missed throughout a
     window, white noise goes on nowhere. What is usual counts as two pairs. Never rising.
     """
-    window = seen.shape[-1]
-    there = np.broadcast_to(seen[:, None], error.shape).astype(np.float64)
+    there = seen[:, None].astype(np.float64)
     missed = error * there
-    squares = np.square(missed)
-    goes = _products(missed, missed)
+    squares = np.square(missed).sum(1, keepdims=True)
     both = (_products(squares, there) + _products(there, squares)) / 2
-    pairs = _products(there, there) / error.shape[1]
-    least = _DOUBT * both[..., :1] / pairs[..., :1].clip(1)
-    share = (goes + least * usual[:window]) / (both + least).clip(np.finfo(np.float64).tiny)
+    least = _DOUBT * both[..., :1] / _products(there, there)[..., :1].clip(1)
+    goes = _products(missed, missed) + least * usual
+    share = goes / (both + least).clip(np.finfo(np.float64).tiny)
     return np.minimum.accumulate(share.clip(0, 1), -1)
 
 
 def _products(one: Floats, other: Floats) -> Floats:
     """Return sums over draws and time of one(t) other(t + lag) for each lag, of (rows, draws,
     variables, time)."""
-    time = one.shape[-1]
-    spectrum = np.fft.rfft(one, 2 * time).conj() * np.fft.rfft(other, 2 * time)
-    return np.asarray(np.fft.irfft(spectrum.sum(1), 2 * time)[..., :time])
+    length = 2 * one.shape[-1]
+    by_draw = zip(one.swapaxes(0, 1), other.swapaxes(0, 1), strict=True)
+    spectra = (np.fft.rfft(a, length).conj() * np.fft.rfft(b, length) for a, b in by_draw)
+    found: Floats = np.fft.irfft(reduce(np.add, spectra), length)
+    return found[..., : one.shape[-1]]
 
 
 def _room(noise: Any, distance: Floats, like: torch.Tensor) -> torch.Tensor:
