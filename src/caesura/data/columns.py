@@ -24,7 +24,10 @@ def require_columns(table: pa.Table, columns: Columns) -> None:
     for flag, name in wanted:
         if name and name not in table.column_names:
             known = ", ".join(table.column_names)
-            raise DataError(f"column {name!r} not in table; columns: {known}. Pass {flag} NAME")
+            several = ", or NAME,NAME with a column for each variable" if flag == "--value" else ""
+            raise DataError(
+                f"column {name!r} not in table; columns: {known}. Pass {flag} NAME{several}"
+            )
     if columns.error and len(columns.value) > 1:
         raise DataError("--error goes with one value column; give one --value")
 
