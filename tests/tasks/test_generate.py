@@ -207,7 +207,7 @@ def conditioned():
         "kind": np.repeat(kind, 16), "other": np.repeat(rng.random(40), 16),
     })  # fmt: skip
     columns = {"static": ["kind", "other"]}
-    return trained(table, steps=160, window=16, columns=columns, extra=("training.lr=0.01",))
+    return trained(table, steps=120, window=16, columns=columns, extra=("training.lr=0.01",))
 
 
 @pytest.mark.slow
@@ -336,6 +336,7 @@ def test_dates_keep_their_zone_and_numbers_of_channels_stay_numbers():
     assert set(made["lead"].to_pylist()) == {3, 11}
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_values_that_span_magnitudes_come_out_so_where_they_are_bent():
     rng = np.random.default_rng(0)

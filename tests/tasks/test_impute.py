@@ -27,7 +27,7 @@ def series(count=6, time=120, seed=0):
 
 @pytest.fixture(scope="module")
 def run():
-    return pretrain(series(), "timemar", steps=60, settings=list(SMALL))
+    return pretrain(series(), "timemar", steps=40, settings=list(SMALL))
 
 
 def gapped(seed=9):
