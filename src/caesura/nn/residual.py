@@ -9,8 +9,6 @@ TimeMAR has nothing of the kind.
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -95,11 +93,11 @@ class Residual(nn.Module):
         width, hop = len(self.memory), self.hop
         memory, ahead = self.memory.double(), self.first.double() @ self.first.double().T
         found = torch.zeros(width // hop, lags, dtype=ahead.dtype, device=ahead.device)
-        for vectors in range(-(-(lags + hop - 1) // hop)):
+        for first in range(0, lags + hop - 1, hop):  # of vectors that begin so many samples apart
             later = ahead.view(hop, -1, hop, width // hop).diagonal(dim1=1, dim2=3)
-            for end, begin in itertools.product(range(hop), repeat=2):
-                if 0 <= (lag := vectors * hop + end - begin) < lags:
-                    found[:, lag] += later[end, begin] / hop
+            for more in range(1 - hop, hop):
+                if 0 <= (lag := first + more) < lags:
+                    found[:, lag] += later.diagonal(-more).sum(-1) / hop
             ahead = memory @ ahead
         power = found[:, :1]
         return torch.where(power > 0, found / power.clamp(min=1e-12), 0.0)

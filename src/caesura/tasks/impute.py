@@ -73,13 +73,11 @@ def impute(
     with inference(*run.parts.values()):
         for number, one in enumerate(view.series()):
             seen = np.isfinite(one)
-            one = shared_by_copies(one[None], sampling.copies)[0]
             shown = None if view.condition is None else view.condition[[number]]
             quantiles = _filled(run, one, shown, (draws, level), rng)
             for kept, q in zip((whole.lower, whole.value, whole.upper), quantiles, strict=True):
                 kept.append(in_units(q[None], sampling)[0])
-                known = np.isfinite(one)
-                kept[-1][known] = one[known]
+                kept[-1][seen] = one[seen]
             whole.observed.append(seen)
     return whole
 
@@ -103,7 +101,7 @@ def fill_windows(
     parts, size = [], max(1, _ROWS // draws)
     with inference(*run.parts.values()):
         for first in range(0, len(windows), size):
-            some = shared_by_copies(windows[first : first + size], sampling_of(run).copies)
+            some = windows[first : first + size]
             found = np.quantile(
                 draw_windows(run, some, draws, rng, condition).values, share, axis=1
             )
@@ -190,7 +188,8 @@ def draw_windows(
     by_draw = replace(
         scale, center=scale.center[:, None].double(), spread=scale.spread[:, None].double()
     )
-    return Draws(by_draw.restored(torch.from_numpy(met)).numpy(), misfit)
+    restored = by_draw.restored(torch.from_numpy(met)).numpy()
+    return Draws(np.where(there, windows[:, None], restored), misfit)
 
 
 def _distance(seen: NDArray[np.bool_]) -> Floats:
@@ -237,7 +236,8 @@ def _products(one: Floats, other: Floats) -> Floats:
 def _room(noise: Any, distance: Floats, like: torch.Tensor) -> torch.Tensor:
     """Return the share of its deviation that noise keeps so far from what was measured, which says
     as much of it as it goes with itself at that distance: (rows, variables, time)."""
-    correlation = noise.correlation(distance.shape[-1]).cpu().numpy()
+    farthest = distance.max(initial=0, where=np.isfinite(distance))
+    correlation = noise.correlation(int(farthest) + 1).cpu().numpy()
     goes = np.where(np.isfinite(distance), _at_lags(correlation[None], distance), 0.0)
     return torch.from_numpy(np.sqrt((1 - goes**2).clip(0, 1))).to(like)
 
