@@ -14,6 +14,22 @@ TINY = (
     "stages.0.decoder.heads=2", "stages.0.decoder.depth=1", "training.batch_tokens=512",
 )  # fmt: skip
 
+TINY_GENERATOR = (
+    "encoder.width=16", "encoder.latent=8", "encoder.heads=2", "stages.1.objective.width=16",
+    "stages.1.objective.heads=2", "stages.1.objective.depth=1", "training.threads=1",
+    "training.batch_tokens=1024", "stages.0.objective.quantiser.codes=32",
+)  # fmt: skip
+
+
+def waves_and_counts(count=6, time=120, seed=0):
+    """Make series (2, time): a noisy wave, and a count of events, whole and never negative."""
+    rng = np.random.default_rng(seed)
+    at, found = np.arange(time), []
+    for _ in range(count):
+        wave = 50 + 10 * np.sin(2 * np.pi * (at / 12 + rng.uniform())) + rng.standard_normal(time)
+        found.append(np.stack([wave, rng.poisson(2.0, time)]))
+    return found
+
 
 def make_tokens(lengths=(7, 4, 1), axes=2, size=1, extra=0, seed=0):
     """Make Tokens of given lengths, padded to the longest plus `extra`, noise in the padding."""

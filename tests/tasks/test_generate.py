@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from builders import TINY_GENERATOR, waves_and_counts
 from caesura.answers import synthetic_table
 from caesura.data.blocks import interleaved_blocks, most_blocks, windows_within
 from caesura.errors import CheckpointError, DataError, RecipeError, StoppedError
@@ -21,30 +22,20 @@ from caesura.training.state import CHECKPOINT
 from caesura.types import Grid
 from caesura.workflow import pretrain
 
-SMALL = (
-    "encoder.width=16", "encoder.latent=8", "encoder.heads=2", "stages.1.objective.width=16",
-    "stages.1.objective.heads=2", "stages.1.objective.depth=1", "training.threads=1",
-    "training.batch_tokens=1024",
-    "stages.0.objective.quantiser.codes=32",
-)  # fmt: skip
-
 
 def series(count=6, time=120, seed=0):
     """A wave, a count of events that is whole and never negative, and a constant channel."""
-    rng = np.random.default_rng(seed)
-    at = np.arange(time)
-    found = []
-    for _ in range(count):
-        wave = 50 + 10 * np.sin(2 * np.pi * (at / 12 + rng.uniform())) + rng.standard_normal(time)
-        found.append(np.stack([wave, rng.poisson(2.0, time), np.full(time, 7.0)]))
-    return found
+    return [
+        np.concatenate([one, np.full((1, time), 7.0)])
+        for one in waves_and_counts(count, time, seed)
+    ]
 
 
 def trained(data=None, out=None, steps=40, window=20, extra=(), **settings):
     data = series() if data is None else data
     return pretrain(
-        data, "timemar", out, steps=steps, settings=[f"data.window={window}", *SMALL, *extra],
-        **settings,
+        data, "timemar", out, steps=steps,
+        settings=[f"data.window={window}", *TINY_GENERATOR, *extra], **settings,
     )  # fmt: skip
 
 
@@ -336,7 +327,6 @@ def test_dates_keep_their_zone_and_numbers_of_channels_stay_numbers():
     assert set(made["lead"].to_pylist()) == {3, 11}
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_values_that_span_magnitudes_come_out_so_where_they_are_bent():
     rng = np.random.default_rng(0)

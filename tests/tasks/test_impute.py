@@ -3,31 +3,25 @@
 import numpy as np
 import pytest
 
+from builders import TINY_GENERATOR, waves_and_counts
 from caesura.errors import RecipeError
 from caesura.tasks.impute import fill_windows, impute
 from caesura.workflow import pretrain
 
-SMALL = (
-    "encoder.width=16", "encoder.latent=8", "encoder.heads=2", "stages.1.objective.width=16",
-    "stages.1.objective.heads=2", "stages.1.objective.depth=1", "training.threads=1",
-    "training.batch_tokens=1024", "stages.0.objective.quantiser.codes=32", "data.window=20",
-)  # fmt: skip
-
 
 def series(count=6, time=120, seed=0):
     """A wave, a count of events, white noise, and the wave once more."""
-    rng = np.random.default_rng(seed)
-    at = np.arange(time)
+    rng = np.random.default_rng(seed + 100)
     found = []
-    for _ in range(count):
-        wave = 50 + 10 * np.sin(2 * np.pi * (at / 12 + rng.uniform())) + rng.standard_normal(time)
-        found.append(np.stack([wave, rng.poisson(2.0, time), rng.standard_normal(time), wave]))
-    return [one.astype(np.float32).astype(np.float64) for one in found]
+    for wave, events in waves_and_counts(count, time, seed):
+        one = np.stack([wave, events, rng.standard_normal(time), wave])
+        found.append(one.astype(np.float32).astype(np.float64))
+    return found
 
 
 @pytest.fixture(scope="module")
 def run():
-    return pretrain(series(), "timemar", steps=40, settings=list(SMALL))
+    return pretrain(series(), "timemar", steps=40, settings=["data.window=20", *TINY_GENERATOR])
 
 
 def gapped(seed=9):
@@ -85,14 +79,14 @@ def test_what_was_measured_of_a_copy_is_known(run):
 
 def test_white_noise_stays_wide_beside_what_was_measured(run):
     """Noise narrows as far as it remembers alone, and errors of neighbours are hardly laid over: by
-    distance alone 0.58 were held, by what noise remembers 0.75."""
+    distance alone 0.66 were held, and with errors laid over by distance middles were 1.22 off."""
     data = np.stack(series(60, 20, 7))
     hidden = np.random.default_rng(0).random((60, 20)) < 0.3
     lacks = data.copy()
     lacks[:, 2][hidden] = np.nan
     low, middle, high = (one[:, 2][hidden] for one in fill_windows(run, lacks))
     true = data[:, 2][hidden]
-    assert 0.78 < ((true >= low) & (true <= high)).mean() < 0.95
+    assert 0.85 < ((true >= low) & (true <= high)).mean() < 0.95
     assert (middle - true).std() < 1.15 * true.std()
 
 
