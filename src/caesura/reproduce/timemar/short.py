@@ -37,6 +37,8 @@ QUICK_CHANGES = (
     "stages.1.objective.heads=2",
 )
 """A model so small that a quick run takes seconds."""
+_ALIKE = ("training.threads=1", "training.precision=fp32")
+"""Cells of machines with and without bf16 belong to one table."""
 _RIDGE_OF = 4000
 """Training windows that a ridge learns one channel from the others on."""
 _HIDDEN = 0.3
@@ -61,7 +63,7 @@ def generator(
     """Return the run that was trained on series, from where a killed one stopped."""
     own = context.settings
     out = context.folder / "run"
-    settings = [f"data.window={window}", "training.threads=1", *own.changes, *changes]
+    settings = [f"data.window={window}", *_ALIKE, *own.changes, *changes]
     return pretrain(
         series, "timemar", out, steps=own.steps, seed=context.seed, settings=settings,
         resume=(out / "recipe.toml").is_file(), on_progress=context.watch,
