@@ -2,7 +2,12 @@
 
 import torch
 
-from caesura.objectives.scale_tokens import roughness
+from builders import generator, make_grid
+from caesura.decoders.dual_path import DualPathDecoder, DualPathDecoderConfig
+from caesura.encoders.dual_path import DualPathEncoder, DualPathEncoderConfig
+from caesura.nn.quantise import QuantiserConfig
+from caesura.objectives.scale_tokens import ScaleTokens, ScaleTokensConfig, roughness
+from caesura.types import Batch
 
 
 def curves():
@@ -10,6 +15,24 @@ def curves():
     time = torch.linspace(0, 3, 40)
     moving = torch.stack([time.sin(), 0.02 * time.cos()])
     return moving + torch.randn(5, 2, 1, generator=torch.Generator().manual_seed(0)) * 30
+
+
+def test_best_weights_are_not_chosen_by_how_far_codes_are():
+    shape = {"channels": 2, "width": 16, "latent": 8, "heads": 2}
+    encoder = DualPathEncoder(DualPathEncoderConfig(**shape))
+    decoder = DualPathDecoder(DualPathDecoderConfig(**shape))
+    config = ScaleTokensConfig(quantiser=QuantiserConfig(codes=16, width=8))
+    objective = ScaleTokens(encoder, decoder, config)
+    batch = Batch(make_grid([96, 96]), torch.arange(2))
+    said = {}
+    for weight in (0.0, 100.0):
+        objective.config = config.model_copy(update={"quantiser_weight": weight})
+        for mode in (True, False):
+            with torch.no_grad():
+                found = objective.train(mode)(batch, generator())
+            said[weight, mode] = float(found.total)
+    assert said[100.0, False] == said[0.0, False]
+    assert said[100.0, True] > said[0.0, True]
 
 
 def test_roughness_is_that_of_its_formula():

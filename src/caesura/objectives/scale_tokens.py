@@ -69,7 +69,9 @@ class ScaleTokens(nn.Module):
     adds to the one before, and counts by how much its channel moves in its window: where levels
     differ far more than a window moves, errors that are small beside levels would be all that is
     seen of its course. The deviation of what is left learns by a normal likelihood of its own,
-    weighted so little that the choice of the best weights is by the rest. Where samples are
+    weighted so little that the choice of the best weights is by the rest. Commitment only trains:
+    windows of a time that codes were not learned from stay far from all of them, however well they
+    are reconstructed, and the best weights would be those of an early step. Where samples are
     missing, codes also say which were measured, so that irregular series come out irregular.
     """
 
@@ -118,7 +120,8 @@ class ScaleTokens(nn.Module):
             total = total + config.presence_weight * (unlikely * seen.sum((1, 2))).sum() / count
         # rows by their observed samples, as all else is: a cut into parts must change nothing
         commitment = (found.commitment * seen.sum((1, 2))).sum() / count
-        total = total + config.quantiser_weight * commitment
+        if self.training:
+            total = total + config.quantiser_weight * commitment
         logged = {"mse": error.detach(), "roughness": rough.detach()}
         logged |= {"log_likelihood": -unsure.detach()}
         logged |= {"commitment": commitment.detach()}
