@@ -134,6 +134,14 @@ def test_wrong_columns_say_what_to_do(columns, message):
         open_data(small(), config(**columns))
 
 
+def test_a_wide_table_without_value_columns_is_told_its_own():
+    table = pa.table({"time": [0, 1], "ward": ["a", "b"]} | {f"v{n}": [0.5, 1.0] for n in range(9)})
+    with pytest.raises(DataError) as raised:
+        open_data(table, config(channel=""))
+    assert "columns: time, ward, v0, v1, v2, v3, v4, v5, v6, v7, v8. Pass" in str(raised.value)
+    assert str(raised.value).endswith("--value v0,v1,v2,v3,v4,v5,v6,v7,...")
+
+
 def test_mixed_id_types_are_an_error():
     frame = pd.DataFrame({"id": [1, "x"], "time": [0.0, 1.0], "value": [0.0, 1.0]})
     with pytest.raises(DataError, match="mixed types"):

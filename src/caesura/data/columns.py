@@ -14,22 +14,39 @@ from caesura.data.config import Columns
 from caesura.data.store import TimeKind
 from caesura.errors import DataError
 
+_SHOWN = 8
+"""Columns that an error proposes at most."""
 
-def require_columns(table: pa.Table, columns: Columns) -> None:
+
+def require_columns(schema: pa.Schema, columns: Columns) -> None:
     """Raise a DataError that names the flag of the first column that is not there."""
     wanted = [("--id", columns.id), ("--time", columns.time), ("--channel", columns.channel)]
     wanted += [("--value", name) for name in columns.value]
     wanted += [("--error", columns.error), ("--group", columns.group)]
     wanted += [("--static", name) for name in columns.static]
     for flag, name in wanted:
-        if name and name not in table.column_names:
-            known = ", ".join(table.column_names)
-            several = ", or NAME,NAME with a column for each variable" if flag == "--value" else ""
+        if name and name not in schema.names:
+            known = ", ".join(schema.names)
+            several = _several(schema, {one for _, one in wanted}) if flag == "--value" else ""
             raise DataError(
                 f"column {name!r} not in table; columns: {known}. Pass {flag} NAME{several}"
             )
     if columns.error and len(columns.value) > 1:
         raise DataError("--error goes with one value column; give one --value")
+
+
+def _several(schema: pa.Schema, taken: set[str]) -> str:
+    """Say how several value columns are named, by those of a table that hold numbers."""
+    numbers = [
+        field.name
+        for field in schema
+        if field.name not in taken
+        and (pa.types.is_integer(field.type) or pa.types.is_floating(field.type))
+    ]
+    if len(numbers) < 2:
+        return ""
+    some = ",".join(numbers[:_SHOWN]) + (",..." if numbers[_SHOWN:] else "")
+    return f", or a column for each variable: --value {some}"
 
 
 @dataclass

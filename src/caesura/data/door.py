@@ -10,6 +10,7 @@ import numpy as np
 
 from caesura.data.cache import cached_path, load_store, save_store
 from caesura.data.clean_table import clean_store
+from caesura.data.columns import require_columns
 from caesura.data.config import Columns, DataConfig
 from caesura.data.panel import panel_to_store
 from caesura.data.read import is_parquet, read_table, readable
@@ -57,6 +58,7 @@ def _open_table(
         columns = without_absent(columns, rows.schema.names)
     notes = unused_channel(rows.schema.names, columns)
     if columns.id not in rows.schema.names and columns.id == Columns().id:
+        require_columns(rows.schema, columns.model_copy(update={"id": ""}))
         rows = TableRows(_as_one_series(rows.whole(), columns.id))
         notes.append("no column names the series (--id): the table is taken as one")
     store, report = open_rows(rows, columns, per_observation)

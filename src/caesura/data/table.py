@@ -32,7 +32,7 @@ def table_to_store(
 ) -> tuple[RaggedStore, DoorReport]:
     """Turn a table into a store; `per_observation` melts a wide row into one value a row."""
     report = DoorReport(rows=table.num_rows)
-    require_columns(table, columns)
+    require_columns(table.schema, columns)
     ids = dictionary(table, columns.id)
     rows = _Rows.of(table, columns, ids.codes)
     if per_observation and len(columns.value) > 1:
