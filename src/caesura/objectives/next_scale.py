@@ -24,6 +24,9 @@ from caesura.signal.known import show_part
 from caesura.signal.noise import keyed_uniform
 from caesura.types import Batch, Encoder, Grid, Loss, as_module
 
+_COMPARED_AT = 2.0
+"""Temperature at which weights are compared on held-out windows."""
+
 
 class NextScaleConfig(ScaleTransformerConfig):
     """Settings beside the size: shares of codes replaced, of windows shown in part, of
@@ -43,7 +46,10 @@ class NextScale(nn.Module):
 
     Encoder, codebook and decoder come from the stage before and stay as they are. What is
     evaluated and kept is a moving average of the prior: at a high learning rate the prior itself
-    may have a good loss and yet draw each code too often or too seldom.
+    may have a good loss and yet draw each code too often or too seldom. It is compared at a
+    temperature of 2: of few windows a prior grows too sure of codes that nothing is known of long
+    before it has learned to follow what is known, and its likelihood as it is says the first alone
+    (docs/log.md).
     """
 
     needs_random_batches = False
@@ -99,7 +105,8 @@ class NextScale(nn.Module):
             dropped,
         )
         flat = torch.cat(scores, 1).flatten(0, 1).float()
-        total = F.cross_entropy(flat, torch.cat(found.codes, 1).flatten())
+        compared = 1.0 if self.training else _COMPARED_AT
+        total = F.cross_entropy(flat / compared, torch.cat(found.codes, 1).flatten())
         logged = {
             f"nats_scale_{number}": F.cross_entropy(s.detach().flatten(0, 1).float(), c.flatten())
             for number, (s, c) in enumerate(zip(scores, found.codes, strict=True))

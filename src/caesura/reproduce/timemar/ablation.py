@@ -48,7 +48,7 @@ def _run(cell: str, context: Context) -> Outcome:
     rows[cell] |= {
         "unexplained": run.metrics["unexplained"],
         "step ratio": run.metrics["step_ratio"],
-        "nats a code": run.metrics["validation_loss"],
+        "nats a code at temperature 2": run.metrics["validation_loss"],
         "minutes": run.metrics["seconds"] / 60,
     }
     return Outcome(rows)

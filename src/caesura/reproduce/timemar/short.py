@@ -98,7 +98,7 @@ def _run(cell: str, context: Context) -> Outcome:
         "minutes": run.metrics["seconds"] / 60,
         "unexplained": run.metrics["unexplained"],
         "step ratio": run.metrics["step_ratio"],
-        "nats a code": run.metrics["validation_loss"],
+        "nats a code at temperature 2": run.metrics["validation_loss"],
     }
     rows |= _filled_in(cell, run, data.unseen, context)
     return Outcome(rows | _channel_filled_in(cell, run, data, context))
