@@ -86,6 +86,7 @@ def _run(cell: str, context: Context) -> Outcome:
         "minutes": run.metrics["seconds"] / 60,
         "unexplained": run.metrics["unexplained"],
         "step ratio": run.metrics["step_ratio"],
+        "nats a code at temperature 2": run.metrics["validation_loss"],
     }
     return Outcome(rows)
 
