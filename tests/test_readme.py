@@ -83,6 +83,7 @@ def keep_few(path):
     pq.write_table(table.filter(np.isin(table["stay"].to_numpy(), stays)), path)
 
 
+@pytest.mark.slow
 def test_the_commands_run_in_order(place, monkeypatch):
     monkeypatch.chdir(place)
     found = list(commands())

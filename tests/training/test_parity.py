@@ -13,6 +13,7 @@ from caesura.training.precision import bf16_is_native
 from caesura.workflow import pretrain
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not bf16_is_native(), reason="bf16 would be emulated here")
 def test_bf16_and_fp32_reach_the_same_validation_loss_at_equal_tokens(tmp_path):
     """On real records, at each evaluation; at full length `benchmarks/parity.py` says the same."""
