@@ -25,7 +25,7 @@ def waves(channels=1, count=6, time=400):
     return list(np.sin(2 * np.pi * at) + 0.02 * rng.standard_normal((count, channels, time)))
 
 
-def trained(*settings, data=None, steps=300):
+def trained(*settings, data=None, steps=500):
     fast = ("training.lr=0.003", "training.batch_tokens=512")
     settings = [f"data.window={WINDOW}", *SMALL, *fast, *settings]
     return pretrain(data or waves(), "timemar", steps=steps, settings=settings)
