@@ -37,12 +37,7 @@ def require_columns(schema: pa.Schema, columns: Columns) -> None:
 
 def _several(schema: pa.Schema, taken: set[str]) -> str:
     """Say how several value columns are named, by those of a table that hold numbers."""
-    numbers = [
-        field.name
-        for field in schema
-        if field.name not in taken
-        and (pa.types.is_integer(field.type) or pa.types.is_floating(field.type))
-    ]
+    numbers = [one.name for one in schema if one.name not in taken and _holds_numbers(one.type)]
     if len(numbers) < 2:
         return ""
     some = ",".join(numbers[:_SHOWN]) + (",..." if numbers[_SHOWN:] else "")
@@ -87,11 +82,7 @@ def numeric(table: pa.Table, name: str) -> NDArray[np.float64]:
     column = table[name]
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    if not (
-        pa.types.is_integer(column.type)
-        or pa.types.is_floating(column.type)
-        or pa.types.is_decimal(column.type)
-    ):
+    if not _holds_numbers(column.type):
         example = next((v for v in column.to_pylist() if v is not None), None)
         raise DataError(
             f"column {name!r} is {column.type}, e.g. {example!r}; it must hold numbers. "
@@ -100,6 +91,11 @@ def numeric(table: pa.Table, name: str) -> NDArray[np.float64]:
     return np.array(
         column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64
     )  # a copy: ours to change
+
+
+def _holds_numbers(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
 
 
 def time_values(table: pa.Table, name: str) -> tuple[NDArray[Any], TimeKind, str]:

@@ -105,8 +105,8 @@ class NextScale(nn.Module):
             dropped,
         )
         flat = torch.cat(scores, 1).flatten(0, 1).float()
-        compared = 1.0 if self.training else _COMPARED_AT
-        total = F.cross_entropy(flat / compared, torch.cat(found.codes, 1).flatten())
+        flat = flat if self.training else flat / _COMPARED_AT
+        total = F.cross_entropy(flat, torch.cat(found.codes, 1).flatten())
         logged = {
             f"nats_scale_{number}": F.cross_entropy(s.detach().flatten(0, 1).float(), c.flatten())
             for number, (s, c) in enumerate(zip(scores, found.codes, strict=True))
