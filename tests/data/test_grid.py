@@ -122,6 +122,27 @@ def test_a_window_longer_than_every_recording_is_an_error_and_than_some_a_note(c
     assert both.inputs.valid.sum(1).tolist() == [200, 200, 200, 90]
 
 
+@pytest.mark.parametrize(
+    ("count", "length", "rate", "steps"),
+    [
+        (3, 900, 1.0, 900),  # series of one length are windows
+        (1, 900, 1.0, 64),  # one recording is cut, and 10 s of 1 Hz are too few steps
+        (1, 300, 1.0, 37),  # it has eight windows at least
+        (2, 4000, 100.0, 500),
+        (1, 17420, 1 / 3600, 64),  # seconds say nothing of hours
+        (1, 20000, 100.0, 1000),
+    ],
+)
+def test_a_window_that_is_not_given_suits_the_recordings(count, length, rate, steps):
+    table = pa.table({
+        "id": np.repeat(np.arange(count), length),
+        "time": np.tile(np.arange(length) / rate, count),
+        "value": np.random.default_rng(0).normal(size=count * length),
+    })  # fmt: skip
+    _, schema = opened(table, rate=rate)
+    assert schema.sampling.window == steps
+
+
 def test_covering_windows_reach_the_end_and_tiles_may_overlap():
     store, schema = opened([np.arange(650.0)[None]] * 3, window=2.0)
     grid = sample_store(store, schema)

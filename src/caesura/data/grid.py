@@ -37,6 +37,10 @@ _USUAL_S = 10.0
 """Seconds of a window where recordings are long and none is given: HiMAE's."""
 _USUAL_STEPS = 64
 """Steps of one where the data's own rate is taken and series are long or unequal."""
+_LEAST_USUAL = 16
+"""Steps of the usual seconds below which the usual steps are taken."""
+_FEW, _OF_FEW = 2, 8
+"""So few recordings are split by time, and have so many windows at least where none is given."""
 _BINNED_UP_TO = 256
 """Steps up to which irregular series of unequal length are windows as they are."""
 _WHOLE_SHARE = 0.999
@@ -115,6 +119,11 @@ class GridStore:
             part = values[:, start:stop]
             good[i] = is_usable(part, observed[:, start:stop], constant, self.sparse) and (
                 not quality or template_match(part[0], self.rate_hz) >= quality
+            )
+        if not len(windows):
+            raise DataError(
+                f"no window of {self.window} steps fits into a part that trains or validates "
+                f"(longest series {int(self.lengths.max())} steps); pass a shorter --window"
             )
         if not good.any():
             raise DataError(
@@ -211,7 +220,8 @@ def fit_sampling(
     """
     binned = config.binned and is_irregular(store)
     own, usual = (binning_rate if binned else native_rate)(store) / config.every, _USUAL_S
-    if not config.rate and config.own_rate and own:
+    counts = bool(not config.rate and config.own_rate and own)
+    if counts:
         usual = _USUAL_STEPS / own
         config = config.model_copy(update={"rate": own, "window": config.window / own})
     if not config.rate:
@@ -222,8 +232,9 @@ def fit_sampling(
     )
     grid = sample_store(store, schema.model_copy(update={"sampling": sampling}), silent=True)
     window = _window(grid.lengths, config, usual, binned)
-    if not config.window and usual != _USUAL_S and not silent:
-        log.warning("windows of %d steps; --window STEPS changes it", window)
+    if not config.window and not silent and (counts or window < grid.lengths.max()):
+        unit = "STEPS" if counts else "SECONDS"
+        log.warning("windows of %d steps; --window %s changes it", window, unit)
     short = np.flatnonzero((grid.lengths < window) & (not binned))
     if len(short) == len(store):
         longest = int(grid.lengths.max())
@@ -298,10 +309,18 @@ def _quarters(values: NDArray[np.float32]) -> NDArray[np.float64]:
 def _window(
     lengths: NDArray[np.int64], config: DataConfig, usual_s: float, binned: bool = False
 ) -> int:
+    """Return the window's steps: those asked for, whole series of one length, or the usual ones.
+
+    Of one or two recordings, which train and validate by time, eight windows at least.
+    """
     if config.window:
         return max(1, round(config.window * config.rate))
     if binned and lengths.max() <= _BINNED_UP_TO:
         return int(lengths.max())
-    if len(np.unique(lengths)) == 1 and lengths[0] <= _WHOLE_UP_TO:
+    few = len(lengths) <= _FEW
+    if len(np.unique(lengths)) == 1 and lengths[0] <= _WHOLE_UP_TO and not few:
         return int(lengths[0])
-    return max(1, round(usual_s * config.rate))
+    usual = round(usual_s * config.rate)
+    if usual < _LEAST_USUAL:  # seconds say nothing of series by the hour or the day
+        usual = _USUAL_STEPS
+    return max(1, min(usual, int(lengths.max()) // _OF_FEW)) if few else usual
