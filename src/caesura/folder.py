@@ -14,8 +14,6 @@ from caesura.training.state import CHECKPOINT, EARLIER, has_state
 
 log = logging.getLogger("caesura")
 
-log = logging.getLogger("caesura")
-
 WEIGHTS, RECIPE, SCHEMA, METRICS = "model.safetensors", "recipe.toml", "schema.json", "metrics.json"
 CALIBRATION, CARD = "calibration.json", "README.md"
 
@@ -45,6 +43,13 @@ def begin(folder: Path, recipe: Recipe, schema: Schema) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / SCHEMA, schema.model_dump_json(indent=2) + "\n")
     write_text(folder / RECIPE, to_toml(recipe))
+
+
+def take_back(folder: Path) -> None:
+    """Undo `begin` where nothing else was written yet, so that the folder is free again."""
+    if {one.name for one in folder.iterdir()} <= {LOCK, SCHEMA, RECIPE}:
+        (folder / RECIPE).unlink(missing_ok=True)
+        (folder / SCHEMA).unlink(missing_ok=True)
 
 
 def finish(folder: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import numpy as np
 from caesura.data.config import Columns
 from caesura.data.door import open_data
 from caesura.data.labels import Rare, read_labels
+from caesura.data.schema import Schema
 from caesura.data.stream import Corpus, should_stream
-from caesura.errors import RecipeError
+from caesura.errors import DataError, RecipeError
 from caesura.files import locked
 from caesura.folder import (
     RECIPE,
@@ -26,6 +28,7 @@ from caesura.folder import (
     is_begun,
     is_whole,
     read_schema,
+    take_back,
 )
 from caesura.recipes.build import check_buildable
 from caesura.recipes.dividend import with_patches
@@ -39,6 +42,8 @@ from caesura.tasks.pretrain import pretrain as pretrain_task
 from caesura.tasks.probe import QuickProbe
 from caesura.training.arithmetic import resolved
 from caesura.training.loop import Progress
+
+log = logging.getLogger("caesura")
 
 SCRATCH = "scratch"
 """`start_from` of the control, in the recipe so that a resume stays the control."""
@@ -117,10 +122,10 @@ def pretrain(
         if resume and folder is None:
             raise RecipeError("resume needs the folder of the run; pass out")
         resume = resume and (folder is None or is_begun(folder))
-        there = _what_is_there(folder, resume, settings)
+        length = _length(steps, epochs, minutes)
+        there = _what_is_there(folder, resume, length, seed, settings)
         if isinstance(there, Run):
             return there
-        length = _length(steps, epochs, minutes)
         chosen = there or compose(
             recipe, columns=columns, length=length, seed=seed, settings=settings
         )
@@ -142,15 +147,14 @@ def pretrain(
             watch = QuickProbe.of(store, read_labels(labels, store, name, target, rare="drop"))
         chosen = chosen.model_copy(update={"training": resolved(chosen.training)})
         check_buildable(chosen)  # what cannot be built must fail before a folder is made
-        if folder is not None and not resume and _is_first_rank():
-            begin(folder, chosen, schema)
-        trained = pretrain_task(
-            Material(store, split, chosen, schema, corpus),
-            folder=folder,
-            resume=resume,
-            online_probe=watch,
-            on_progress=on_progress,
-        )
+        with _begun(folder, resume, chosen, schema):
+            trained = pretrain_task(
+                Material(store, split, chosen, schema, corpus),
+                folder=folder,
+                resume=resume,
+                online_probe=watch,
+                on_progress=on_progress,
+            )
         run = Run(**vars(trained))
         return _written(run, folder)
 
@@ -185,7 +189,8 @@ def finetune(
     folder = None if out is None else Path(out)
     with _writing(folder):
         resume = resume and (folder is None or is_begun(folder))
-        there = _what_is_there(folder, resume, settings)
+        length = _length(steps, epochs, minutes)
+        there = _what_is_there(folder, resume, length, seed, settings)
         if isinstance(there, Run):
             return there
         recipe = there
@@ -194,24 +199,22 @@ def finetune(
             tree["stages"][0]["objective"]["freeze"] = freeze
             if from_scratch:
                 tree["stages"][0]["start_from"] = SCRATCH
-            length = _length(steps, epochs, minutes)
             recipe = compose(tree, length=length, seed=seed, settings=settings)
         recipe, _ = _with_source(recipe, data)
         store = run.open(data)
         known = run.read_labels(labels, store, target, task, label_id, rare)
         recipe = recipe.model_copy(update={"training": resolved(recipe.training)})
-        if folder is not None and not resume and _is_first_rank():
-            begin(folder, recipe, run.schema)
-        tuned = finetune_task(
-            run,
-            store,
-            known,
-            recipe,
-            folder=folder,
-            resume=resume and folder is not None and has_checkpoint(folder),
-            from_scratch=recipe.stages[0].start_from == SCRATCH,
-            on_progress=on_progress,
-        )
+        with _begun(folder, resume, recipe, run.schema):
+            tuned = finetune_task(
+                run,
+                store,
+                known,
+                recipe,
+                folder=folder,
+                resume=resume and folder is not None and has_checkpoint(folder),
+                from_scratch=recipe.stages[0].start_from == SCRATCH,
+                on_progress=on_progress,
+            )
         return _written(Run(**vars(tuned)), folder)
 
 
@@ -237,10 +240,10 @@ def distil(
     folder = None if out is None else Path(out)
     with _writing(folder):
         resume = resume and (folder is None or is_begun(folder))
-        there = _what_is_there(folder, resume, settings)
+        length = _length(steps, epochs, minutes)
+        there = _what_is_there(folder, resume, length, seed, settings)
         if isinstance(there, Run):
             return there
-        length = _length(steps, epochs, minutes)
         recipe = there or _student_recipe(teacher, student, length, seed, settings)
         recipe, _ = _with_source(recipe, teacher.recipe.data.path if data is None else data)
         tokens: Any = "observation" if teacher.schema.per_observation else "step"
@@ -256,18 +259,17 @@ def distil(
             schema = read_schema(folder)
         else:
             recipe, schema = prepare(store, recipe, split)
-        if folder is not None and not resume and _is_first_rank():
-            begin(folder, recipe, schema)
-        taught = distil_task(
-            teacher,
-            store,
-            recipe,
-            schema,
-            split,
-            folder=folder,
-            resume=resume and folder is not None and has_checkpoint(folder),
-            on_progress=on_progress,
-        )
+        with _begun(folder, resume, recipe, schema):
+            taught = distil_task(
+                teacher,
+                store,
+                recipe,
+                schema,
+                split,
+                folder=folder,
+                resume=resume and folder is not None and has_checkpoint(folder),
+                on_progress=on_progress,
+            )
         return _written(Run(**vars(taught)), folder)
 
 
@@ -300,24 +302,55 @@ def _length(steps: int, epochs: float, minutes: float) -> dict[str, float]:
 
 
 def _what_is_there(
-    folder: Path | None, resume: bool, settings: Sequence[str]
+    folder: Path | None,
+    resume: bool,
+    length: Mapping[str, float],
+    seed: int | None,
+    settings: Sequence[str],
 ) -> Run | Recipe | None:
     """Return the finished run, or the recipe to go on with; None to begin, in a free folder.
 
-    Of the settings a resume takes those that change no result: processes, threads, trackers.
+    Of the settings a resume takes those that change no result: processes, threads, trackers. Of
+    others that are not those of the run it says that they are not taken.
     """
     if resume and folder is not None:
-        if is_whole(folder):
-            return load(folder)
         tree = read_recipe(folder / RECIPE)
-        for assignment in settings:
+        begun = make_recipe(tree)
+        asked = [f"training.{name}={value:.12g}" for name, value in length.items()]
+        asked += [f"seed={seed}"] if seed is not None else []
+        for assignment in (*asked, *settings):
             path, _, _ = assignment.partition("=")
             if path.strip() in _FREE:
                 tree = assign(tree, assignment)
-        return make_recipe(tree)
+            elif _asked(begun, assignment) != begun:
+                log.warning(
+                    "%s is not taken: %s was begun with another, and --resume goes on with what "
+                    "was begun; for this one choose another --out", assignment, folder,
+                )  # fmt: skip
+        return load(folder) if is_whole(folder) else make_recipe(tree)
     if folder is not None and _is_first_rank():
         check_free(folder)
     return None
+
+
+def _asked(begun: Recipe, assignment: str) -> Recipe:
+    """Return what a begun recipe would be with a setting, if it were to begin here."""
+    asked = make_recipe(assign(begun.model_dump(mode="json"), assignment))
+    return asked.model_copy(update={"training": resolved(asked.training)})
+
+
+@contextmanager
+def _begun(folder: Path | None, resume: bool, recipe: Recipe, schema: Schema) -> Iterator[None]:
+    """Begin a folder, and free it again where the input proves bad before anything was trained."""
+    mine = folder if not resume and _is_first_rank() else None
+    if mine is not None:
+        begin(mine, recipe, schema)
+    try:
+        yield
+    except (DataError, RecipeError):
+        if mine is not None:
+            take_back(mine)
+        raise
 
 
 def _writing(folder: Path | None) -> AbstractContextManager[None]:

@@ -119,6 +119,15 @@ def test_irregular_and_rateless_data_are_errors_before_a_folder_is_made(tmp_path
             'stages=[{"objective": {"type": "masked_tokens"}}]',))  # fmt: skip
 
 
+def test_a_window_that_nothing_can_train_on_leaves_the_folder_free(tmp_path):
+    """Found once batches are made, when the folder was begun."""
+    table = pa.table({"time": np.arange(900) / 100, "value": np.sin(np.arange(900) / 7)})
+    with pytest.raises(DataError, match="no window of 850 steps fits .*longest series 900 steps"):
+        grid_run(table, tmp_path / "out", settings=["data.window=8.5"])
+    again = grid_run(table, tmp_path / "out", settings=["data.window=0.5"])
+    assert again.folder == tmp_path / "out"
+
+
 def test_the_probe_names_hops_fields_twins_and_a_level(run):
     found = signals()
     result = run.probe(labels_of(found), folds=3)

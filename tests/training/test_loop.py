@@ -75,6 +75,20 @@ def test_a_resume_in_a_folder_of_other_things_is_refused(tmp_path):
     assert (tmp_path / "letters.txt").read_text() == "mine"
 
 
+def test_a_resume_says_which_settings_it_does_not_take(tmp_path, caplog):
+    whole = tiny_run(tmp_path / "run", steps=4, seed=3)
+    with caplog.at_level("WARNING", logger="caesura"):
+        tiny_run(tmp_path / "run", steps=4, seed=3, resume=True)  # the same command
+        assert not caplog.text
+        asked = {"steps": 6, "seed": 5, "settings": ["training.lr=0.5"]}
+        again = tiny_run(tmp_path / "run", **asked, resume=True)
+    assert again.metrics == whole.metrics
+    said = [record.getMessage().partition(" is not taken")[0] for record in caplog.records]
+    assert said == ["training.steps=6", "seed=5", "training.lr=0.5"]
+    with pytest.raises(RecipeError, match=r"training\.bogus"):
+        tiny_run(tmp_path / "run", settings=["training.bogus=1"], resume=True)
+
+
 def test_a_killed_training_resumes_bit_equal(tmp_path):
     """SIGKILL gives no warning: the state is that of the last evaluation."""
     pq.write_table(long_table(), tmp_path / "data.parquet")
