@@ -142,6 +142,13 @@ def test_a_wide_table_without_value_columns_is_told_its_own():
     assert str(raised.value).endswith("--value v0,v1,v2,v3,v4,v5,v6,v7,...")
 
 
+@pytest.mark.parametrize(("name", "kind"), [("datetime", pa.string()), ("t", pa.timestamp("us"))])
+def test_the_column_of_dates_is_proposed_by_type_or_name(name, kind):
+    table = pa.table({name: pa.array([None], kind), "load": [0.5]})
+    with pytest.raises(DataError, match=f"Pass --time {name}$"):
+        open_data(table, DataConfig(columns=Columns(id="", value=("load",))))
+
+
 def test_mixed_id_types_are_an_error():
     frame = pd.DataFrame({"id": [1, "x"], "time": [0.0, 1.0], "value": [0.0, 1.0]})
     with pytest.raises(DataError, match="mixed types"):

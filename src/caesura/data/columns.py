@@ -28,11 +28,22 @@ def require_columns(schema: pa.Schema, columns: Columns) -> None:
         if name and name not in schema.names:
             known = ", ".join(schema.names)
             several = _several(schema, {one for _, one in wanted}) if flag == "--value" else ""
+            wants = _dates(schema) if flag == "--time" else "NAME"
             raise DataError(
-                f"column {name!r} not in table; columns: {known}. Pass {flag} NAME{several}"
+                f"column {name!r} not in table; columns: {known}. Pass {flag} {wants}{several}"
             )
     if columns.error and len(columns.value) > 1:
         raise DataError("--error goes with one value column; give one --value")
+
+
+def _dates(schema: pa.Schema) -> str:
+    """Return the one column that holds dates, by its type or its name."""
+    found = [
+        one.name
+        for one in schema
+        if pa.types.is_temporal(one.type) or one.name.lower().startswith(("date", "time"))
+    ]
+    return found[0] if len(found) == 1 else "NAME"
 
 
 def _several(schema: pa.Schema, taken: set[str]) -> str:
