@@ -108,6 +108,7 @@ def test_a_run_on_irregular_series_is_sent_to_interpolate():
 def test_a_season_is_the_shortest_of_its_multiples():
     t = np.arange(2000)
     assert season_of([np.sin(2 * np.pi * t / 24)[None]], 100) == 24
+    assert season_of([np.sin(2 * np.pi * t / 24)[None]], 24) == 24  # a window of just one season
     assert season_of([np.random.default_rng(0).standard_normal((1, 2000))], 100) == 1
 
 

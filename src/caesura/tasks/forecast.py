@@ -202,8 +202,9 @@ def dlinear_features(past: Floats, width: int = 25) -> Floats:
 
 
 def season_of(series: list[Floats], most: int) -> int:
-    """Return the lag of the highest autocorrelation of differences, 1 where none reaches 0.2."""
-    total = np.zeros(most + 1)
+    """Return the lag, `most` at most, of the highest autocorrelation of differences; 1 where none
+    reaches 0.2."""
+    total = np.zeros(most + 2)
     for one in series:
         for row in one:
             change = np.diff(row[-20_000:])
@@ -212,8 +213,8 @@ def season_of(series: list[Floats], most: int) -> int:
             if size <= 0 or len(change) < 2 * most:
                 continue
             spectrum = np.abs(np.fft.rfft(change, 2 * len(change))) ** 2
-            total += np.fft.irfft(spectrum)[: most + 1] / size
-    if most < 3 or not total[0]:
+            total += np.fft.irfft(spectrum)[: most + 2] / size
+    if most < 2 or not total[0]:
         return 1
     found = total / total[0]
     peaks = 2 + np.flatnonzero((found[2:-1] > found[1:-2]) & (found[2:-1] >= found[3:]))
@@ -255,7 +256,7 @@ def forecast(
     if drawn is not None:
         examples = examples.thinned(_DRAWN)
     series = [bridged_rows(one) for one in series]
-    season = season or season_of(series, lookback // 2)
+    season = season or season_of(series, lookback)
 
     def read(past: Floats) -> Floats:
         return sequence_features(encoder, past, view.rate_hz)

@@ -175,7 +175,7 @@ def forecasting_parts(
     ends = np.array([int(n * _PRETRAIN) for n in lengths])
     early = store.take(np.array(usable, dtype=np.int64)).until((ends - 0.5) / config.rate)
     known = [_first(one, int(n * _FIT_CHOICE)) for one, n in zip(series, lengths, strict=True)]
-    season = season or season_of(known, lookback // 2)
+    season = season or season_of(known, lookback)
     parts = []
     for shares, where in (
         ((_FIT_CHOICE, _PRETRAIN, _CHOOSE), "the fifth of the time before the last"),
