@@ -71,12 +71,20 @@ def generator(
 
 
 def scored(data: Material, made: Floats, context: Context) -> dict[str, dict[str, float]]:
-    """Return the measures of synthetic windows, and of real ones that trained."""
+    """Return the measures of synthetic windows, and of real ones that trained.
+
+    Of measures that are repeated, the mean and its standard error over the repetitions.
+    """
     own = context.settings
     scoring = Scoring(repeats=own.repeats, critics=own.critics, seed=context.seed)
-    found = score_synthetic(data.train, data.unseen, made, scoring)
-    ours = {one.name: float(one.synthetic.mean()) for one in found}
-    return {"": ours, _FLOOR: {one.name: float(one.floor.mean()) for one in found}}
+    rows: dict[str, dict[str, float]] = {"": {}, _FLOOR: {}}
+    for one in score_synthetic(data.train, data.unseen, made, scoring):
+        for row, values in (("", one.synthetic), (_FLOOR, one.floor)):
+            rows[row][one.name] = float(values.mean())
+            if len(values) > 1:
+                spread = values.std(ddof=1) / np.sqrt(len(values))
+                rows[row][f"{one.name}: standard error"] = float(spread)
+    return rows
 
 
 def _run(cell: str, context: Context) -> Outcome:
