@@ -26,9 +26,11 @@ class Residual(nn.Module):
 
     Vectors of `hop` samples of all channels: x_0 = first z_0, x_k = memory x_(k-1) + factor z_k,
     z standard normal. The covariances within a vector and of neighbouring ones are the measured
-    ones.
+    ones, of what is left when the first and last `hop` samples of a window are divided by their
+    deviations beside the others' (`edges`): codes know only one side there and miss more.
     """
 
+    edges: Tensor
     memory: Tensor
     first: Tensor
     factor: Tensor
@@ -39,6 +41,7 @@ class Residual(nn.Module):
         width = channels * self.hop
         for name in ("memory", "first", "factor"):
             self.register_buffer(name, torch.zeros(width, width))
+        self.register_buffer("edges", torch.ones(2, self.hop))
 
     @torch.no_grad()
     def measure(
@@ -50,18 +53,20 @@ class Residual(nn.Module):
 
         Windows of less than two vectors have no memory.
         """
+        rest = rest.double() * observed
+        self.edges.copy_(self._edges_of(rest, observed))
         seen = self._vectors(observed.double())
-        vectors = self._vectors(rest.double()) * seen
+        vectors = self._vectors(rest / self._profile(rest.shape[-1]))
         width = vectors.shape[-1]
         if vectors.shape[1] > 1:
             joint = _covariance(_pairs(vectors), _pairs(seen))
-            own, with_next = (
-                (joint[:width, :width] + joint[width:, width:]) / 2,
-                joint[width:, :width],
-            )
+            own, after = joint[:width, :width], joint[width:, width:]
+            with_next = joint[width:, :width]
         else:
-            own = _covariance(vectors.flatten(0, 1), seen.flatten(0, 1))
+            own = after = _covariance(vectors.flatten(0, 1), seen.flatten(0, 1))
             with_next = torch.zeros_like(own)
+        # own and after differ little, but their mean is no covariance of neighbours: noise that is
+        # smooth would jump where a vector begins
         ridge = _RIDGE * own.diagonal().mean().clamp(min=1e-12)
         solvable = own + ridge * torch.eye(width, dtype=own.dtype, device=own.device)
         memory = torch.linalg.solve(solvable, with_next.T).T
@@ -69,7 +74,7 @@ class Residual(nn.Module):
         memory = memory * (_MOST / largest.clamp(min=_MOST))
         self.memory.copy_(memory)
         self.first.copy_(_root(own))
-        self.factor.copy_(_root(own - memory @ own @ memory.T))
+        self.factor.copy_(_root(after - memory @ own @ memory.T))
 
     @torch.no_grad()
     def draw(
@@ -84,7 +89,8 @@ class Residual(nn.Module):
             now = now @ self.memory.T + step @ self.factor.T
             found.append(now)
         by_channel = torch.stack(found, 1).view(rows, count, self.hop, -1).permute(0, 3, 1, 2)
-        return by_channel.flatten(2)[..., :time]
+        noise: Tensor = by_channel.flatten(2)[..., :time] * self._profile(time)
+        return noise
 
     @torch.no_grad()
     def correlation(self, lags: int) -> Float[Tensor, "channels lags"]:
@@ -101,6 +107,25 @@ class Residual(nn.Module):
             ahead = memory @ ahead
         power = found[:, :1]
         return torch.where(power > 0, found / power.clamp(min=1e-12), 0.0)
+
+    def _edges_of(self, rest: Tensor, observed: Tensor) -> Float[Tensor, "ends hop"]:
+        """Return deviations of the first and the last samples beside those between, 1 where there
+        are none or nothing is between."""
+        hop = self.hop
+        if rest.shape[-1] <= 2 * hop:
+            return torch.ones_like(self.edges)
+        power, count = rest.square().sum((0, 1)), observed.double().sum((0, 1))
+        between = power[hop:-hop].sum() / count[hop:-hop].sum()
+        found = torch.stack([(power / count)[:hop], (power / count)[-hop:]]) / between
+        known = found.isfinite() & (found > 0)
+        return torch.where(known, found, 1.0).sqrt()
+
+    def _profile(self, time: int) -> Float[Tensor, " time"]:
+        """Return the deviation of each sample of a window beside those between its ends."""
+        found = torch.ones(time, dtype=self.edges.dtype, device=self.edges.device)
+        if time > 2 * self.hop:
+            found[: self.hop], found[-self.hop :] = self.edges
+        return found
 
     def _vectors(self, x: Float[Tensor, "rows channels time"]) -> Tensor:
         """Return (rows, vectors, hop x channels); what does not fill the last one is left out, but
