@@ -338,3 +338,28 @@ def test_arrays_and_lists_are_panels():
 def test_an_unused_channel_column_is_said():
     _, report = open_data(small(), config(channel=""))
     assert any("pass --channel channel" in notice for notice in report.notices)
+
+
+def stays(count=12, hours=20):
+    """Return a long table of stays: a number of each, whole minutes, three parameters."""
+    stay, minute, name = np.indices((count, hours, 3)).reshape(3, -1)
+    rng = np.random.default_rng(0)
+    return pa.table({
+        "stay": stay, "minute": 60 * minute, "name": np.array(["HR", "MAP", "Temp"])[name],
+        "value": rng.integers(60, 90, len(stay)), "row": np.arange(len(stay)),
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("named", "telling"),
+    [({}, "'stay' and 'name'"), ({"channel": "name"}, "'stay'"), ({"id": "stay"}, "'name'")],
+)
+def test_columns_that_would_tell_rows_apart_are_named_before_all_are_joined(named, telling):
+    with pytest.raises(DataError, match=f"^most of 720 rows .*; {telling} would tell"):
+        open_data(stays(), DataConfig(columns=Columns(time="minute", **named)))
+    named = {"id": "stay", "channel": "name"}
+    assert len(open_data(stays(), DataConfig(columns=Columns(time="minute", **named)))[0]) == 12
+    few = stays().select(["minute", "value", "row"])  # numbers of rows tell nothing
+    store, report = open_data(few, DataConfig(columns=Columns(time="minute")))
+    assert len(store.values) == 20
+    assert any("700 duplicated rows joined by mean" in notice for notice in report.notices)

@@ -16,6 +16,10 @@ from caesura.errors import DataError
 
 _SHOWN = 8
 """Columns that an error proposes at most."""
+_TIMES = ("date", "time", "minute", "hour", "second", "day", "mjd", "jd")
+"""How names of columns of times begin."""
+_MOST_SHARED, _APART = 0.5, 0.9
+"""Distinct rows, of all, up to which most are shared, and from which on they are told apart."""
 
 
 def require_columns(schema: pa.Schema, columns: Columns) -> None:
@@ -37,13 +41,56 @@ def require_columns(schema: pa.Schema, columns: Columns) -> None:
 
 
 def _dates(schema: pa.Schema) -> str:
-    """Return the one column that holds dates, by its type or its name."""
+    """Return the one column that holds times, by its type or its name."""
     found = [
         one.name
         for one in schema
-        if pa.types.is_temporal(one.type) or one.name.lower().startswith(("date", "time"))
+        if pa.types.is_temporal(one.type) or one.name.lower().startswith(_TIMES)
     ]
     return found[0] if len(found) == 1 else "NAME"
+
+
+def require_distinct(table: pa.Table, columns: Columns) -> None:
+    """Raise a DataError where most rows share series, time and channel with another, and columns
+    that are not named tell them apart: joined, they would be lost."""
+    keys = [one for one in (columns.id, columns.time, columns.channel) if one in table.column_names]
+    taken = {*keys, *columns.value, *columns.static, columns.error, columns.group}
+    rows, found = table.num_rows, _distinct(table, keys)
+    if found > _MOST_SHARED * rows:
+        return
+    left = [
+        one.name
+        for one in table.schema
+        if one.name not in taken
+        and _names_things(one.type)
+        and _distinct(table, [one.name]) <= rows / 2  # else it numbers rows
+    ]
+    telling: list[str] = []
+    while left and len(telling) < 2 and found < _APART * rows:
+        counts = [_distinct(table, [*keys, *telling, one]) for one in left]
+        telling.append(left.pop(int(np.argmax(counts))))
+        found = max(counts)
+    if telling and found >= _APART * rows:
+        some = " and ".join(map(repr, telling))
+        raise DataError(
+            f"most of {rows} rows have the time of another row of their series; {some} would tell "
+            "them apart. Say what each is: --id of series, --channel of variables; or drop it, if "
+            "rows are to be joined"
+        )
+
+
+def _distinct(table: pa.Table, names: list[str]) -> int:
+    return int(table.group_by(names).aggregate([]).num_rows)
+
+
+def _names_things(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(
+        types.is_integer(kind)
+        or types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_dictionary(kind)
+    )
 
 
 def _several(schema: pa.Schema, taken: set[str]) -> str:

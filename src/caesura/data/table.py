@@ -19,6 +19,7 @@ from caesura.data.columns import (
     dictionary,
     numeric,
     require_columns,
+    require_distinct,
     time_values,
 )
 from caesura.data.config import Columns
@@ -48,7 +49,10 @@ def table_to_store(
         channels, rows.channel = _channels(table, columns)
     rows = rows.keep(_real_rows(rows, columns, report))
     rows = _in_order(rows, report)
+    measured = len(rows.series)
     rows = _without_duplicates(rows, columns, channels, ids.values, report)
+    if 2 * len(rows.series) <= measured:
+        require_distinct(table, columns)
     store = _assemble(rows, ids, channels, names, report)
     if columns.channel:
         numbers = pa.types.is_integer(dictionary(table, columns.channel).values.type)
