@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from caesura.data.lattice import are_whole
 from caesura.data.schema import Sampling, Schema
 from caesura.data.store import RaggedStore
 from caesura.tasks.detect import Detected
@@ -17,6 +18,9 @@ from caesura.tasks.generate import sampling_of
 from caesura.tasks.generate_given import Completed
 from caesura.tasks.impute import Imputed
 from caesura.tasks.needs import Trained
+
+_SAME = 1.01
+"""How much longer than a step of the grid one of the clock may be to count as the same."""
 
 
 def times_of(
@@ -29,7 +33,7 @@ def times_of(
     if store.time_kind == "timestamp":
         clock = origin + np.round(since * store.ticks).astype(np.int64)
         return pa.array(clock).cast(pa.timestamp("us", tz=store.time_zone or None))
-    return origin + since
+    return _as_written(origin + since, are_whole(store.clock))
 
 
 def forecast_table(
@@ -95,12 +99,10 @@ def synthetic_table(
     """
     sampling, columns = sampling_of(run), run.schema.columns
     cells = _Cells(run.schema, values)
-    at = cells.step.astype(np.float64)
-    if sampling.offsets:
-        at += _within_steps(at, cells.series, sampling.offsets, seed)
     ids = pa.array([f"synthetic-{k}" for k in range(len(values))])
     table: dict[str, Any] = {columns.id: ids.take(pa.array(cells.series))}
-    table[columns.time] = _clock(at / sampling.rate_hz, sampling, run.schema.time_kind)
+    since = _since_begin(cells, sampling, seed)
+    table[columns.time] = _clock(since, sampling, run.schema.time_kind)
     table |= cells.named(run.schema, sampling)
     for name, value in (given or {}).items():
         each = np.broadcast_to(np.asarray(value, dtype=np.float64), len(values))
@@ -131,12 +133,12 @@ class _Cells:
         size = len(schema.value_names)
         self.wide = size == variables and not schema.columns.channel
         channels = 1 if self.wide else len(schema.channels)
-        # rows of the table: a series, a channel, a step; its cells: values
-        cells = values.reshape(count, channels, size, time).transpose(0, 1, 3, 2).reshape(-1, size)
+        # rows of the table: a series, a step, a channel; its cells: values
+        cells = values.reshape(count, channels, size, time).transpose(0, 3, 1, 2).reshape(-1, size)
         there = np.isfinite(cells).any(1)
         self.values = cells[there]
-        self.series, self.channel, self.step = (
-            axis.ravel()[there] for axis in np.indices((count, channels, time), dtype=np.int32)
+        self.series, self.step, self.channel = (
+            axis.ravel()[there] for axis in np.indices((count, time, channels), dtype=np.int32)
         )
 
     def named(self, schema: Schema, sampling: Sampling) -> dict[str, Any]:
@@ -153,19 +155,34 @@ class _Cells:
         return table
 
 
-def _within_steps(
-    at: NDArray[np.float64], series: NDArray[np.int32], offsets: tuple[float, ...], seed: int
-) -> NDArray[np.float64]:
-    """Return where within its step each time is; the same for all channels at a step."""
-    key, place = np.unique(np.stack([series, at.astype(np.int64)]), axis=1, return_inverse=True)
+def _since_begin(cells: _Cells, sampling: Sampling, seed: int) -> NDArray[np.float64]:
+    """Return the time of each row since the begin: within its step as the data's times are, the
+    same for all channels there, and of the steps that all of those keep to. A series' first step
+    is its begin."""
+    length = 1 / sampling.rate_hz
+    if not sampling.offsets:
+        return np.asarray(cells.step * length)
+    key, place = np.unique(np.stack([cells.series, cells.step]), axis=1, return_inverse=True)
     uniform = np.random.default_rng(seed).random(key.shape[1])
-    drawn = np.asarray(np.interp(uniform, np.linspace(0, 1, len(offsets)), offsets))
-    return drawn[place.ravel()]
+    drawn = np.interp(uniform, np.linspace(0, 1, len(sampling.offsets)), sampling.offsets)
+    within = np.where(key[1] > 0, drawn, 0.0)
+    since = (cells.step + within[place.ravel()]) * length
+    kept = sampling.time_step
+    if not kept or kept > _SAME * length:
+        return np.asarray(since)
+    first, beyond = (np.ceil((cells.step + half) * length / kept) for half in (-0.5, 0.5))
+    return np.asarray(kept * np.clip(np.round(since / kept), first, beyond - 1))
 
 
 def _clock(seconds: NDArray[np.float64], sampling: Sampling, kind: str) -> Any:
     """Return times as the training data write them, from their first one on."""
     if kind != "timestamp":
-        return pa.array(sampling.begins + seconds)
+        return _as_written(sampling.begins + seconds, sampling.time_step > 0)
     ticks = (sampling.begins + np.round(seconds * 1e6)).astype(np.int64)
     return pa.array(ticks).cast(pa.timestamp("us", tz=sampling.time_zone or None))
+
+
+def _as_written(clock: NDArray[np.float64], whole: bool) -> NDArray[Any]:
+    """Return times as whole numbers where the table's are, unless a step of a grid is none."""
+    near = np.round(clock)
+    return near.astype(np.int64) if whole and np.allclose(clock, near, 0, 1e-6) else clock

@@ -224,3 +224,22 @@ def test_pieces_are_series_of_their_recording_on_its_grid():
     grid = sample_store(cut, schema)
     assert grid.lengths.tolist() == [200] * 7
     np.testing.assert_array_equal(grid.signal.values[0, 200:400], np.arange(200.0, 400.0))
+
+
+def test_what_numbers_keep_to_is_told_from_what_was_measured():
+    """Not from means of a step, or samples of another rate."""
+    rng = np.random.default_rng(0)
+    minute = np.sort(rng.choice(600, 150, replace=False)) * 5
+    table = pa.table({"id": np.repeat(["a", "b", "c"], 50), "time": minute,
+                      "value": rng.integers(30, 50, 150) * 2})  # fmt: skip
+    config = DataConfig(rate=0.01, binned=True, window=1000.0)
+    store, _ = open_data(table, config)
+    train = np.arange(len(store))
+    found = fit_sampling(store, train, fit_schema(store, train, config), config).sampling
+    assert np.ptp(sample_store(store, fit_schema(store, train, config).model_copy(
+        update={"sampling": found})).signal.values % 2) > 0  # fmt: skip
+    assert (found.whole, found.value_steps, found.time_step) == ((True,), (2.0,), 5.0)
+    _, schema = opened(rng.integers(0, 9, (3, 1, 200)) * 10.0, rate=33.0, window=1.0)
+    assert schema.sampling.value_steps == (10.0,)
+    _, schema = opened(rng.integers(0, 9, (3, 1, 200)) * 1.0, band=(1.0, 20.0), window=1.0)
+    assert schema.sampling.value_steps == (0.0,)

@@ -100,6 +100,21 @@ def test_a_table_has_rows_for_what_was_measured_at_times_of_its_own(run):
     assert set(frame["band"]) == {"a", "b"}
 
 
+def test_whole_minutes_and_numbers_come_out_whole():
+    rng = np.random.default_rng(0)
+    minute = np.concatenate([np.sort(rng.choice(480, 40, replace=False)) * 5 for _ in range(20)])
+    whole = pa.table({"id": np.repeat(np.arange(20), 40), "time": minute,
+                      "value": rng.integers(60, 90, 800)})  # fmt: skip
+    settings = [one for one in SMALL if not one.startswith("data.")]
+    run = pretrain(whole, "timemar", steps=4, settings=settings)
+    made = synthetic_table(run, generate(run, 40), seed=1)
+    assert (made["time"].type, made["value"].type) == (pa.int64(), pa.int64())
+    frame = made.to_pandas()
+    assert (frame["time"] % 5 == 0).all()
+    assert not frame.duplicated(["id", "time"]).any()
+    assert frame["time"].min() == minute.min()
+
+
 def test_gaps_can_be_left_out_and_then_all_is_there(run):
     assert np.isfinite(generate(run, 20, settings=SamplingSettings(gaps=False))).all()
 

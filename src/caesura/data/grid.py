@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from caesura.data.collate import conditions
 from caesura.data.config import DataConfig
-from caesura.data.lattice import copied_from, value_step
+from caesura.data.lattice import are_whole, copied_from, value_step
 from caesura.data.quality import is_usable, template_match
 from caesura.data.regular import (
     Signal,
@@ -256,9 +256,10 @@ def fit_sampling(
         offsets = tuple(float(f"{one:.3g}") for one in within)
     if binned and not silent:
         log.warning(
-            "irregular times are laid on steps of %.4g s, %.0f %% of which are measured; series "
+            "irregular times are laid on steps of %.4g%s, %.0f %% of which are measured; series "
             "of up to %d steps are made, with sampling times of their own. --rate changes the step",
-            1 / config.rate, 100 * observed.mean(), window,
+            1 / config.rate, " s" if store.time_kind == "timestamp" else "",
+            100 * observed.mean(), window,
         )  # fmt: skip
     sampling = sampling.model_copy(
         update={
@@ -267,9 +268,11 @@ def fit_sampling(
             "offsets": offsets,
             "begins": float(store.origins.min()),
             "time_zone": store.time_zone,
+            "time_step": _time_step(store),
             "numbered": store.channels_are_numbers,
         }
         | _statistics(values, observed)
+        | ({} if config.band else _kept_to(store.take(train), schema))
     )
     return schema.model_copy(update={"sampling": sampling})
 
@@ -292,12 +295,36 @@ def _statistics(
         ),
         "least": tuple(float(v) for v in np.where(observed, values, np.inf).min(1)),
         "most": tuple(float(v) for v in np.where(observed, values, -np.inf).max(1)),
-        "whole": tuple(bool((v == np.round(v)).all()) for v in values),
+        "whole": tuple(are_whole(v) for v in values),
         "value_steps": tuple(
             value_step(row[seen]) for row, seen in zip(values, observed, strict=True)
         ),
         "copies": copied_from(values, observed),
     }
+
+
+def _kept_to(store: RaggedStore, schema: Schema) -> dict[str, tuple[float, ...]]:
+    """Return what values keep to as they were measured: means of a step and samples of another
+    rate do not."""
+    channel = schema.channel_codes(store)
+    measured = [
+        values[(channel == code) & seen]
+        for code in range(len(schema.channels))
+        for values, seen in zip(store.values.T, store.observed.T, strict=True)
+    ]
+    return {
+        "whole": tuple(are_whole(v) for v in measured),
+        "value_steps": tuple(value_step(v) for v in measured),
+    }
+
+
+def _time_step(store: RaggedStore) -> float:
+    """Return the step of which all times since the first are multiples; 0 where times are numbers
+    and not all whole."""
+    if not are_whole(store.clock):
+        return 0.0
+    since = np.unique(store.clock - store.clock.min()).astype(np.int64)
+    return float(np.gcd.reduce(since) / store.ticks)
 
 
 def _quarters(values: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -15,6 +15,11 @@ _LOOKED_AT = 10_000
 """Values that are looked at before all of them are."""
 
 
+def are_whole(values: NDArray[Any]) -> bool:
+    """Say whether all values are whole numbers."""
+    return bool((values == np.round(values)).all())
+
+
 def value_step(values: NDArray[np.float32]) -> float:
     """Return the largest step of 10^-4 or more of which all values are multiples; 0: there is none.
 

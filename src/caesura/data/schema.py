@@ -43,10 +43,11 @@ class Sampling(BaseModel):
     nothing; copies: the first variable that each is equal to, its own number or another's
     (`data.lattice`).
     begins: the first time of the training data, as the table writes it, in `time_zone`, if that is
-    a date. numbered: whether the table names channels by whole numbers. every: steps of the data's
-    own of which one is taken, unfiltered; `rate_hz` is what is left. gaps: whether samples are
-    missing in the training data. binned: whether times there are irregular, and laid on the steps
-    of the grid; offsets: quantiles of where within a step they were, in steps, -1/2 to 1/2.
+    a date; time_step: of what all times since that one are multiples, 0 where they are fractions.
+    numbered: whether the table names channels by whole numbers. every: steps of the data's own of
+    which one is taken, unfiltered; `rate_hz` is what is left. gaps: whether samples are missing in
+    the training data. binned: whether times there are irregular, and laid on the steps of the grid;
+    offsets: quantiles of where within a step they were, in steps, -1/2 to 1/2.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +66,7 @@ class Sampling(BaseModel):
     copies: tuple[int, ...] = ()
     begins: float = 0.0
     time_zone: str = ""
+    time_step: float = 0.0
     numbered: bool = False
     every: int = Field(default=1, ge=1)
     gaps: bool = False
