@@ -78,7 +78,10 @@ def test_smooth_rests_with_larger_ends_do_not_jump_between_places():
     noise = Residual(2, 4)
     noise.measure(rest, everything(rest))
     drawn = noise.draw(4000, 24, generator(1))
-    size_of = lambda x: x.square().mean((0, 1)).sqrt()  # noqa: E731
+
+    def size_of(x):
+        return x.square().mean((0, 1)).sqrt()
+
     torch.testing.assert_close(size_of(drawn), size_of(rest), rtol=0.15, atol=0.0)
     bends, real = (size_of(x.diff(2, dim=-1)) for x in (drawn, rest))
     assert float((bends[4:-4] / real[4:-4]).max()) < 1.5

@@ -32,7 +32,7 @@ def require_columns(schema: pa.Schema, columns: Columns) -> None:
         if name and name not in schema.names:
             known = ", ".join(schema.names)
             several = _several(schema, {one for _, one in wanted}) if flag == "--value" else ""
-            wants = _dates(schema) if flag == "--time" else "NAME"
+            wants = _times(schema) if flag == "--time" else "NAME"
             raise DataError(
                 f"column {name!r} not in table; columns: {known}. Pass {flag} {wants}{several}"
             )
@@ -40,7 +40,7 @@ def require_columns(schema: pa.Schema, columns: Columns) -> None:
         raise DataError("--error goes with one value column; give one --value")
 
 
-def _dates(schema: pa.Schema) -> str:
+def _times(schema: pa.Schema) -> str:
     """Return the one column that holds times, by its type or its name."""
     found = [
         one.name

@@ -272,7 +272,11 @@ def fit_sampling(
             "numbered": store.channels_are_numbers,
         }
         | _statistics(values, observed)
-        | ({} if config.band else _kept_to(store.take(train), schema))
+        | _value_steps(
+            [row[seen] for row, seen in zip(values, observed, strict=True)]
+            if config.band
+            else _measured(store.take(train), schema)
+        )
     )
     return schema.model_copy(update={"sampling": sampling})
 
@@ -280,7 +284,7 @@ def fit_sampling(
 def _statistics(
     values: NDArray[np.float32], observed: NDArray[np.bool_]
 ) -> dict[str, tuple[float, ...]]:
-    """Return means, deviations and ranges of variables, and what they keep to."""
+    """Return means, deviations and ranges of variables, and which are copies of which."""
     count = np.maximum(observed.sum(1), 1)
     mean = values.sum(1, dtype=np.float64) / count
     square = (np.square(values - mean[:, None], dtype=np.float64) * observed).sum(1) / count
@@ -295,26 +299,26 @@ def _statistics(
         ),
         "least": tuple(float(v) for v in np.where(observed, values, np.inf).min(1)),
         "most": tuple(float(v) for v in np.where(observed, values, -np.inf).max(1)),
-        "whole": tuple(are_whole(v) for v in values),
-        "value_steps": tuple(
-            value_step(row[seen]) for row, seen in zip(values, observed, strict=True)
-        ),
         "copies": copied_from(values, observed),
     }
 
 
-def _kept_to(store: RaggedStore, schema: Schema) -> dict[str, tuple[float, ...]]:
-    """Return what values keep to as they were measured: means of a step and samples of another
-    rate do not."""
+def _measured(store: RaggedStore, schema: Schema) -> list[NDArray[np.float32]]:
+    """Return what was measured of each variable: means of a step and samples of another rate keep
+    to nothing."""
     channel = schema.channel_codes(store)
-    measured = [
+    return [
         values[(channel == code) & seen]
         for code in range(len(schema.channels))
         for values, seen in zip(store.values.T, store.observed.T, strict=True)
     ]
+
+
+def _value_steps(variables: list[NDArray[np.float32]]) -> dict[str, tuple[float, ...]]:
+    """Return whether values of each variable are whole, and of what they are multiples."""
     return {
-        "whole": tuple(are_whole(v) for v in measured),
-        "value_steps": tuple(value_step(v) for v in measured),
+        "whole": tuple(are_whole(values) for values in variables),
+        "value_steps": tuple(value_step(values) for values in variables),
     }
 
 
