@@ -235,25 +235,10 @@ def fit_sampling(
     if not config.window and not silent and (counts or window < grid.lengths.max()):
         unit = "STEPS" if counts else "SECONDS"
         log.warning("windows of %d steps; --window %s changes it", window, unit)
-    short = np.flatnonzero((grid.lengths < window) & (not binned))
-    if len(short) == len(store):
-        longest = int(grid.lengths.max())
-        raise DataError(
-            f"a window of {window / config.rate:g} s ({window} steps) is longer than every "
-            f"recording (longest {longest / config.rate:.4g} s, {longest} steps); pass a shorter "
-            "--window"
-        )
-    if len(short):
-        log.warning(
-            "%d of %d series are shorter than a window of %g s, first %r: left out of the training",
-            len(short), len(store), window / config.rate, store.ids[int(short[0])].as_py(),
-        )  # fmt: skip
+    if not binned:
+        _require_a_window(grid, window, config.rate)
     columns = np.concatenate([np.arange(*grid.offsets[one : one + 2]) for one in train])
     values, observed = grid.signal.values[:, columns], grid.signal.observed[:, columns]
-    offsets: tuple[float, ...] = ()
-    if binned:
-        within = np.quantile(step_offsets(store, config.rate), np.linspace(0, 1, 21))
-        offsets = tuple(float(f"{one:.3g}") for one in within)
     if binned and not silent:
         log.warning(
             "irregular times are laid on steps of %.4g%s, %.0f %% of which are measured; series "
@@ -265,7 +250,7 @@ def fit_sampling(
         update={
             "window": window,
             "gaps": binned or bool(observed.mean() < _WHOLE_SHARE),
-            "offsets": offsets,
+            "offsets": _offsets(store, config.rate) if binned else (),
             "begins": float(store.origins.min()),
             "time_zone": store.time_zone,
             "time_step": _time_step(store),
@@ -279,6 +264,29 @@ def fit_sampling(
         )
     )
     return schema.model_copy(update={"sampling": sampling})
+
+
+def _require_a_window(grid: GridStore, window: int, rate: float) -> None:
+    """Raise where every series is shorter than a window, and warn of those that are."""
+    short = np.flatnonzero(grid.lengths < window)
+    if len(short) == len(grid.lengths):
+        longest = int(grid.lengths.max())
+        raise DataError(
+            f"a window of {window / rate:g} s ({window} steps) is longer than every "
+            f"recording (longest {longest / rate:.4g} s, {longest} steps); pass a shorter "
+            "--window"
+        )
+    if len(short):
+        log.warning(
+            "%d of %d series are shorter than a window of %g s, first %r: left out of the training",
+            len(short), len(grid.lengths), window / rate, grid.store.ids[int(short[0])].as_py(),
+        )  # fmt: skip
+
+
+def _offsets(store: RaggedStore, rate: float) -> tuple[float, ...]:
+    """Return quantiles of where within its step of 1 / rate a time lies."""
+    within = np.quantile(step_offsets(store, rate), np.linspace(0, 1, 21))
+    return tuple(float(f"{one:.3g}") for one in within)
 
 
 def _statistics(
