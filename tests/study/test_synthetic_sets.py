@@ -6,7 +6,7 @@ import pytest
 
 from caesura.data.config import Columns, DataConfig
 from caesura.errors import DataError
-from caesura.study.generation.report import lead_of, write_page
+from caesura.study.generation.report import _channels, lead_of, write_page
 from caesura.study.generation.windows import Sets, read_sets
 from caesura.tasks.synthetic_labels import score_labels
 from caesura.tasks.synthetic_scores import Measured, Scoring
@@ -82,6 +82,27 @@ def test_irregular_series_are_compared_on_steps_of_the_real_ones_with_their_gaps
     rows = stars(60, 0).to_pandas().query("star == 's3'")
     nights = np.round(rows["day"] - rows["day"].min())
     assert set(np.flatnonzero(seen[3, 0])) == set(nights[rows["band"] == "a"])
+
+
+def test_channels_that_a_series_never_measured_hold_the_mean_of_the_real_ones():
+    real, made = np.random.default_rng(0).normal(100.0, 1.0, (2, 60, 2, 24))
+    real[::2, 1], made[::3, 1] = np.nan, np.nan
+    made[1::3, 1] += 50.0
+    sets = read_sets(real, made, None, CONFIG)
+    mean = np.nanmean(real[:, 1])
+    assert sets.train[0, 1] == pytest.approx(mean)
+    assert sets.synthetic[0, 1] == pytest.approx(mean)
+    assert not sets.synthetic[0, 3].any()
+
+
+def test_a_page_with_gaps_shows_what_was_measured_most():
+    rng = np.random.default_rng(0)
+    values, share = rng.standard_normal((3, 60, 3, 12)), np.array([0.1, 0.9, 0.5])[:, None]
+    names = [*"abc", *(f"{one}: measured" for one in "abc")]
+    sets = Sets(*np.concatenate([values, rng.random((3, 60, 3, 12)) < share], 2), names)
+    assert _channels(sets) == [1, 2, 4, 5]
+    assert sets.measured(sets.unseen)[:, :3].mean() == pytest.approx(0.5, abs=0.02)
+    assert sets.measured(sets.unseen)[:, 3:].all()
 
 
 def test_too_few_irregular_series_and_too_fine_a_step_are_errors():

@@ -123,12 +123,15 @@ def held_windows(windows: Floats, series: Floats, starts: NDArray[np.int64]) -> 
     return np.where(np.arange(length) > last[..., None], held, windows)
 
 
-def bridged_rows(values: Floats) -> Floats:
-    """Return (channels, time) with NaN filled on lines between neighbours; 0 where all is NaN."""
+def bridged_rows(values: Floats, absent: Floats | float = 0.0) -> Floats:
+    """Return (channels, time) with NaN filled on lines between neighbours.
+
+    absent: what a channel holds where all of it is NaN, one value or one a channel.
+    """
     out = np.array(values, dtype=np.float64)
-    for row in out:
+    for row, empty in zip(out, np.broadcast_to(absent, len(out)), strict=True):
         seen = np.isfinite(row)
         if not seen.all():
             place = np.arange(len(row))
-            row[:] = np.interp(place, place[seen], row[seen]) if seen.any() else 0.0
+            row[:] = np.interp(place, place[seen], row[seen]) if seen.any() else empty
     return out

@@ -58,7 +58,8 @@ def write_page(path: Path, sets: Sets, found: Sequence[Measured]) -> None:
         Section(
             "Values, time and frequency",
             figures=[
-                (_marginals(sets), "Distribution of the values of each channel."),
+                (_marginals(sets), "Distribution of the values of each channel; where gaps are "
+                                  "compared, of those measured."),
                 (_lags(sets), "Autocorrelation: deviations from the channel's mean."),
                 (_spectra(sets), "Mean spectrum of a window."),
             ],
@@ -73,23 +74,37 @@ def write_page(path: Path, sets: Sets, found: Sequence[Measured]) -> None:
             "Nearest neighbours",
             ["Synthetic windows and the training windows nearest to them: near copies would lie on "
              "one another."],
-            figures=[(_neighbours(sets), "Four synthetic windows, first channel.")],
+            figures=[(_neighbours(sets),
+                      f"Four synthetic windows, channel {sets.names[_measured_most(sets)[0]]}.")],
         ),
     ]  # fmt: skip
     write_report(path, "Synthetic series beside real ones", lead_of(found), sections)
 
 
 def _channels(sets: Sets) -> list[int]:
+    """Return the channels that are drawn: where gaps are compared, those measured most, and when
+    they were."""
     count = len(sets.names)
+    if sets.gaps:
+        most = sorted(_measured_most(sets)[: _PANELS // 2])
+        return most + [count // 2 + one for one in most]
     chosen = np.unique(np.linspace(0, count - 1, min(count, _PANELS)).astype(int))
     return [int(one) for one in chosen]
+
+
+def _measured_most(sets: Sets) -> list[int]:
+    """Return the channels that hold values, those measured most first."""
+    share = sets.measured(sets.unseen).mean((0, 2))[: sets.target() + 1]
+    return [int(one) for one in np.argsort(-share, kind="stable")]
 
 
 def _marginals(sets: Sets) -> str:
     chosen = _channels(sets)
     figure, axes = new_figure(2.6 * len(chosen), 2.2, len(chosen))
     for place, channel in enumerate(chosen):
-        real, made = sets.unseen[:, channel].ravel(), sets.synthetic[:, channel].ravel()
+        real, made = (
+            one[:, channel][sets.measured(one)[:, channel]] for one in (sets.unseen, sets.synthetic)
+        )
         low, high = (float(one) for one in np.quantile(real, [0.001, 0.999]))
         edges = np.linspace(low, high, 41) if high > low else low + np.linspace(-1, 1, 41)
         for values, colour, name in ((real, INK, "real, unseen"), (made, ACCENT, "synthetic")):
@@ -149,11 +164,12 @@ def _maps(sets: Sets) -> str:
 
 def _neighbours(sets: Sets, count: int = 4) -> str:
     made, train = scaled_like(sets.train, _some(sets.synthetic, count), sets.train)
+    drawn = _measured_most(sets)[0]
     figure, axes = new_figure(2.6 * len(made), 2.0, len(made))
     for place, one in enumerate(made):
         square = np.square(train - one).sum((1, 2))
-        axes[0, place].plot(train[int(square.argmin()), 0], color=INK, lw=1.2, label="training")
-        axes[0, place].plot(one[0], color=ACCENT, lw=1.2, label="synthetic")
+        axes[0, place].plot(train[int(square.argmin()), drawn], color=INK, lw=1.2, label="training")
+        axes[0, place].plot(one[drawn], color=ACCENT, lw=1.2, label="synthetic")
     return _with_legend(figure, axes)
 
 

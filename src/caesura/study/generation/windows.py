@@ -45,10 +45,23 @@ class Sets(NamedTuple):
     names: list[str]
     labels: Labels | None = None
 
+    @property
+    def gaps(self) -> bool:
+        """Whether a second half of the channels says what was measured of the first."""
+        return self.names[-1].endswith(_MEASURED)
+
+    def measured(self, windows: Floats) -> NDArray[np.bool_]:
+        """Return which numbers of windows (count, channels, time) are not bridges across gaps that
+        are compared."""
+        seen = np.ones(windows.shape, bool)
+        if self.gaps:
+            count = len(self.names) // 2
+            seen[:, :count] = windows[:, count:] > 0
+        return seen
+
     def target(self, name: str = "") -> int:
         """Return the channel that predictive scores are of: one by its name, or the last one."""
-        gaps = self.names[-1].endswith(_MEASURED)
-        values = self.names[: len(self.names) // 2] if gaps else self.names
+        values = self.names[: len(self.names) // 2] if self.gaps else self.names
         if not name:
             return len(values) - 1
         if name not in values:
@@ -100,9 +113,10 @@ def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig, label
         )
     window = lengths.pop()
     gaps = made.gaps > 0
-    known, made = known.filled(gaps), made.filled(gaps)
+    means = known.means()
+    known, made = known.filled(gaps, means), made.filled(gaps, means)
     if other is not None:
-        other = other.filled(gaps)
+        other = other.filled(gaps, means)
         train, unseen = _cut(known, _whole(known), window), _cut(other, _whole(other), window)
     else:
         log.warning(
@@ -141,14 +155,20 @@ class _Read(NamedTuple):
             log.warning("%d of %d series are compared", len(whole), len(self.series))
         return self._replace(series=whole, labels=self.labels[::every])
 
-    def filled(self, gaps: bool) -> _Read:
-        """Return series with lines across what was not measured; `gaps`: beside channels that say
-        what was."""
+    def means(self) -> Floats:
+        """Return the mean of what was measured of each channel, 0 where nothing was."""
+        sums = np.sum([np.nansum(one, 1) for one in self.series], 0)
+        counts = np.sum([np.isfinite(one).sum(1) for one in self.series], 0)
+        return np.asarray(sums / np.maximum(counts, 1))
+
+    def filled(self, gaps: bool, means: Floats) -> _Read:
+        """Return series with lines across what was not measured, `means` in channels of which
+        nothing was; `gaps`: beside channels that say what was measured."""
         if not gaps:
             if self.gaps:
                 log.warning("%d missing values are bridged by lines", self.gaps)
-            return self._replace(series=[bridged_rows(one) for one in self.series])
-        both = [np.concatenate([bridged_rows(one), np.isfinite(one)]) for one in self.series]
+            return self._replace(series=[bridged_rows(one, means) for one in self.series])
+        both = [np.concatenate([bridged_rows(one, means), np.isfinite(one)]) for one in self.series]
         names = self.names + [name + _MEASURED for name in self.names]
         return self._replace(series=both, names=names)
 
