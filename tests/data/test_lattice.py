@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from caesura.data.lattice import copied_from, on_steps, value_step
+from caesura.data.lattice import as_measured, copied_from, on_steps, value_step
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,18 @@ def test_of_many_values_the_last_one_counts_too():
 
 def test_prices_have_two_decimals():
     np.testing.assert_array_equal(on_steps(np.array([0.30000001, 19.987]), 0.01), [0.3, 19.99])
+
+
+def test_measured_values_lose_the_digits_of_float32_and_nothing_else():
+    raw = np.array([[9.84, np.nan, 9.84001], [0.1, 1e7, 0.3]], dtype=np.float32)
+    found = as_measured(raw, (0.01, 0.0))
+    assert found.dtype == np.float64
+    assert (found[0, 0], np.isnan(found[0, 1])) == (9.84, True)
+    assert found[0, 2] == np.float64(raw[0, 2])  # keeps to no cent: as it was
+    np.testing.assert_array_equal(found[1], raw[1].astype(np.float64))
+    np.testing.assert_array_equal(found.astype(np.float32), raw)
+    both = as_measured(np.stack([raw, raw]), (0.01, 0.0))
+    np.testing.assert_array_equal(both, np.stack([found, found]))
 
 
 def test_a_copy_is_told_by_values_where_they_were_measured_and_by_gaps():

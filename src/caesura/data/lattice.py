@@ -53,6 +53,18 @@ def on_steps(values: NDArray[Any], step: float) -> NDArray[np.float64]:
     return np.round(np.round(np.asarray(values, dtype=np.float64) / step) * step, _DECIMALS)
 
 
+def as_measured(values: NDArray[np.floating[Any]], steps: tuple[float, ...]) -> NDArray[np.float64]:
+    """Return values (..., variables, time) as float64, without the digits that float32 added to
+    what keeps to the steps of its variable (0: to none)."""
+    found = values.astype(np.float64)
+    for variable, step in enumerate(steps):
+        if step:
+            own = found[..., variable, :]
+            kept = on_steps(own, step)
+            np.copyto(own, kept, where=kept.astype(np.float32) == own.astype(np.float32))
+    return found
+
+
 def copied_from(values: NDArray[np.float32], observed: NDArray[np.bool_]) -> tuple[int, ...]:
     """Return the number of the first variable that each of (variables, n) is equal to: its own, or
     that of which it is a copy, measured at the same samples."""

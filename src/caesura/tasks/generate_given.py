@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from caesura.data.grid import sample_store
+from caesura.data.lattice import as_measured
 from caesura.data.store import RaggedStore
 from caesura.data.window import Windows
 from caesura.errors import DataError, RecipeError
@@ -75,7 +76,7 @@ def generate_given(
             shown = _shown(view.condition, windows.series[some], draws)
             drawn = draw_windows(run, whole[some], draws, rng, shown, settings)
             made = in_units(drawn.values.reshape(-1, *whole.shape[1:]), sampling)
-            known = whole[some].repeat(draws, 0)
+            known = as_measured(whole[some], sampling.value_steps).repeat(draws, 0)
             found.append(np.where(np.isnan(known), made, known))
     return Completed(np.concatenate(found), windows, draws)
 

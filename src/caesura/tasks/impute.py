@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from caesura.data.grid import sample_store
-from caesura.data.lattice import shared_by_copies
+from caesura.data.lattice import as_measured, shared_by_copies
 from caesura.data.store import RaggedStore
 from caesura.errors import RecipeError
 from caesura.tasks.generate import (
@@ -73,11 +73,12 @@ def impute(
     with inference(*run.parts.values()):
         for number, one in enumerate(view.series()):
             seen = np.isfinite(one)
+            measured = as_measured(one, sampling.value_steps)
             shown = None if view.condition is None else view.condition[[number]]
             quantiles = _filled(run, one, shown, (draws, level), rng)
             for kept, q in zip((whole.lower, whole.value, whole.upper), quantiles, strict=True):
                 kept.append(in_units(q[None], sampling)[0])
-                kept[-1][seen] = one[seen]
+                kept[-1][seen] = measured[seen]
             whole.observed.append(seen)
     return whole
 
