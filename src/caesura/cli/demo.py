@@ -21,7 +21,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the runs and report.html.")] = Path("demo"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the runs and report.html.")
+    ] = Path("demo"),
     seeds: Annotated[int, typer.Option(min=1, help="Repeat with this many seeds.")] = 1,
     quick: Annotated[
         bool, typer.Option(help="A one-minute form: all stages, figures that mean little.")

@@ -32,7 +32,9 @@ def reproduce(
         Path | None, typer.Option(help="Folder of the data that the experiment names.")
     ] = None,
     cells: Annotated[str, typer.Option(help="Only these cells, separated by ';'.")] = "",
-    out: Annotated[Path, typer.Option(help="Folder of all results.")] = Path("reproduced"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of all results.")] = Path(
+        "reproduced"
+    ),
     resume: Annotated[bool, typer.Option(help="Go on with what is in --out.")] = False,
 ) -> None:
     """Repeat an experiment of a paper and print its figures beside ours.

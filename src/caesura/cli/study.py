@@ -49,7 +49,7 @@ def add_to(app: typer.Typer) -> None:
 @verbs.command()
 def dividend(
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder of the study.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the study.")],
     labels: Labels = "",
     forecast: Forecast = 0,
     season: Season = 0,
@@ -231,7 +231,7 @@ def recommend(
 def flywheel(
     run: RunFolder,
     labels: Labels,
-    out: Annotated[Path, typer.Option(help="Folder of the study.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the study.")],
     data: RunData = None,
     target: Target = "",
     label_id: LabelId = "",

@@ -39,7 +39,7 @@ def add_to(app: typer.Typer) -> None:
 
 def pretrain(
     recipe: Annotated[str, typer.Argument(help="Recipe: romae, romae-tiny, ..., or a .toml.")],
-    out: Annotated[Path, typer.Option(help="Folder of the new run.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new run.")],
     data: Annotated[
         str | None, typer.Option(help="Table: Parquet file or folder, CSV, Arrow.")
     ] = None,
@@ -127,7 +127,7 @@ def pretrain(
 def finetune(
     run: RunFolder,
     labels: Labels,
-    out: Annotated[Path, typer.Option(help="Folder of the new run.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new run.")],
     data: Data = None,
     target: Target = "",
     label_id: LabelId = "",
@@ -181,7 +181,7 @@ def finetune(
 
 def distil(
     teacher: Annotated[Path, typer.Argument(help="Folder of the run that teaches.")],
-    out: Annotated[Path, typer.Option(help="Folder of the new run.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new run.")],
     student: Annotated[
         str, typer.Option(help="Recipe whose encoder learns: himae-small, ..., or a .toml.")
     ] = "himae-small",
