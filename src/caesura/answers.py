@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from caesura.data.lattice import are_whole
+from caesura.data.clock import MICROSECONDS, Clock, TimeKind
 from caesura.data.schema import Sampling, Schema
 from caesura.data.store import RaggedStore
 from caesura.tasks.detect import Detected
@@ -25,15 +25,10 @@ _SAME = 1.01
 
 def times_of(
     schema: Schema, store: RaggedStore, series: NDArray[np.int64], steps: NDArray[np.int64]
-) -> Any:
-    """Return the times of some steps of the grid of some series, in the table's own clock."""
+) -> pa.Array:
+    """Return the times of some steps of the grid of some series, as the table has them."""
     rate = 1.0 if schema.sampling is None else schema.sampling.rate_hz
-    since = steps / rate
-    origin = store.origins[series]
-    if store.time_kind == "timestamp":
-        clock = origin + np.round(since * store.ticks).astype(np.int64)
-        return pa.array(clock).cast(pa.timestamp("us", tz=store.time_zone or None))
-    return _as_written(origin + since, are_whole(store.clock))
+    return store.written(series, steps / rate)
 
 
 def forecast_table(
@@ -99,10 +94,10 @@ def synthetic_table(
     """
     sampling, columns = sampling_of(run), run.schema.columns
     cells = _Cells(run.schema, values)
-    ids = pa.array([f"synthetic-{k}" for k in range(len(values))])
+    ids = _new_ids(len(values), sampling)
     table: dict[str, Any] = {columns.id: ids.take(pa.array(cells.series))}
     since = _since_begin(cells, sampling, seed)
-    table[columns.time] = _clock(since, sampling, run.schema.time_kind)
+    table[columns.time] = _from_begin(since, sampling, run.schema.time_kind)
     table |= cells.named(run.schema, sampling)
     for name, value in (given or {}).items():
         each = np.broadcast_to(np.asarray(value, dtype=np.float64), len(values))
@@ -155,6 +150,13 @@ class _Cells:
         return table
 
 
+def _new_ids(count: int, sampling: Sampling) -> pa.Array:
+    """Return ids that no series of the training data has, numbers where these have numbers."""
+    if sampling.next_id is None:
+        return pa.array([f"synthetic-{k}" for k in range(count)])
+    return pa.array(np.arange(count) + sampling.next_id)
+
+
 def _since_begin(cells: _Cells, sampling: Sampling, seed: int) -> NDArray[np.float64]:
     """Return the time of each row since the begin: within its step as the data's times are, the
     same for all channels there, and of the steps that all of those keep to. A series' first step
@@ -174,15 +176,9 @@ def _since_begin(cells: _Cells, sampling: Sampling, seed: int) -> NDArray[np.flo
     return np.asarray(kept * np.clip(np.round(since / kept), first, beyond - 1))
 
 
-def _clock(seconds: NDArray[np.float64], sampling: Sampling, kind: str) -> Any:
-    """Return times as the training data write them, from their first one on."""
-    if kind != "timestamp":
-        return _as_written(sampling.begins + seconds, sampling.time_step > 0)
-    ticks = (sampling.begins + np.round(seconds * 1e6)).astype(np.int64)
-    return pa.array(ticks).cast(pa.timestamp("us", tz=sampling.time_zone or None))
-
-
-def _as_written(clock: NDArray[np.float64], whole: bool) -> NDArray[Any]:
-    """Return times as whole numbers where the table's are, unless a step of a grid is none."""
-    near = np.round(clock)
-    return near.astype(np.int64) if whole and np.allclose(clock, near, 0, 1e-6) else clock
+def _from_begin(since: NDArray[np.float64], sampling: Sampling, kind: TimeKind) -> pa.Array:
+    """Return times, counted from the first of the training data, as these write theirs."""
+    clock = Clock(kind, sampling.time_zone, sampling.time_form)
+    if kind == "number":
+        return clock.written(sampling.begins + since)
+    return clock.written((sampling.begins + np.round(since * MICROSECONDS)).astype(np.int64))

@@ -236,7 +236,7 @@ def test_conditions_are_drawn_from_a_table_and_make_labels(conditioned):
     level = values[:, 0].mean(1)
     assert level[given["kind"] == 1].mean() > 1 > -1 > level[given["kind"] == 0].mean()
     frame = synthetic_table(conditioned, values, given=given).to_pandas()
-    own = frame.groupby("id")["kind"].first().loc[[f"synthetic-{k}" for k in range(400)]]
+    own = frame.groupby("id")["kind"].first()  # in the order of ids, which are numbers here
     np.testing.assert_array_equal(own.to_numpy(), given["kind"])
 
 
@@ -310,6 +310,21 @@ def test_a_long_table_comes_out_long(channels):
     assert (np.diff(made["mjd"]) >= 0).sum() == len(made) - 3  # a series in the order of time
     assert pa.types.is_integer(made["flux"].type)
     assert len(run.open(made)) == 3
+
+
+@pytest.mark.parametrize(
+    ("ids", "wanted"),
+    [([3, 8, 5], [9, 10]), (["a", "b", "c"], ["synthetic-0", "synthetic-1"])],
+    ids=["numbers", "text"],
+)
+def test_ids_are_of_the_kind_of_the_table_and_of_none_of_its_series(ids, wanted):
+    days = np.datetime64("2024-03-01") + np.arange(60)
+    values = np.random.default_rng(0).standard_normal(180)
+    data = pa.table({"id": np.repeat(ids, 60), "time": np.tile(days, 3), "value": values})
+    made = synthetic_table(small := trained(data, steps=2), generate(small, 2))
+    assert made["id"].unique().to_pylist() == wanted
+    assert made["time"].type == pa.date32()
+    assert (made["time"][0].as_py(), made["time"][1].as_py()) == tuple(days[:2].tolist())
 
 
 def test_dates_keep_their_zone_and_numbers_of_channels_stay_numbers():

@@ -26,7 +26,7 @@ from caesura.errors import DataError, StorageError
 from caesura.files import cache_folder, write_atomically
 
 log = logging.getLogger("caesura")
-_FORMAT = 1
+_FORMAT = 2
 _WORTH_CACHING = 16 * 2**20
 """Bytes of source below which reading it again costs less than a person notices."""
 _TAIL = 65_536
@@ -36,6 +36,7 @@ _FACTS = (
     "value_names",
     "time_kind",
     "time_zone",
+    "time_form",
     "channels_are_numbers",
     "static_names",
 )

@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from caesura.data.clock import clock_of, date_ticks, time_kind
 from caesura.data.config import Columns
 from caesura.data.order import is_rising, is_strict, sorting_index
 from caesura.data.rows import Rows
-from caesura.data.store import DoorReport, RaggedStore, TimeKind
+from caesura.data.store import DoorReport, RaggedStore
 
 _BLOCK = 32_768
 """Rows whose columns fit into a core's second cache together."""
@@ -64,8 +65,9 @@ def clean_store(rows: Rows, columns: Columns, report: DoorReport) -> RaggedStore
         ids=distinct,
         channels=names,
         value_names=columns.value,
-        time_kind=copy.kind,
-        time_zone=getattr(rows.schema.field(columns.time).type, "tz", None) or "",
+        time_kind=copy.told.kind,
+        time_zone=copy.told.zone,
+        time_form=copy.told.form,
         channels_are_numbers=copy.channels.are_numbers,
         error=copy.error,
     )
@@ -84,22 +86,14 @@ def _readable(rows: Rows, columns: Columns) -> bool:
     )
 
 
-def time_kind(type_: pa.DataType) -> TimeKind | None:
-    """Return how a column of this type tells time; None where it takes a conversion."""
-    if pa.types.is_floating(type_) or pa.types.is_integer(type_):
-        return "number"
-    return "timestamp" if pa.types.is_timestamp(type_) or pa.types.is_date(type_) else None
-
-
 class _Copy:
     """Columns as they are filled; `starts` and `firsts` are the rows and ids of new runs."""
 
     def __init__(self, rows: Rows, columns: Columns) -> None:
         self.columns = columns
-        kind = time_kind(rows.schema.field(columns.time).type)
-        self.kind: TimeKind = kind or "number"
+        self.told = clock_of(rows.schema.field(columns.time).type)
         self.clock: NDArray[Any] = np.empty(
-            rows.num_rows, dtype=np.float64 if kind == "number" else np.int64
+            rows.num_rows, dtype=np.float64 if self.told.kind == "number" else np.int64
         )
         self._together = np.empty((rows.num_rows, 2 if columns.error else 1), dtype=np.float32)
         self.channels = _Channels(rows, columns.channel)
@@ -131,7 +125,9 @@ class _Copy:
         if any(column.null_count for column in batch.columns):
             return False
         columns, done, size = self.columns, self._done, batch.num_rows
-        ids, times = _run_keys(batch[columns.id]), ticks(batch[columns.time], self.kind)
+        dated = self.told.kind == "timestamp"
+        ids, times = _run_keys(batch[columns.id]), batch[columns.time]
+        times = _numbers(date_ticks(times) if dated else times)
         measured = _numbers(batch[columns.value[0]])
         trust = _numbers(batch[columns.error]) if columns.error else None
         new = np.ones(size, dtype=np.bool_)
@@ -231,14 +227,6 @@ def _run_keys(column: pa.Array) -> NDArray[Any]:
     if pa.types.is_integer(column.type):
         return _numbers(column)
     return np.asarray(column.dictionary_encode().indices.to_numpy())
-
-
-def ticks(column: pa.Array, kind: TimeKind) -> NDArray[Any]:
-    """Return times as numbers: dates as microseconds since 1970."""
-    if kind == "timestamp":
-        zone = getattr(column.type, "tz", None)
-        column = column.cast(pa.timestamp("us", tz=zone), safe=False).cast(pa.int64())
-    return _numbers(column)
 
 
 def _numbers(column: pa.Array) -> NDArray[Any]:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from caesura.data.clock import Clock, clock_of, date_ticks, read_text
 from caesura.data.config import Columns
-from caesura.data.store import TimeKind
 from caesura.errors import DataError
 
 _SHOWN = 8
@@ -156,21 +156,14 @@ def _holds_numbers(kind: pa.DataType) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
 
 
-def time_values(table: pa.Table, name: str) -> tuple[NDArray[Any], TimeKind, str]:
-    """Return times as float64, or as int64 microseconds for dates, with kind and zone."""
+def time_values(table: pa.Table, name: str) -> tuple[NDArray[Any], Clock]:
+    """Return times as float64, or as int64 microseconds for dates, and their clock."""
     column = table[name]
+    clock = clock_of(column.type)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        try:
-            column = pc.cast(column, pa.timestamp("us"))
-        except pa.ArrowException:
-            example = column[0].as_py()
-            raise DataError(
-                f"column {name!r} is text, e.g. {example!r}; times must be numbers or ISO dates"
-            ) from None
-    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
-        zone = getattr(column.type, "tz", None) or ""
-        micro = pc.cast(column, pa.timestamp("us", tz=zone or None), safe=False)
-        if micro.null_count:
-            raise DataError(f"column {name!r} has {micro.null_count} empty times; drop those rows")
-        return micro.cast(pa.int64()).to_numpy(), "timestamp", zone
-    return numeric(table, name), "number", ""
+        column, clock = read_text(column, name)
+    if clock.kind == "number":
+        return numeric(table, name), clock
+    if column.null_count:
+        raise DataError(f"column {name!r} has {column.null_count} empty times; drop those rows")
+    return date_ticks(column).to_numpy(), clock

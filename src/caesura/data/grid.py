@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
@@ -253,8 +255,10 @@ def fit_sampling(
             "offsets": _offsets(store, config.rate) if binned else (),
             "begins": float(store.origins.min()),
             "time_zone": store.time_zone,
+            "time_form": store.time_form,
             "time_step": _time_step(store),
             "numbered": store.channels_are_numbers,
+            "next_id": _next_id(store.ids),
         }
         | _statistics(values, observed)
         | _value_steps(
@@ -264,6 +268,13 @@ def fit_sampling(
         )
     )
     return schema.model_copy(update={"sampling": sampling})
+
+
+def _next_id(ids: pa.Array) -> int | None:
+    """Return the first whole number after ids, None where they are text."""
+    if not pa.types.is_integer(ids.type):
+        return None
+    return int(pc.max(ids).as_py()) + 1
 
 
 def _require_a_window(grid: GridStore, window: int, rate: float) -> None:

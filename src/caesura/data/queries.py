@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from caesura.data.clock import MICROSECONDS
 from caesura.data.columns import numeric, time_values
 from caesura.data.labels import as_type_of
 from caesura.data.read import read_table
 from caesura.data.schema import Schema
-from caesura.data.store import MICROSECONDS, RaggedStore
+from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -61,9 +62,9 @@ def read_queries(source: Any, store: RaggedStore, schema: Schema) -> tuple[Queri
             "a series needs at least one observation to be interpolated"
         )
     number = series.to_numpy(zero_copy_only=False).astype(np.int64)
-    times, kind, _ = time_values(table, columns.time)
-    if kind != schema.time_kind:
-        raise DataError(f"query times are {kind}s, the data's {schema.time_kind}s")
+    times, clock = time_values(table, columns.time)
+    if clock.kind != schema.time_kind:
+        raise DataError(f"query times are {clock.kind}s, the data's {schema.time_kind}s")
     variable = _variables(table, name, schema) if several else np.zeros(len(number), np.int64)
     return Queries(number, since_origin(times, store, number), variable), table
 
@@ -107,7 +108,7 @@ def lay_out_queries(at: str, store: RaggedStore, schema: Schema) -> tuple[Querie
     columns = schema.columns
     table = {
         columns.id: store.ids.take(pa.array(queries.series)),
-        columns.time: absolute_times(store, queries),
+        columns.time: store.written(queries.series, queries.times),
     }
     if count > 1:
         names = pa.array(schema.variables, pa.string())
@@ -115,15 +116,6 @@ def lay_out_queries(at: str, store: RaggedStore, schema: Schema) -> tuple[Querie
             names = names.cast(pa.int64())  # as the table has them, so that results join
         table[columns.channel or "channel"] = names.take(pa.array(queries.variable))
     return queries, pa.table(table)
-
-
-def absolute_times(store: RaggedStore, queries: Queries) -> pa.Array:
-    """Return the queries' times as the table has them: numbers, or timestamps with zone."""
-    origins = store.origins[queries.series]
-    if store.time_kind == "number":
-        return pa.array(origins + queries.times)
-    micro = origins + np.round(queries.times * MICROSECONDS).astype(np.int64)
-    return pa.array(micro).cast(pa.timestamp("us", tz=store.time_zone or None))
 
 
 def _every(
@@ -164,7 +156,7 @@ def _listed(at: str, store: RaggedStore) -> tuple[NDArray[np.int64], NDArray[np.
         if store.time_kind == "number":
             times: NDArray[Any] = numeric(pa.table({"t": [float(p) for p in parts]}), "t")
         else:
-            times, _, _ = time_values(table, "t")
+            times, _ = time_values(table, "t")
     except (ValueError, DataError) as error:
         raise DataError(f"--at {at!r}: {error}; give every:STEP or times t1,t2,...") from None
     if not parts:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from caesura.data.clock import TimeKind
 from caesura.data.config import Columns, DataConfig
 from caesura.data.scaling import ScaleTable, ValueScale, fit_scale, standard
-from caesura.data.store import RaggedStore, TimeKind
+from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 
 GAP_IN_UNITS = 4.0
@@ -42,12 +43,14 @@ class Sampling(BaseModel):
     whole: whether all of it are whole numbers; value_steps: of what all of it are multiples, 0 for
     nothing; copies: the first variable that each is equal to, its own number or another's
     (`data.lattice`).
-    begins: the first time of the training data, as the table writes it, in `time_zone`, if that is
-    a date; time_step: of what all times since that one are multiples, 0 where they are fractions.
-    numbered: whether the table names channels by whole numbers. every: steps of the data's own of
-    which one is taken, unfiltered; `rate_hz` is what is left. gaps: whether samples are missing in
-    the training data. binned: whether times there are irregular, and laid on the steps of the grid;
-    offsets: quantiles of where within a step they were, in steps, -1/2 to 1/2.
+    begins: the first time of the training data, as the table counts it; time_zone, time_form: how
+    it writes times (`data.clock`); time_step: of what all times since that one are multiples, 0
+    where they are fractions. numbered: whether the table names channels by whole numbers.
+    next_id: the first number after those of all series, if they have numbers.
+    every: steps of the data's own of which one is taken, unfiltered; `rate_hz` is what is left.
+    gaps: whether samples are missing in the training data. binned: whether times there are
+    irregular, and laid on the steps of the grid; offsets: quantiles of where within a step they
+    were, in steps, -1/2 to 1/2.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,8 +69,10 @@ class Sampling(BaseModel):
     copies: tuple[int, ...] = ()
     begins: float = 0.0
     time_zone: str = ""
+    time_form: str = ""
     time_step: float = 0.0
     numbered: bool = False
+    next_id: int | None = None
     every: int = Field(default=1, ge=1)
     gaps: bool = False
     binned: bool = False

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-TimeKind = Literal["number", "timestamp"]
-MICROSECONDS = 1_000_000
+from caesura.data.clock import MICROSECONDS, Clock, TimeKind
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class RaggedStore:
     value_names: tuple[str, ...]
     time_kind: TimeKind = "number"
     time_zone: str = ""
+    time_form: str = ""
     channels_are_numbers: bool = False
     error: NDArray[np.float32] | None = None
     groups: NDArray[np.int64] | None = None
@@ -75,6 +75,14 @@ class RaggedStore:
     def group_codes(self) -> NDArray[np.int64]:
         """Number of each series' group; every series its own where none is given."""
         return np.arange(len(self)) if self.groups is None else self.groups
+
+    def written(self, series: NDArray[np.int64], since: NDArray[np.floating[Any]]) -> pa.Array:
+        """Return times since the origins of series, in the table's unit, as the table has them."""
+        ticks: NDArray[Any] = since * self.ticks
+        if self.time_kind == "timestamp":
+            ticks = np.round(ticks).astype(np.int64)
+        clock = Clock(self.time_kind, self.time_zone, self.time_form)
+        return clock.written(self.origins[series] + ticks)
 
     def take(self, series: NDArray[np.int64]) -> RaggedStore:
         """Return the chosen series, in the given order."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from caesura.data.clock import Clock
 from caesura.data.columns import (
     Dictionary,
     dictionary,
@@ -24,7 +25,7 @@ from caesura.data.columns import (
 )
 from caesura.data.config import Columns
 from caesura.data.order import sorting_index
-from caesura.data.store import DoorReport, RaggedStore, TimeKind
+from caesura.data.store import DoorReport, RaggedStore
 from caesura.errors import DataError
 
 
@@ -80,15 +81,14 @@ class _Rows:
     channel: NDArray[np.int32]
     values: NDArray[np.float64]
     error: NDArray[np.float64] | None
-    kind: TimeKind
-    zone: str
+    clock: Clock
 
     @classmethod
     def of(cls, table: pa.Table, columns: Columns, series: NDArray[np.int64]) -> _Rows:
-        times, kind, zone = time_values(table, columns.time)
+        times, clock = time_values(table, columns.time)
         values = np.stack([numeric(table, name) for name in columns.value], axis=1)
         error = numeric(table, columns.error)[:, None] if columns.error else None
-        return cls(series, times, np.zeros(len(series), np.int32), values, error, kind, zone)
+        return cls(series, times, np.zeros(len(series), np.int32), values, error, clock)
 
     def keep(self, index: NDArray[Any]) -> _Rows:
         error = None if self.error is None else self.error[index]
@@ -98,8 +98,7 @@ class _Rows:
             self.channel[index],
             self.values[index],
             error,
-            self.kind,
-            self.zone,
+            self.clock,
         )
 
     def melted(self) -> _Rows:
@@ -110,8 +109,7 @@ class _Rows:
             np.tile(np.arange(size, dtype=np.int32), len(self.series)),
             self.values.reshape(-1, 1),
             None,
-            self.kind,
-            self.zone,
+            self.clock,
         )
 
 
@@ -131,7 +129,7 @@ def _real_rows(rows: _Rows, columns: Columns, report: DoorReport) -> NDArray[np.
             report.add(f"{int(bad.sum())} errors are not positive; those values count as exact")
             rows.error[bad] = 0.0
     real = np.asarray(np.isfinite(rows.values).any(axis=1))
-    if rows.kind == "number":
+    if rows.clock.kind == "number":
         timed = np.isfinite(rows.times)
         if not timed.all():
             report.add(f"{int((~timed).sum())} rows without a finite time were left out")
@@ -217,8 +215,9 @@ def _assemble(
         ids=ids.values.take(pa.array(present)),
         channels=channels,
         value_names=names,
-        time_kind=rows.kind,
-        time_zone=rows.zone,
+        time_kind=rows.clock.kind,
+        time_zone=rows.clock.zone,
+        time_form=rows.clock.form,
         error=None if rows.error is None else rows.error.astype(np.float32),
     )
 

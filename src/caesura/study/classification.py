@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caesura.data.door import open_data
-from caesura.data.queries import Queries, absolute_times
+from caesura.data.queries import Queries
 from caesura.data.schema import Schema
 from caesura.data.store import RaggedStore
 from caesura.metrics.bootstrap import Interval, bootstrap
@@ -156,7 +156,7 @@ def as_table(store: RaggedStore, schema: Schema) -> pa.Table:
     every = Queries(store.series, store.times, np.zeros(len(store.clock), np.int64))
     table = {
         columns.id: store.ids.take(pa.array(store.series)),
-        columns.time: absolute_times(store, every),
+        columns.time: store.written(every.series, every.times),
         columns.value[0]: store.values[:, 0],
     }
     if columns.channel:
