@@ -33,6 +33,17 @@ def test_of_many_series_every_fourth_is_held_out():
     assert sorted(set(np.unique(sets.unseen))) == [3.0 + 4 * k for k in range(12)]
 
 
+def test_far_values_that_hide_a_channel_from_measures_are_said(caplog):
+    real = recording()
+    read_sets(real, np.zeros((5, 2, 24)), real, CONFIG)
+    assert "far values" not in caplog.text
+    real[0, 1, 700] = 735.0  # a decimal point that was left out
+    real[0, 0, 100:200] = np.nan
+    read_sets(real, np.zeros((5, 2, 24)), real, CONFIG)
+    assert "made by few far values: v1 (11." in caplog.text
+    assert "v0" not in caplog.text
+
+
 def test_a_given_hold_out_is_taken_whole():
     sets = read_sets(recording(), np.zeros((5, 2, 24)), recording(200, seed=1), CONFIG)
     assert len(sets.unseen) == 200 - 23

@@ -343,6 +343,17 @@ def test_dates_keep_their_zone_and_numbers_of_channels_stay_numbers():
     assert set(made["lead"].to_pylist()) == {3, 11}
 
 
+def test_far_values_that_hide_the_others_are_said_unless_they_are_bent(caplog):
+    data = np.random.default_rng(0).standard_normal((40, 2, 24))
+    trained(data, steps=2)
+    data[::4, 1, 5] = 735.0
+    trained(data, steps=2, extra=("encoder.scaling=asinh",))
+    assert "far values" not in caplog.text
+    trained(data, steps=2)
+    assert "few far values: v1 (5" in caplog.text
+    assert "--set encoder.scaling=asinh" in caplog.text
+
+
 @pytest.mark.slow
 def test_values_that_span_magnitudes_come_out_so_where_they_are_bent():
     rng = np.random.default_rng(0)

@@ -7,6 +7,7 @@ linear near 0 and logarithmic beyond (the "asinh magnitudes" of astronomy).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,10 @@ from caesura.data.store import RaggedStore
 
 _SKEWED, _HEAVY = 2.0, 10.0
 """Skewness and kurtosis (3 for a normal) beyond which "auto" bends a channel."""
+_WIDENED = 2.5
+"""Quartile ranges (0.74 for a normal) beyond which few far values make a deviation."""
+_NAMED = 5
+"""Variables that a note names at most."""
 
 
 class ValueScale(BaseModel):
@@ -86,6 +91,18 @@ def _bend(values: NDArray[np.float64]) -> tuple[Literal["none", "log", "asinh"],
     if (z**4).mean() > _HEAVY and high > low:
         return "asinh", float(high - low) / 1.349  # a normal's quartiles lie 1.349 deviations apart
     return "none", 1.0
+
+
+def made_wide(
+    names: Sequence[str], deviations: Sequence[float], quartile_ranges: Sequence[float]
+) -> str:
+    """Name the variables whose deviation few far values make, the widest first, with how many
+    quartile ranges it is; "" for none."""
+    pairs = zip(names, deviations, quartile_ranges, strict=True)
+    ratios = {name: wide / near for name, wide, near in pairs if near > 0}
+    found = sorted((one for one in ratios if ratios[one] > _WIDENED), key=lambda one: -ratios[one])
+    shown = ", ".join(f"{one} ({ratios[one]:.3g})" for one in found[:_NAMED])
+    return shown + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
 
 
 class ScaleTable:

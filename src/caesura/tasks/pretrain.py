@@ -14,6 +14,7 @@ from torch import nn
 from caesura.data.config import DataConfig
 from caesura.data.grid import fit_sampling
 from caesura.data.regular import native_rate
+from caesura.data.scaling import made_wide
 from caesura.data.schema import Schema, fit_schema
 from caesura.data.split import Split, split_by_group
 from caesura.data.store import RaggedStore
@@ -119,6 +120,7 @@ def prepare(store: RaggedStore, recipe: Recipe, split: Split) -> tuple[Recipe, S
     if reads_grids(recipe):
         schema = fit_sampling(store, split.train, schema, recipe.data)
         recipe = ranked(recipe, schema, store, split.train)
+        _note_far_values(recipe, schema)
     return completed(recipe, schema), schema
 
 
@@ -234,6 +236,19 @@ def _note_few_windows(source: BatchSource, objective: ScaleTokens) -> None:
             "more series, or --set stages.0.objective.quantiser.codes=%d",
             len(source.train), codes, max(2, len(source.train) // 4),
         )  # fmt: skip
+
+
+def _note_far_values(recipe: Recipe, schema: Schema) -> None:
+    own = schema.sampling
+    if own is None or getattr(recipe.encoder, "scaling", "") != "standard":
+        return
+    if wide := made_wide(schema.variables, own.deviations, own.quartile_ranges):
+        log.warning(
+            "deviations of many quartile ranges, made by few far values: %s. What else is there is "
+            "small beside them, and little is learned of it. Drop what is no measurement, or --set "
+            "encoder.scaling=asinh",
+            wide,
+        )
 
 
 def _note_long_series(view: View, limit: int) -> None:

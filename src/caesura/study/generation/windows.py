@@ -12,6 +12,7 @@ from caesura.data.blocks import BLOCKS, interleaved_blocks, most_blocks, windows
 from caesura.data.config import DataConfig
 from caesura.data.door import open_data
 from caesura.data.grid import fit_sampling, sample_store
+from caesura.data.scaling import made_wide
 from caesura.data.schema import fit_schema
 from caesura.errors import DataError
 from caesura.tasks.pretrain import resolve_tokens
@@ -112,6 +113,7 @@ def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig, label
             f"synthetic series of {min(lengths)} to {max(lengths)} steps; give series of one length"
         )
     window = lengths.pop()
+    _note_far_values(known)
     gaps = made.gaps > 0
     means = known.means()
     known, made = known.filled(gaps, means), made.filled(gaps, means)
@@ -202,6 +204,26 @@ def _apart(known: _Read, window: int) -> tuple[_Cut, _Cut]:
         _cut(known, [one.train for one in blocks], window),
         _cut(known, [one.held for one in blocks], window),
     )
+
+
+def _note_far_values(real: _Read) -> None:
+    deviations, ranges = np.transpose([_widths(real, row) for row in range(len(real.names))])
+    if wide := made_wide(real.names, deviations, ranges):
+        log.warning(
+            "deviations of many quartile ranges, made by few far values: %s. Critics, distances "
+            "and the deviation ratio see little of what else is there. Drop what is no measurement "
+            "from both tables",
+            wide,
+        )
+
+
+def _widths(read: _Read, channel: int) -> tuple[float, float]:
+    """Return the deviation and the quartile range of what was measured of a channel."""
+    values = np.concatenate([one[channel][np.isfinite(one[channel])] for one in read.series])
+    if not len(values):
+        return 0.0, 0.0
+    low, high = np.quantile(values, (0.25, 0.75))
+    return float(values.std()), float(high - low)
 
 
 def _whole(read: _Read) -> Parts:
