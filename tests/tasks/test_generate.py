@@ -236,7 +236,8 @@ def test_conditions_are_drawn_from_a_table_and_make_labels(conditioned):
     level = values[:, 0].mean(1)
     assert level[given["kind"] == 1].mean() > 1 > -1 > level[given["kind"] == 0].mean()
     frame = synthetic_table(conditioned, values, given=given).to_pandas()
-    own = frame.groupby("id")["kind"].first()  # in the order of ids, which are numbers here
+    first = conditioned.schema.sampling.next_id
+    own = frame.groupby("id")["kind"].first().loc[[first + k for k in range(400)]]
     np.testing.assert_array_equal(own.to_numpy(), given["kind"])
 
 
@@ -314,8 +315,12 @@ def test_a_long_table_comes_out_long(channels):
 
 @pytest.mark.parametrize(
     ("ids", "wanted"),
-    [([3, 8, 5], [9, 10]), (["a", "b", "c"], ["synthetic-0", "synthetic-1"])],
-    ids=["numbers", "text"],
+    [
+        ([3, 8, 5], [9, 10]),
+        (["a", "b", "c"], ["synthetic-0", "synthetic-1"]),
+        (np.array([2**63 + 1, 5, 6], dtype=np.uint64), ["synthetic-0", "synthetic-1"]),
+    ],
+    ids=["numbers", "text", "hashes"],
 )
 def test_ids_are_of_the_kind_of_the_table_and_of_none_of_its_series(ids, wanted):
     days = np.datetime64("2024-03-01") + np.arange(60)

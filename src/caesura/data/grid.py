@@ -49,6 +49,8 @@ _WHOLE_SHARE = 0.999
 """Share of measured samples from which on none counts as missing."""
 _QUANTILES_OF = 10**6
 """Values of a variable, spread over the series, that its quartiles are taken of."""
+_HASHED = 2**62
+"""Ids from which on they are hashes of 64 bits, not counts."""
 _WHOLE_UP_TO = 4096
 """Samples up to which series of one length are windows as they are."""
 
@@ -271,10 +273,12 @@ def fit_sampling(
 
 
 def _next_id(ids: pa.Array) -> int | None:
-    """Return the first whole number after ids, None where they are text."""
+    """Return the first whole number after ids; None where they are text, or hashes of 64 bits, which
+    leave no room above them."""
     if not pa.types.is_integer(ids.type):
         return None
-    return int(pc.max(ids).as_py()) + 1
+    most = int(pc.max(ids).as_py())
+    return most + 1 if most < _HASHED else None
 
 
 def _require_a_window(grid: GridStore, window: int, rate: float) -> None:

@@ -46,7 +46,7 @@ class Sampling(BaseModel):
     begins: the first time of the training data, as the table counts it; time_zone, time_form: how
     it writes times (`data.clock`); time_step: of what all times since that one are multiples, 0
     where they are fractions. numbered: whether the table names channels by whole numbers.
-    next_id: the first number after those of all series, if they have numbers.
+    next_id: the first number after those of all series, if these have numbers and leave room.
     every: steps of the data's own of which one is taken, unfiltered; `rate_hz` is what is left.
     gaps: whether samples are missing in the training data. binned: whether times there are
     irregular, and laid on the steps of the grid; offsets: quantiles of where within a step they
