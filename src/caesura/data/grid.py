@@ -273,8 +273,10 @@ def fit_sampling(
 
 
 def _next_id(ids: pa.Array) -> int | None:
-    """Return the first whole number after ids; None where they are text, or hashes of 64 bits, which
-    leave no room above them."""
+    """Return the first whole number after ids.
+
+    None where they are text, or hashes of 64 bits, which leave no room above them.
+    """
     if not pa.types.is_integer(ids.type):
         return None
     most = int(pc.max(ids).as_py())
