@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
 from caesura.errors import RecipeError
 from caesura.metrics.generate import (
@@ -20,7 +21,14 @@ from caesura.metrics.generate import (
 )
 from caesura.tasks import synthetic_scores
 from caesura.tasks.context import context_features
-from caesura.tasks.critics import CRITICS, Critic, discriminative_scores, predictive_scores
+from caesura.tasks.critics import (
+    CRITICS,
+    BlockConv,
+    BlockGRU,
+    Critic,
+    discriminative_scores,
+    predictive_scores,
+)
 from caesura.tasks.synthetic_scores import Scoring, score_synthetic
 
 
@@ -113,24 +121,40 @@ def test_critics_tell_noise_and_cannot_tell_equal_sets(name):
 
 def test_repetitions_in_one_model_are_those_of_models_alone():
     """Blocks do not see one another: the weights between them stay zero through training."""
-    import torch
-
-    from caesura.tasks.critics import BlockGRU
-
     torch.manual_seed(0)
-    model = BlockGRU(3, 2, 4, 1)
+    model = BlockGRU(3, 2, 4)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    x = torch.randn(3, 8, 5, 2)
+    x = torch.randn(5, 8, 3, 2)
     for _ in range(5):
         optimizer.zero_grad()
         model(x).square().mean().backward()
         optimizer.step()
     before = model(x)
-    x[1] += 1.0
+    x[:, :, 1] += 1.0
     after = model(x)
-    assert torch.equal(before[0], after[0])
-    assert torch.equal(before[2], after[2])
-    assert not torch.equal(before[1], after[1])
+    assert torch.equal(before[..., 0], after[..., 0])
+    assert torch.equal(before[..., 2], after[..., 2])
+    assert not torch.equal(before[..., 1], after[..., 1])
+
+
+@pytest.mark.parametrize("kind", [BlockGRU, BlockConv])
+def test_each_copy_scores_its_own_windows(kind):
+    """A copy says the same of a window wherever it stands among the rows, whatever others read."""
+    torch.manual_seed(0)
+    model = kind(3, 2, 4)
+    pool = model.pool(torch.randn(10, 2, 5))
+    rows = torch.randint(10, (8, 3))
+    said = model.scores(pool, rows)
+    assert said.shape == (8, 3)
+    moved = rows.roll(1, 0)
+    moved[:, 1] = (rows[:, 1].roll(1) + 1) % 10
+    other = model.scores(pool, moved)
+    assert torch.allclose(other[:, [0, 2]], said.roll(1, 0)[:, [0, 2]], atol=1e-6)
+    assert not torch.allclose(other[:, 1], said.roll(1, 0)[:, 1])
+    alike = rows[:, :1].expand(-1, 3)
+    if kind is BlockGRU:
+        windows = pool[:, alike.flatten()].view(5, 8, 3, 2)
+        assert torch.allclose(model(windows)[-1], model.scores(pool, alike), atol=1e-6)
 
 
 @pytest.mark.slow

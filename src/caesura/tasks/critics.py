@@ -7,7 +7,6 @@ the repetitions are blocks of one model: their small products fill the machine t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,29 +46,46 @@ _TOGETHER = 64
 class BlockGRU(nn.Module):
     """Several GRUs side by side, as one whose weights between them are zero."""
 
-    def __init__(self, copies: int, inputs: int, hidden: int, outputs: int) -> None:
+    def __init__(self, copies: int, inputs: int, hidden: int) -> None:
         super().__init__()
-        self.shape = (copies, inputs, hidden, outputs)
-        self.gru = nn.GRU(copies * inputs, copies * hidden, batch_first=True)
-        self.head = nn.Parameter(torch.empty(copies, hidden, outputs))
-        self.bias = nn.Parameter(torch.zeros(copies, 1, outputs))
+        self.gru = nn.GRU(copies * inputs, copies * hidden)
         bound = hidden**-0.5
-        for weight in (*self.gru.parameters(), self.head):
+        heads = torch.empty(copies, 1, hidden)
+        for weight in (*self.gru.parameters(), heads):
             nn.init.uniform_(weight, -bound, bound)
-        eye = torch.eye(copies)
-        for name, size in (("weight_ih_l0", inputs), ("weight_hh_l0", hidden)):
-            mask = torch.kron(eye, torch.ones(hidden, size)).repeat(3, 1)
-            weight = getattr(self.gru, name)
+        self.head = nn.Linear(copies * hidden, copies)
+        self.head.weight.data = heads.view(1, -1).repeat(copies, 1)
+        self.head.bias.data.zero_()
+        apart = torch.eye(copies)
+        for layer, name, gates, shape in (
+            (self.gru, "weight_ih_l0", 3, (hidden, inputs)),
+            (self.gru, "weight_hh_l0", 3, (hidden, hidden)),
+            (self.head, "weight", 1, (1, hidden)),
+        ):
+            mask = torch.kron(apart, torch.ones(shape)).repeat(gates, 1)
+            weight = getattr(layer, name)
             weight.data.mul_(mask)
             weight.register_hook(lambda grad, mask=mask: grad * mask)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (copies, rows, time, outputs) of windows (copies, rows, time, inputs)."""
-        copies, _, hidden, _ = self.shape
-        _, rows, time, _ = x.shape
-        states, _ = self.gru(x.permute(1, 2, 0, 3).reshape(rows, time, -1))
-        by_copy = states.view(rows, time, copies, hidden).permute(2, 0, 1, 3)
-        said: Tensor = by_copy @ self.head[:, None] + self.bias[:, None]
+        """Return what copies say at each step (time, rows, copies).
+
+        Of windows (time, rows, copies, inputs).
+        """
+        said: Tensor = self.head(self.gru(x.flatten(2))[0])
+        return said
+
+    def pool(self, windows: Tensor) -> Tensor:
+        """Return windows (count, channels, time) as `scores` reads them."""
+        return windows.permute(2, 0, 1).contiguous()
+
+    def scores(self, pool: Tensor, rows: Tensor) -> Tensor:
+        """Return what each copy says at the end of its own windows, by their places in the pool.
+
+        rows and the scores: (rows, copies).
+        """
+        x = pool.index_select(1, rows.flatten()).view(len(pool), len(rows), -1)
+        said: Tensor = self.head(self.gru(x)[1][0])
         return said
 
 
@@ -88,15 +104,22 @@ class BlockConv(nn.Module):
         )
         self.head = nn.Conv1d(copies * 4 * hidden, copies, 1, groups=copies)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (copies, rows) scores of windows (copies, rows, time, inputs)."""
-        y = x.permute(1, 0, 3, 2).flatten(1, 2)
+    def pool(self, windows: Tensor) -> Tensor:
+        """Return windows (count, channels, time) as `scores` reads them."""
+        return windows
+
+    def scores(self, pool: Tensor, rows: Tensor) -> Tensor:
+        """Return what each copy says of its own windows, by their places in the pool.
+
+        rows and the scores: (rows, copies).
+        """
+        y = pool.index_select(0, rows.flatten()).view(len(rows), -1, pool.shape[-1])
         for layer in self.layers:
             y = F.relu(layer(y))
         parts = y.view(len(y), self.copies, -1, y.shape[-1])
         both = torch.cat([parts.mean(-1), parts.amax(-1)], 2).flatten(1, 2)
-        scores: Tensor = self.head(both[..., None])[..., 0].T
-        return scores
+        said: Tensor = self.head(both[..., None])[..., 0]
+        return said
 
 
 def discriminative_scores(
@@ -111,54 +134,50 @@ def discriminative_scores(
     a, b = _unit_range(real, synthetic)
     count = min(len(a), len(b))
     rng = np.random.default_rng(seed)
-    one, two = (
-        torch.from_numpy(some[rng.permutation(len(some))[:count]]).mT.contiguous()
-        for some in (a, b)
-    )
+    both = np.concatenate([some[rng.permutation(len(some))[:count]] for some in (a, b)])
     hidden = critic.hidden or max(1, a.shape[1] // 2)
     size = repeats if critic.kind == "conv" else max(1, min(repeats, _TOGETHER // hidden))
     found = []
     for first in range(0, repeats, size):
         copies = min(size, repeats - first)
-        found.append(_scores(one, two, critic, hidden, copies, seed + first))
+        found.append(_scores(torch.from_numpy(both), critic, hidden, copies, seed + first))
     return np.concatenate(found)
 
 
-def _scores(
-    real: Tensor, synthetic: Tensor, critic: Critic, hidden: int, copies: int, seed: int
-) -> Floats:
-    count = len(real)
+def _scores(both: Tensor, critic: Critic, hidden: int, copies: int, seed: int) -> Floats:
+    """Return the scores of some copies on real windows, followed by as many synthetic ones."""
+    count = len(both) // 2
     held = max(1, count // 5)
     rng = torch.Generator().manual_seed(seed)
     order = torch.stack([torch.randperm(count, generator=rng) for _ in range(2 * copies)])
     order = order.view(2, copies, count)
     with torch.random.fork_rng():
         torch.random.manual_seed(seed)
-        made: Any = (
-            BlockConv(copies, real.shape[-1], hidden)
-            if critic.kind == "conv"
-            else BlockGRU(copies, real.shape[-1], hidden, 1)
-        )
-    say: Callable[[Tensor], Tensor] = (
-        made if critic.kind == "conv" else lambda x: made(x)[:, :, -1, 0]
-    )
-    optimizer = torch.optim.Adam(made.parameters(), lr=critic.lr)
+        kind = BlockConv if critic.kind == "conv" else BlockGRU
+        made = kind(copies, both.shape[1], hidden)
+    pool = made.pool(both)
+
+    def say(pick: Tensor) -> Tensor:
+        """Return scores (2, picked, copies) of the real and synthetic windows at these places."""
+        rows = order.gather(2, pick)
+        rows[1] += count
+        return made.scores(pool, rows.transpose(1, 2).flatten(0, 1)).view(2, -1, copies)
+
+    optimizer = torch.optim.Adam(made.parameters(), lr=critic.lr, fused=True)
     batch = min(_BATCH, count - held)
-    goal = torch.cat([torch.ones(copies, batch), torch.zeros(copies, batch)], 1)
+    goal = torch.tensor([1.0, 0.0])[:, None, None].expand(2, batch, copies)
     for _ in range(critic.steps):
         pick = torch.randint(held, count, (2, copies, batch), generator=rng)
-        rows = order.gather(2, pick)
-        loss = F.binary_cross_entropy_with_logits(
-            say(torch.cat([real[rows[0]], synthetic[rows[1]]], 1)), goal
-        )
+        loss = F.binary_cross_entropy_with_logits(say(pick), goal)
         optimizer.zero_grad()
         torch.autograd.backward(loss * copies)
         optimizer.step()
     right = torch.zeros(copies)
     with torch.no_grad():
         for begin in range(0, held, 512):
-            part = order[:, :, begin : min(begin + 512, held)]
-            right += (say(real[part[0]]) > 0).sum(1) + (say(synthetic[part[1]]) <= 0).sum(1)
+            pick = torch.arange(begin, min(begin + 512, held)).expand(2, copies, -1)
+            said = say(pick)
+            right += (said[0] > 0).sum(0) + (said[1] <= 0).sum(0)
     return np.asarray((right / (2 * held) - 0.5).abs().numpy())
 
 
@@ -177,29 +196,32 @@ def predictive_scores(
     """
     refuse_dynamic_teams()
     a, b = _unit_range(real, train)
-    test, known = (torch.from_numpy(one).mT.contiguous() for one in (a, b))
-    channels = test.shape[-1]
-    inputs = [c for c in range(channels) if c != target % channels] or [0]
-    hidden = max(1, channels // 2)
+    channels = real.shape[1]
+    target %= channels
+    inputs = [c for c in range(channels) if c != target] or [0]
+    test, known = (torch.from_numpy(one).permute(2, 0, 1) for one in (a, b))
+    before, after = known[:-1, :, inputs].contiguous(), known[1:, :, target].contiguous()
     rng = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
         torch.random.manual_seed(seed)
-        made = BlockGRU(repeats, len(inputs), hidden, 1)
-    optimizer = torch.optim.Adam(made.parameters(), lr=1e-3)
+        made = BlockGRU(repeats, len(inputs), max(1, channels // 2))
+    optimizer = torch.optim.Adam(made.parameters(), lr=1e-3, fused=True)
+    batch = min(_BATCH, len(b))
     for _ in range(steps):
-        rows = known[torch.randint(len(known), (repeats, min(_BATCH, len(known))), generator=rng)]
-        said = made(rows[:, :, :-1, inputs])[..., 0].sigmoid()
-        loss = (said - rows[:, :, 1:, target]).abs().mean()
+        rows = torch.randint(len(b), (repeats, batch), generator=rng).T.flatten()
+        x = before.index_select(1, rows).view(len(before), batch, repeats, -1)
+        y = after.index_select(1, rows).view(len(after), batch, repeats)
+        loss = (made(x).sigmoid() - y).abs().mean()
         optimizer.zero_grad()
         torch.autograd.backward(loss * repeats)
         optimizer.step()
     total = torch.zeros(repeats)
     with torch.no_grad():
-        for begin in range(0, len(test), 512):
-            part = test[begin : begin + 512].expand(repeats, -1, -1, -1)
-            said = made(part[:, :, :-1, inputs])[..., 0].sigmoid()
-            total += (said - part[:, :, 1:, target]).abs().mean(2).sum(1)
-    return np.asarray((total / len(test)).numpy())
+        for begin in range(0, len(a), 512):
+            part = test[:, begin : begin + 512]
+            x = part[:-1, :, None, inputs].expand(-1, -1, repeats, -1)
+            total += (made(x).sigmoid() - part[1:, :, None, target]).abs().mean(0).sum(0)
+    return np.asarray((total / len(a)).numpy())
 
 
 def _unit_range(real: Floats, other: Floats) -> tuple[Floats, Floats]:
