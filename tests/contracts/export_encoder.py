@@ -1,4 +1,4 @@
-"""Export an encoder of recipes/tables.py and compare it at other sizes. Usage: NAME"""
+"""Export encoders of recipes/tables.py and compare them at other sizes. Usage: NAME ..."""
 
 import sys
 from pathlib import Path
@@ -49,14 +49,20 @@ def grid(count, length):
     return g.values.clone(), g.observed.clone()
 
 
-name = sys.argv[1]
-batch = torch.export.Dim("batch")
-if name in GRID:
-    model, example, other = PlainGrid(make_encoder(name)).eval(), grid(2, 64), grid(3, 64)
-    shapes = ({0: batch},) * 2
-else:
-    model, example, other = PlainTokens(make_encoder(name)).eval(), tokens(9, 5), tokens(6, 3, 2)
-    shapes = ({0: batch, 1: torch.export.Dim("tokens", max=500)},) * 4
-exported = torch.export.export(model, example, dynamic_shapes=shapes).module()
-for ours, theirs in zip(model(*other), exported(*other), strict=True):
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+def export(name):
+    """Fail if an encoder cannot be exported or answers otherwise then."""
+    batch = torch.export.Dim("batch")
+    if name in GRID:
+        model, example, other = PlainGrid(make_encoder(name)), grid(2, 64), grid(3, 64)
+        shapes = ({0: batch},) * 2
+    else:
+        model, example, other = PlainTokens(make_encoder(name)), tokens(9, 5), tokens(6, 3, 2)
+        shapes = ({0: batch, 1: torch.export.Dim("tokens", max=500)},) * 4
+    exported = torch.export.export(model.eval(), example, dynamic_shapes=shapes).module()
+    for ours, theirs in zip(model(*other), exported(*other), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+for name in sys.argv[1:]:
+    print(name, file=sys.stderr)
+    export(name)

@@ -187,12 +187,11 @@ def test_a_shift_in_time_changes_nothing_without_cls_and_something_with_it(name)
     assert (with_cls(tokens).summary - with_cls(later).summary).abs().max() > 1e-3
 
 
-@encoders
-def test_encoder_exports(name):
-    """In a process of its own: shape checks would bind the dynamic sizes to the example's."""
+def test_encoders_export():
+    """In a process of their own: shape checks would bind the dynamic sizes to the example's."""
     script = Path(__file__).parent / "export_encoder.py"
-    command = [sys.executable, str(script), name]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    command = [sys.executable, str(script), *ENCODERS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -240,21 +239,23 @@ def test_one_batch_can_be_overfitted(name):
     objective = make_objective(name).train()
     batch = make_inputs(name)
     optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-2)
-    first = float(objective(batch, generator(0)).total)
+    share = 0.1
+    if name in LATENT | {"sum", "denoise"}:  # noise, and targets of their own, stay
+        share = 0.9
+    elif name == "next_scale":  # a tenth of the codes are replaced by any others
+        share = 0.2
+    losses = [float(objective(batch, generator(0)).total)]
     for _ in range(60 if name in LATENT | {"sum"} else 120):
         optimizer.zero_grad()
         found = objective(batch, generator(0))
-        loss = found.total
-        loss.backward()
+        found.total.backward()
         optimizer.step()
         if name != "dino":  # whose loss says nothing while its teacher moves; here it stands still
             objective.after_step(found.carry, 0.0)
-    if name in LATENT | {"sum", "denoise"}:  # noise, and targets of their own, stay
-        assert float(loss) < 0.9 * first
-    elif name == "next_scale":  # a tenth of the codes are replaced by any others
-        assert float(loss) < 0.2 * first
-    else:
-        assert float(loss) < 0.1 * first
+        losses.append(float(found.total.detach()))
+        if max(losses[-3:]) < share * losses[0]:
+            return
+    pytest.fail(f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g}")
 
 
 @pytest.mark.slow
