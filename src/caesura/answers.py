@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,11 +83,11 @@ def synthetic_table(
     run: Trained,
     values: NDArray[np.floating[Any]],
     seed: int = 0,
-    given: Mapping[str, Any] | None = None,
+    given: Mapping[str, Sequence[Any]] | None = None,
 ) -> pa.Table:
     """Return windows (count, variables, time) as a table with the columns of the training data.
 
-    given: static columns by name, a number for all or one for each.
+    given: static columns by name, a value of each window (`Conditions.columns`).
 
     What is NaN was not measured: its row is left out, or its cell where others of the row are
     there. Times that were irregular in the training data are so here, drawn from `seed`.
@@ -99,9 +99,8 @@ def synthetic_table(
     since = _since_begin(cells, sampling, seed)
     table[columns.time] = _from_begin(since, sampling, run.schema.time_kind)
     table |= cells.named(run.schema, sampling)
-    for name, value in (given or {}).items():
-        each = np.broadcast_to(np.asarray(value, dtype=np.float64), len(values))
-        table[name] = each[cells.series]
+    for name, each in (given or {}).items():
+        table[name] = pa.array(each).take(pa.array(cells.series))
     return pa.table(table)
 
 

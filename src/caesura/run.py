@@ -28,7 +28,7 @@ from caesura.data.queries import Queries, lay_out_queries, read_queries
 from caesura.data.read import with_columns
 from caesura.data.schema import Schema
 from caesura.data.store import RaggedStore
-from caesura.errors import CheckpointError, DataError
+from caesura.errors import CheckpointError, DataError, RecipeError
 from caesura.files import write_json, write_text
 from caesura.folder import CALIBRATION, CARD, METRICS, RECIPE, SCHEMA, WEIGHTS, read_schema
 from caesura.metrics.conformal import Conformal
@@ -37,6 +37,7 @@ from caesura.objectives.next_scale import NextScaleConfig
 from caesura.objectives.supervised import SupervisedConfig
 from caesura.recipes.build import build_decoder, build_encoder, build_prior, build_tokenizer
 from caesura.recipes.schema import Recipe, make_recipe, read_recipe, to_toml
+from caesura.tasks.conditions import condition_of
 from caesura.tasks.detect import detect
 from caesura.tasks.embed import embed
 from caesura.tasks.forecast import forecast, regular_view
@@ -197,11 +198,26 @@ class Run:
         store = self.open(data)
         return imputed_table(self.schema, store, impute(self, store, draws, seed=seed))
 
-    def generate(self, number: int = 1000, *, given: Any = None, seed: int = 0) -> pa.Table:
-        """Return synthetic windows in the columns of the training data; given: a table of what is
-        known of them, each of whose windows is completed `number` times."""
+    def generate(
+        self,
+        number: int = 1000,
+        *,
+        condition: Mapping[str, Any] | None = None,
+        given: Any = None,
+        seed: int = 0,
+    ) -> pa.Table:
+        """Return synthetic windows in the columns of the training data.
+
+        condition: of each static column a value for all windows or one of each
+        (`tasks.conditions`). given: a table of what is known of windows, each of which is completed
+        `number` times; its own static columns count.
+        """
         if given is None:
-            return synthetic_table(self, generate(self, number, seed=seed), seed)
+            asked = condition_of(self, condition or {}, number)
+            made = generate(self, number, seed=seed, condition=asked.numbers)
+            return synthetic_table(self, made, seed, asked.columns)
+        if condition:
+            raise RecipeError("a condition and given windows, whose own static columns count")
         store = self.open(given, partial=True)
         return completed_table(self.schema, store, generate_given(self, store, number, seed=seed))
 

@@ -15,6 +15,7 @@ import numpy as np
 from caesura.data.config import Columns
 from caesura.data.door import open_data
 from caesura.data.labels import Rare, read_labels
+from caesura.data.panel import conditioned
 from caesura.data.schema import Schema
 from caesura.data.stream import Corpus, should_stream
 from caesura.errors import DataError, RecipeError
@@ -100,6 +101,7 @@ def pretrain(
     minutes: float = 0,
     seed: int | None = None,
     settings: Sequence[str] = (),
+    y: Any = None,
     labels: Any = None,
     target: tuple[str, ...] = (),
     label_id: str = "",
@@ -111,8 +113,9 @@ def pretrain(
     data: path, pandas, polars or Arrow table, array (series, channels, time), or list of
     (channels, time_i). columns: names as in `data.config.Columns`, e.g. {"id": "star",
     "time": "mjd", "channel": "band", "value": ["flux"]}, or one of these. settings: "path=value"
-    changes of the recipe. labels: an online probe that reports and never selects. resume:
-    continue what is in `out`, with the recipe that is there.
+    changes of the recipe. y: of arrays, what a generator is conditioned on: a class (text, a
+    whole number) or a number of each series, the static column "y". labels: an online probe that
+    reports and never selects. resume: continue what is in `out`, with the recipe that is there.
 
     Raises DataError, RecipeError, CheckpointError, DivergedError, or StoppedError after an
     interrupt.
@@ -136,6 +139,7 @@ def pretrain(
             split, store = corpus.split, replace(corpus.sample, groups=None)
         else:
             store, _ = open_data(source, chosen.data)
+            store = store if y is None else conditioned(store, data, y)
             split = split_of(store, chosen)
         if resume and folder is not None:
             schema = read_schema(folder)

@@ -31,7 +31,8 @@ def kept(source):
 
 def assert_equal(one, two):
     assert one.ids.to_pylist() == two.ids.to_pylist()
-    for name in ("channels", "time_kind", "time_zone", "value_names", "static_names"):
+    for name in ("channels", "time_kind", "time_zone", "value_names", "static_names",
+                 "static_classes"):  # fmt: skip
         assert getattr(one, name) == getattr(two, name), name
     for name in ("values", "observed", "clock", "channel", "offsets", "origins", "error", "groups",
                  "static"):  # fmt: skip
@@ -52,10 +53,11 @@ def test_gaps_groups_and_statics_are_kept(source):
     number = table["id"].to_numpy()
     wide = pa.table({
         "id": number, "time": table["time"], "g": number % 5, "age": number * 1.5,
+        "kind": [f"kind {one % 3}" for one in number.tolist()],
         "a": np.where(np.arange(4000) % 3, table["value"], np.nan), "b": table["error"],
     })  # fmt: skip
     pq.write_table(wide, source)
-    columns = Columns(value=("a", "b"), group="g", static=("age",))
+    columns = Columns(value=("a", "b"), group="g", static=("age", "kind"))
     config = DataConfig(columns=columns, tokens="step")
     first, _ = open_data(source, config)
     assert not first.observed.all()

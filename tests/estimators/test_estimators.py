@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from caesura.errors import DataError, RecipeError
+from caesura.estimators import generator
 from caesura.estimators.features import PretrainedFeatures
 from caesura.estimators.generator import SeriesGenerator
 from caesura.estimators.supervised import SeriesClassifier, SeriesRegressor
@@ -36,6 +37,28 @@ def test_a_generator_makes_windows_and_fills_them(caplog):
     np.testing.assert_allclose(filled[np.isfinite(gaps)], X[np.isfinite(gaps)])
     shorter = SeriesGenerator(window=8, steps=4, settings=SMALL).fit(list(X))
     assert shorter.sample(2).shape == (2, 2, 8)
+
+
+def test_a_generator_makes_windows_of_a_class(monkeypatch):
+    X = np.random.default_rng(0).standard_normal((12, 1, 20))
+    kind = np.resize(["low", "high", "low"], 12)
+    maker = SeriesGenerator(steps=4, settings=SMALL).fit(X, kind)
+    assert maker.run_.schema.static_classes == (("high", "low"),)
+    with monkeypatch.context() as patch:
+        shown = []
+        patch.setattr(generator, "generate", lambda *a, condition, **k: shown.append(condition))
+        for y in (None, "low", ["low", "high"]):
+            maker.sample(2, y=y)
+    assert shown[0] is None
+    assert [rows.argmax(1).tolist() for rows in shown[1:]] == [[1, 1], [1, 0]]
+    assert maker.sample(2).shape == maker.sample(2, y="low").shape == (2, 1, 20)
+    assert np.isfinite(maker.impute(np.where(X > 1, np.nan, X))).all()
+    with pytest.raises(RecipeError, match="unknown y 'middle'; the run knows 'high', 'low'"):
+        maker.sample(2, y="middle")
+    with pytest.raises(DataError, match="12 series and y of shape"):
+        SeriesGenerator(steps=2, settings=SMALL).fit(X, kind[:5])
+    with pytest.raises(DataError, match="y goes with arrays; name a table's own columns"):
+        SeriesGenerator(steps=2, settings=SMALL).fit({"id": [1], "time": [1], "value": [1]}, [1])
 
 
 TINY = ("encoder.width=16", "encoder.depth=2", "encoder.heads=2", "training.threads=1",

@@ -1,5 +1,7 @@
 """Real and synthetic tables as windows of one length, what trained apart from what did not."""
 
+from functools import partial
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -151,7 +153,7 @@ def test_a_table_of_other_columns_and_series_of_other_lengths_are_refused(tmp_pa
         read_sets(recording(60), np.zeros((5, 2, 24)), None, CONFIG)
 
 
-def labelled(count, seed, right=True):
+def labelled(count, seed, right=True, names=(0, 1)):
     """Waves of two frequencies with their labels, or with labels that say nothing."""
     import pyarrow as pa
 
@@ -161,7 +163,18 @@ def labelled(count, seed, right=True):
     values = np.sin(2 * np.pi * at) + 0.3 * rng.standard_normal((count, 24))
     said = kind if right else rng.permutation(kind)
     columns = {"id": np.arange(count).repeat(24), "time": np.tile(np.arange(24), count)}
-    return pa.table(columns | {"value": values.ravel(), "kind": said.repeat(24)})
+    return pa.table(columns | {"value": values.ravel(), "kind": np.array(names)[said].repeat(24)})
+
+
+def test_labels_may_be_names():
+    slow_first = partial(labelled, names=("slow", "fast"))
+    sets = read_sets(slow_first(160, 0), slow_first(160, 2), slow_first(80, 1), CONFIG, "kind")
+    assert set(sets.labels.train) == {"slow", "fast"}
+    found = score_labels(*sets[:3], sets.labels, Scoring(repeats=1))
+    assert min(found.synthetic.mean(), found.floor.mean()) > 0.9
+    other = read_sets(labelled(160, 0), slow_first(60, 2), labelled(80, 1), CONFIG, "kind")
+    with pytest.raises(DataError, match="no real one has: .*slow"):
+        score_labels(*other[:3], other.labels, Scoring(repeats=1))
 
 
 def test_labels_of_synthetic_series_teach_what_those_of_real_ones_do():

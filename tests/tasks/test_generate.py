@@ -12,10 +12,7 @@ from caesura.errors import CheckpointError, DataError, RecipeError, StoppedError
 from caesura.run import load
 from caesura.tasks.generate import (
     SamplingSettings,
-    condition_of,
-    drawn_conditions,
     generate,
-    redraw,
 )
 from caesura.tasks.impute import fill_windows
 from caesura.training.state import CHECKPOINT
@@ -186,70 +183,6 @@ def test_blocks_of_time_never_share_a_window():
         assert len(interleaved_blocks(steps, 24, most_blocks(steps, 24)).held) <= 20
 
 
-@pytest.fixture(scope="module")
-def conditioned():
-    """Series whose level is their static column; a second one says nothing."""
-    rng = np.random.default_rng(0)
-    kind = np.arange(40) % 2
-    at = np.arange(16)
-    values = 3.0 * (2 * kind[:, None] - 1) + rng.standard_normal((40, 16))
-    table = pa.table({
-        "id": np.repeat(np.arange(40), 16), "time": np.tile(at, 40), "value": values.ravel(),
-        "kind": np.repeat(kind, 16), "other": np.repeat(rng.random(40), 16),
-    })  # fmt: skip
-    columns = {"static": ["kind", "other"]}
-    return trained(table, steps=120, window=16, columns=columns, extra=("training.lr=0.01",))
-
-
-@pytest.mark.slow
-def test_a_condition_rules_what_is_made_and_guidance_makes_it_stronger(conditioned):
-    def mean(kind, guidance=0.0):
-        shown = condition_of(conditioned, {"kind": kind, "other": 0.5}, 200)
-        settings = SamplingSettings(guidance=guidance)
-        return generate(conditioned, 200, settings=settings, condition=shown).mean()
-
-    low, high = mean(0.0), mean(1.0)
-    assert low < -1 < 1 < high
-    assert mean(1.0, guidance=3.0) - mean(0.0, guidance=3.0) > high - low
-    assert abs(generate(conditioned, 400).mean()) < 1.5  # any of both
-
-
-def test_a_table_says_its_condition(conditioned):
-    given = {"kind": 1.0, "other": 0.5}
-    values = generate(conditioned, 3, condition=condition_of(conditioned, given, 3))
-    made = synthetic_table(conditioned, values, given=given)
-    assert made.column_names == ["id", "time", "value", "kind", "other"]
-    assert set(made["kind"].to_pylist()) == {1.0}
-
-
-def test_conditions_are_drawn_from_a_table_and_make_labels(conditioned):
-    rng = np.random.default_rng(1)
-    kind = (np.arange(40) % 4 == 0).astype(float)
-    store = conditioned.open(pa.table({
-        "id": np.repeat(np.arange(40), 16), "time": np.tile(np.arange(16), 40),
-        "value": rng.standard_normal(640), "kind": np.repeat(kind, 16),
-        "other": np.repeat(0.5, 640),
-    }))  # fmt: skip
-    given, shown = drawn_conditions(conditioned, store, 400, seed=0)
-    assert given["kind"].mean() == pytest.approx(0.25, abs=0.07)
-    values = generate(conditioned, 400, condition=shown)
-    level = values[:, 0].mean(1)
-    assert level[given["kind"] == 1].mean() > 1 > -1 > level[given["kind"] == 0].mean()
-    frame = synthetic_table(conditioned, values, given=given).to_pandas()
-    first = conditioned.schema.sampling.next_id
-    own = frame.groupby("id")["kind"].first().loc[[first + k for k in range(400)]]
-    np.testing.assert_array_equal(own.to_numpy(), given["kind"])
-
-
-def test_unknown_and_far_conditions_are_said(conditioned, run, caplog):
-    with pytest.raises(RecipeError, match="this run knows kind, other"):
-        condition_of(conditioned, {"kind": 1.0}, 2)
-    with pytest.raises(RecipeError, match="this run knows none: pass --static"):
-        condition_of(run, {"kind": 1.0}, 2)
-    condition_of(conditioned, {"kind": 50.0, "other": 0.0}, 2)
-    assert "deviations from the training's mean" in caplog.text
-
-
 def test_what_does_not_fit_in_memory_is_refused_before_it_is_made(run):
     with pytest.raises(DataError, match="series take .* GiB .* ask for"):
         generate(run, 10**12)
@@ -265,36 +198,6 @@ def test_the_end_of_each_long_series_validates_and_whole_ones_of_short_series():
     assert (long.metrics["train_series"], long.metrics["validation_series"]) == (4, 4)
     short = trained(series(12, 40), steps=2)
     assert short.metrics["train_series"] + short.metrics["validation_series"] == 12
-
-
-def test_a_sketch_keeps_its_coarse_shape_and_all_scales_are_the_window(conditioned):
-    values = np.where(np.arange(16) < 8, -3.0, 3.0)[None, None]
-    known = {"kind": [1] * 16, "other": [0.5] * 16}
-    store = conditioned.open(
-        pa.table({"id": [0] * 16, "time": np.arange(16), "value": values.ravel()} | known)
-    )
-    quiet = SamplingSettings(noise=False)
-    whole = redraw(conditioned, store, 3, draws=2, settings=quiet)
-    assert whole.shape == (2, 1, 16)
-    np.testing.assert_allclose(whole[0], whole[1])  # nothing is left to draw
-    free = redraw(conditioned, store, 0, draws=20, settings=quiet)
-    assert free.std(0).max() > 10 * whole.std(0).max() + 0.1
-    for wrong in ({"scales": 9}, {"scales": -1}, {"scales": 1, "draws": 0}):
-        with pytest.raises(RecipeError, match="0 to 3, and 1 at least"):
-            redraw(conditioned, store, **wrong)
-    few = {"id": [0] * 5, "time": np.arange(5), "value": [1.0] * 5, "kind": [1] * 5}
-    short = conditioned.open(pa.table(few | {"other": [0.5] * 5}))
-    with pytest.raises(DataError, match="no series is as long as a window of 16"):
-        redraw(conditioned, short, 1)
-
-
-def test_gaps_are_filled_by_what_a_series_is(conditioned):
-    """Nothing of a window is measured but two samples, and the kind says where the others lie."""
-    windows = np.where(np.isin(np.arange(16), (0, 15)), 0.0, np.nan)[None, None]
-    for kind, sign in ((0.0, -1), (1.0, 1)):
-        shown = condition_of(conditioned, {"kind": kind, "other": 0.5}, 1)
-        _, middle, _ = fill_windows(conditioned, windows, shown)
-        assert sign * middle[0, 0, 6:10].mean() > 1.0
 
 
 @pytest.mark.parametrize("channels", [("a",), ("a", "b")])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -47,7 +46,7 @@ def generate(
     top_k: Annotated[int, typer.Option(help="Draw from the likeliest codes only; 0: all.")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest share only.")] = 1.0,
     condition: Annotated[
-        str, typer.Option(help="Static values of what is made: age=60,sex=1. Default: any.")
+        str, typer.Option(help="Static values of what is made: age=60,kind=a. Default: any.")
     ] = "",
     conditions: Annotated[
         str | None,
@@ -91,13 +90,8 @@ def generate(
     from caesura.data.write import check_writable, write_table
     from caesura.errors import RecipeError
     from caesura.run import load
-    from caesura.tasks.generate import (
-        SamplingSettings,
-        condition_of,
-        drawn_conditions,
-        redraw,
-        sampling_of,
-    )
+    from caesura.tasks.conditions import condition_of, drawn_conditions
+    from caesura.tasks.generate import SamplingSettings, redraw, sampling_of
     from caesura.tasks.generate import generate as generate_windows
     from caesura.tasks.generate_long import generate_long
 
@@ -119,11 +113,10 @@ def generate(
     if condition and conditions:
         raise RecipeError("--conditions draws them; leave out --condition")
     number = number or (1000 if from_coarse is None else 1)
-    given: Mapping[str, Any] = _condition(condition)
     if conditions is None:
-        shown = condition_of(trained, given, number)
+        asked = condition_of(trained, _condition(condition), number)
     else:
-        given, shown = drawn_conditions(trained, trained.open(conditions), number, seed)
+        asked = drawn_conditions(trained, trained.open(conditions), number, seed)
     begun = time.monotonic()
     if from_coarse is not None:
         store = trained.open(from_coarse)
@@ -131,12 +124,15 @@ def generate(
     elif steps or plan:
         values = generate_long(
             trained, number, steps or sampling_of(trained).window,
-            plan=load(plan) if plan else None, seed=seed, settings=settings, condition=shown,
+            plan=load(plan) if plan else None, seed=seed, settings=settings,
+            condition=asked.numbers,
         )  # fmt: skip
     else:
-        values = generate_windows(trained, number, seed=seed, settings=settings, condition=shown)
+        values = generate_windows(
+            trained, number, seed=seed, settings=settings, condition=asked.numbers
+        )
     seconds = time.monotonic() - begun
-    write_table(synthetic_table(trained, values, seed, given), output)
+    write_table(synthetic_table(trained, values, seed, asked.columns), output)
     count, channels, length = values.shape
     made = f"{count} {'series' if steps else 'windows'} of {length} steps x {channels} variables"
     console.result(f"{made} in {seconds:.1f} s: {output}")
@@ -159,19 +155,16 @@ def _complete(
     console.result(f"{draws} draws of {windows}: {output}")
 
 
-def _condition(text: str) -> dict[str, float]:
+def _condition(text: str) -> dict[str, str]:
     """Return the values by name of NAME=VALUE,..."""
     from caesura.errors import RecipeError
 
     found = {}
     for part in split_names(text):
         name, equals, value = part.partition("=")
-        try:
-            found[name.strip()] = float(value)
-        except ValueError:
-            equals = ""
         if not equals:
-            raise RecipeError(f"--condition {part!r} is not name=number, e.g. age=60")
+            raise RecipeError(f"--condition {part!r} is not name=value, e.g. age=60")
+        found[name.strip()] = value.strip()
     return found
 
 

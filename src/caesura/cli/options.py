@@ -63,7 +63,7 @@ def given_columns(**options: Any) -> dict[str, Any]:
     for name, text in options.items():
         if not text:
             continue
-        if name in ("value", "static"):
+        if name in ("value", "static", "classes"):
             columns[name] = list(split_names(text))
         elif name == "missing":
             columns[name] = _numbers(text)

@@ -22,7 +22,18 @@ from caesura.cli.options import (
     given_columns,
 )
 from caesura.cli.options import split_names as names_of
-from caesura.cli.tables import Channel, Data, Error, Group, Id, Missing, Static, Time, Value
+from caesura.cli.tables import (
+    Channel,
+    Classes,
+    Data,
+    Error,
+    Group,
+    Id,
+    Missing,
+    Static,
+    Time,
+    Value,
+)
 
 Forecast = Annotated[
     int, typer.Option(help="Steps ahead: the task is a forecast, and takes no labels.")
@@ -62,6 +73,7 @@ def dividend(
     error: Error = "",
     group: Group = "",
     static: Static = "",
+    classes: Classes = "",
     missing: Missing = "",
     target: Target = "",
     label_id: LabelId = "",
@@ -107,7 +119,7 @@ def dividend(
 
     columns = given_columns(
         id=id, time=time, channel=channel, value=value, error=error, group=group,
-        static=static, missing=missing,
+        static=static, classes=classes, missing=missing,
     )  # fmt: skip
     settings = {
         "objectives": names_of(objectives), "views": names_of(augmentations),

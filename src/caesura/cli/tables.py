@@ -22,6 +22,7 @@ Value = Annotated[str, typer.Option(help="Value column, or several of a wide tab
 Error = Annotated[str, typer.Option(help="Column of measurement errors.")]
 Group = Annotated[str, typer.Option(help="Column of groups.")]
 Static = Annotated[str, typer.Option(help="Columns constant in a series: A,B.")]
+Classes = Annotated[str, typer.Option(help="Columns constant in a series that name a class: A,B.")]
 Missing = Annotated[str, typer.Option(help="Values that mean 'not measured'.")]
 Duplicates = Annotated[str, typer.Option(help="mean, last or error.")]
 
@@ -41,6 +42,7 @@ def validate(
     error: Error = "",
     group: Group = "",
     static: Static = "",
+    classes: Classes = "",
     missing: Missing = "",
     duplicates: Duplicates = "",
 ) -> None:
@@ -52,7 +54,7 @@ def validate(
 
     columns = given_columns(
         id=id, time=time, channel=channel, value=value, error=error, group=group,
-        static=static, missing=missing, duplicates=duplicates,
+        static=static, classes=classes, missing=missing, duplicates=duplicates,
     )  # fmt: skip
     store, report = _opened(data, columns)
     console.table([{"": name, "value": value} for name, value in describe_store(store).items()])

@@ -52,6 +52,9 @@ def pretrain(
         str, typer.Option(help="Column whose groups splits must not cut (subject, field).")
     ] = "",
     static: Annotated[str, typer.Option(help="Columns that are constant in a series: A,B.")] = "",
+    classes: Annotated[
+        str, typer.Option(help="Such columns that name a class also where they hold numbers.")
+    ] = "",
     rate: Annotated[
         float,
         typer.Option(
@@ -91,7 +94,7 @@ def pretrain(
 
     columns = given_columns(
         id=id, time=time, channel=channel, value=value, error=error, group=group,
-        static=static, missing=missing, duplicates=duplicates,
+        static=static, classes=classes, missing=missing, duplicates=duplicates,
     )  # fmt: skip
     given = {"data.rate": rate, "data.window": window}
     settings = [f"{path}={value:g}" for path, value in given.items() if value] + (set_ or [])

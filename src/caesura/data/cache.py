@@ -26,7 +26,7 @@ from caesura.errors import DataError, StorageError
 from caesura.files import cache_folder, write_atomically
 
 log = logging.getLogger("caesura")
-_FORMAT = 2
+_FORMAT = 3
 _WORTH_CACHING = 16 * 2**20
 """Bytes of source below which reading it again costs less than a person notices."""
 _TAIL = 65_536
@@ -39,6 +39,7 @@ _FACTS = (
     "time_form",
     "channels_are_numbers",
     "static_names",
+    "static_classes",
 )
 
 
@@ -205,7 +206,7 @@ def _present(column: NDArray[Any] | None) -> NDArray[Any]:
 
 
 def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value
 
 
 def _checksum(file: Any, size: int) -> bytes:

@@ -26,7 +26,7 @@ _BLOCK = 32_768
 
 def clean_store(rows: Rows, columns: Columns, report: DoorReport) -> RaggedStore | None:
     """Return the store of rows that need no mending, else None and an untouched report."""
-    if columns.group or columns.static or columns.missing or len(columns.value) > 1:
+    if columns.group or columns.constant or columns.missing or len(columns.value) > 1:
         return None
     if not rows.uniform:
         return None

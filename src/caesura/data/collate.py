@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from caesura.data.scaling import ScaleTable
 from caesura.data.schema import Schema
+from caesura.data.statics import class_numbers, renumbered, shown
 from caesura.data.store import RaggedStore
 from caesura.data.window import Windows
+from caesura.errors import DataError
 from caesura.types import Batch, Tokens
 
 
@@ -71,14 +73,23 @@ def tokenise_store(store: RaggedStore, schema: Schema) -> TokenStore:
 
 
 def conditions(store: RaggedStore, schema: Schema) -> NDArray[np.float32] | None:
-    """Return the scaled static columns that a model reads, (series, columns); None if none."""
+    """Return what static columns are to a model, (series, `schema.conditions`); None if none.
+
+    A class that the model does not know is a DataError.
+    """
     if not schema.static_names or store.static is None:
         return None
-    order = [store.static_names.index(name) for name in schema.static_names]
-    center = np.array([one.center for one in schema.static_scales])
-    scale = np.array([one.scale for one in schema.static_scales])
-    scaled = (store.static[:, order] - center) / scale
-    return np.asarray(np.nan_to_num(scaled, nan=0.0), dtype=np.float32)
+    blocks = []
+    for name, scale, known in schema.statics:
+        place = store.static_names.index(name)
+        values, own = store.static[:, place], store.static_classes[place]
+        if own and not known:
+            raise DataError(f"column {name!r} holds {shown(own)}; the model knows it as numbers")
+        if known:
+            blocks.append(class_numbers(renumbered(values, own, known, name), len(known)))
+        else:
+            blocks.append((values[:, None] - scale.center) / scale.scale)
+    return np.nan_to_num(np.concatenate(blocks, axis=1), nan=0.0).astype(np.float32)
 
 
 def window_origins(tokens: TokenStore, windows: Windows) -> NDArray[Any]:

@@ -28,6 +28,7 @@ def require_columns(schema: pa.Schema, columns: Columns) -> None:
     wanted += [("--value", name) for name in columns.value]
     wanted += [("--error", columns.error), ("--group", columns.group)]
     wanted += [("--static", name) for name in columns.static]
+    wanted += [("--classes", name) for name in columns.classes]
     for flag, name in wanted:
         if name and name not in schema.names:
             known = ", ".join(schema.names)
@@ -54,7 +55,7 @@ def require_distinct(table: pa.Table, columns: Columns) -> None:
     """Raise a DataError where most rows share series, time and channel with another, and columns
     that are not named tell them apart: joined, they would be lost."""
     keys = [one for one in (columns.id, columns.time, columns.channel) if one in table.column_names]
-    taken = {*keys, *columns.value, *columns.static, columns.error, columns.group}
+    taken = {*keys, *columns.value, *columns.constant, columns.error, columns.group}
     rows, found = table.num_rows, _distinct(table, keys)
     if found > _MOST_SHARED * rows:
         return
@@ -95,7 +96,7 @@ def _names_things(kind: pa.DataType) -> bool:
 
 def _several(schema: pa.Schema, taken: set[str]) -> str:
     """Say how several value columns are named, by those of a table that hold numbers."""
-    numbers = [one.name for one in schema if one.name not in taken and _holds_numbers(one.type)]
+    numbers = [one.name for one in schema if one.name not in taken and holds_numbers(one.type)]
     if len(numbers) < 2:
         return ""
     some = ",".join(numbers[:_SHOWN]) + (",..." if numbers[_SHOWN:] else "")
@@ -140,7 +141,7 @@ def numeric(table: pa.Table, name: str) -> NDArray[np.float64]:
     column = table[name]
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    if not _holds_numbers(column.type):
+    if not holds_numbers(column.type):
         example = next((v for v in column.to_pylist() if v is not None), None)
         raise DataError(
             f"column {name!r} is {column.type}, e.g. {example!r}; it must hold numbers. "
@@ -151,7 +152,8 @@ def numeric(table: pa.Table, name: str) -> NDArray[np.float64]:
     )  # a copy: ours to change
 
 
-def _holds_numbers(kind: pa.DataType) -> bool:
+def holds_numbers(kind: pa.DataType) -> bool:
+    """Say whether a column of this type has numbers: booleans are none."""
     types = pa.types
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
 

@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Columns(BaseModel):
-    """Names the columns of a table; `missing` are sentinel values that mean "not measured"."""
+    """Names the columns of a table; `missing` are sentinel values that mean "not measured".
+
+    static: constant in a series; text there is a class, as is whatever `classes` names.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,8 +22,14 @@ class Columns(BaseModel):
     error: str = ""
     group: str = ""
     static: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
     missing: tuple[float, ...] = ()
     duplicates: Literal["mean", "error", "last"] = "mean"
+
+    @property
+    def constant(self) -> tuple[str, ...]:
+        """Columns that are constant in a series, numbers and classes."""
+        return tuple(dict.fromkeys((*self.static, *self.classes)))
 
 
 class DataConfig(BaseModel):

@@ -94,7 +94,7 @@ def open_rows(
 
 def unused_channel(names: list[str], columns: Columns) -> list[str]:
     """Say so where a column looks like the channel and is not named."""
-    taken = (columns.id, columns.time, columns.group, *columns.value, *columns.static)
+    taken = (columns.id, columns.time, columns.group, *columns.value, *columns.constant)
     if columns.channel or "channel" not in names or "channel" in taken:
         return []
     return ["column 'channel' is not used; if it names channels, pass --channel channel"]

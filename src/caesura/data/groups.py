@@ -43,7 +43,7 @@ class SeriesGroups:
             )
         columns = config.columns
         used = [columns.id, columns.time, columns.channel, *columns.value, columns.error]
-        self.names = [name for name in (*used, *columns.static) if name]
+        self.names = [name for name in (*used, *columns.constant) if name]
         wanted = [*self.names, *([columns.group] if columns.group else [])]
         missing = [name for name in wanted if name not in self.rows.schema.names]
         if missing:

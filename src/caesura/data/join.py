@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from caesura.data.statics import Name, Names, renumbered
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 
@@ -41,8 +42,28 @@ def joined(stores: Sequence[RaggedStore]) -> RaggedStore:
         channels=names,
         error=None if first.error is None else _both(stores, "error"),
         groups=None if first.groups is None else _both(stores, "groups"),
-        static=None if first.static is None else _both(stores, "static"),
+        **_statics(stores),
     )
+
+
+def _statics(stores: Sequence[RaggedStore]) -> dict[str, Any]:
+    """Return the static columns of all stores, classes told apart by name."""
+    if stores[0].static is None:
+        return {}
+    every = zip(*(store.static_classes for store in stores), strict=True)
+    known = tuple(tuple(sorted(set[Name]().union(*each))) for each in every)
+    static = np.concatenate([_renumbered(store, known) for store in stores])
+    return {"static": static, "static_classes": known}
+
+
+def _renumbered(store: RaggedStore, known: tuple[Names, ...]) -> NDArray[np.float64]:
+    columns = () if store.static is None else store.static.T
+    each = zip(columns, store.static_classes, known, store.static_names, strict=True)
+    renumber = (
+        renumbered(values, own, names, column) if names else values
+        for values, own, names, column in each
+    )
+    return np.stack(list(renumber), axis=1)
 
 
 def _both(stores: Sequence[RaggedStore], name: str) -> NDArray[Any]:

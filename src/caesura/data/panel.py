@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from caesura.data.statics import read_static
 from caesura.data.store import DoorReport, RaggedStore
 from caesura.errors import DataError
 
@@ -89,3 +91,18 @@ def _as_float(one: Any) -> NDArray[np.float64]:
         return np.asarray(one, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"a series cannot be read as numbers: {error}") from error
+
+
+def conditioned(store: RaggedStore, source: Any, y: Any) -> RaggedStore:
+    """Return the store of arrays with a static column "y": a number of each series where y are
+    floats, else a class. Another source, or another number of values, is a DataError."""
+    if not isinstance(source, np.ndarray | list | tuple):
+        raise DataError(
+            "y goes with arrays; name a table's own columns, e.g. columns={'classes': ['label']}"
+        )
+    values = np.asarray(y)
+    if values.shape != (len(store),):
+        raise DataError(f"{len(store)} series and y of shape {values.shape}; give one each")
+    table = pa.table({"y": values.tolist()})
+    found, classes = read_static(table, "y", named=values.dtype.kind != "f")
+    return replace(store, static=found[:, None], static_names=("y",), static_classes=(classes,))

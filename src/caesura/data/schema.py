@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from caesura.data.clock import TimeKind
 from caesura.data.config import Columns, DataConfig
 from caesura.data.scaling import ScaleTable, ValueScale, fit_scale, standard
+from caesura.data.statics import Names
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 
@@ -94,6 +95,7 @@ class Schema(BaseModel):
     within_deviation: float = 1.0
     static_names: tuple[str, ...] = ()
     static_scales: tuple[ValueScale, ...] = ()
+    static_classes: tuple[Names, ...] = ()
     target: Target | None = None
     sampling: Sampling | None = None
 
@@ -101,6 +103,17 @@ class Schema(BaseModel):
     def position_axes(self) -> int:
         """Time, and the channel where there is more than one."""
         return 2 if len(self.channels) > 1 else 1
+
+    @property
+    def statics(self) -> list[tuple[str, ValueScale, Names]]:
+        """Name, scaling and classes of each static column; no classes where it has numbers."""
+        each = self.static_classes or ((),) * len(self.static_names)
+        return list(zip(self.static_names, self.static_scales, each, strict=True))
+
+    @property
+    def conditions(self) -> int:
+        """How many numbers the static columns of a series are to a model."""
+        return sum(len(names) or 1 for _, _, names in self.statics)
 
     @property
     def variables(self) -> list[str]:
@@ -155,8 +168,10 @@ def fit_schema(store: RaggedStore, train: NDArray[np.int64], config: DataConfig)
         for channel in range(len(store.channels))
     )
     static_scales = tuple(
-        standard(column[np.isfinite(column)], bend=False)
-        for column in (seen.static.T if seen.static is not None else ())
+        ValueScale() if names else standard(column[np.isfinite(column)], bend=False)
+        for column, names in zip(
+            seen.static.T if seen.static is not None else (), seen.static_classes, strict=True
+        )
     )
     return Schema(
         within_deviation=within_deviation(seen, scales),
@@ -169,6 +184,7 @@ def fit_schema(store: RaggedStore, train: NDArray[np.int64], config: DataConfig)
         scales=scales,
         static_names=store.static_names,
         static_scales=static_scales,
+        static_classes=store.static_classes,
     )
 
 

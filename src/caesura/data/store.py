@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caesura.data.clock import MICROSECONDS, Clock, TimeKind
+from caesura.data.statics import Names, class_numbers
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class RaggedStore:
     1970 for dates. origins: the time each series counts from, its first one.
     channels: names as text; `channels_are_numbers` where the table has whole numbers.
     offsets: (series + 1) bounds into the rows above. groups: number of each series' group.
+    static_classes: of each static column its names (`data.statics`), none where it has numbers.
     """
 
     values: NDArray[np.float32]
@@ -40,6 +42,7 @@ class RaggedStore:
     groups: NDArray[np.int64] | None = None
     static: NDArray[np.float64] | None = None
     static_names: tuple[str, ...] = ()
+    static_classes: tuple[Names, ...] = ()
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -75,6 +78,26 @@ class RaggedStore:
     def group_codes(self) -> NDArray[np.int64]:
         """Number of each series' group; every series its own where none is given."""
         return np.arange(len(self)) if self.groups is None else self.groups
+
+    def static_numbers(self) -> NDArray[np.float64] | None:
+        """Return the static columns with a number for each class (series, numbers), or None."""
+        if self.static is None:
+            return None
+        blocks = [
+            class_numbers(values, len(names)) if names else values[:, None]
+            for values, names in zip(self.static.T, self.static_classes, strict=True)
+        ]
+        return np.concatenate(blocks, axis=1)
+
+    def static_column(self, name: str) -> pa.Array:
+        """Return a static column as a table has it: numbers, or classes by their names."""
+        if self.static is None:
+            raise KeyError(name)
+        place = self.static_names.index(name)
+        values, classes = self.static[:, place], self.static_classes[place]
+        if not classes:
+            return pa.array(values, from_pandas=True)
+        return pa.array([classes[int(one)] if one >= 0 else None for one in values])
 
     def written(self, series: NDArray[np.int64], since: NDArray[np.floating[Any]]) -> pa.Array:
         """Return times since the origins of series, in the table's unit, as the table has them."""

@@ -10,6 +10,11 @@ from caesura.data.schema import choose_time_unit
 from caesura.data.store import RaggedStore
 
 
+def _statics(store: RaggedStore) -> list[str]:
+    kinds = zip(store.static_names, store.static_classes, strict=True)
+    return [f"{name} ({len(classes)} classes)" if classes else name for name, classes in kinds]
+
+
 def describe_store(store: RaggedStore) -> dict[str, Any]:
     """Return the figures of a whole store, by name."""
     lengths = store.lengths
@@ -28,7 +33,7 @@ def describe_store(store: RaggedStore) -> dict[str, Any]:
         "groups": "each series its own"
         if store.groups is None
         else f"{len(np.unique(store.groups))}",
-        "static features": ", ".join(store.static_names) or "none",
+        "static features": ", ".join(_statics(store)) or "none",
     }
 
 

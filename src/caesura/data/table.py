@@ -25,6 +25,7 @@ from caesura.data.columns import (
 )
 from caesura.data.config import Columns
 from caesura.data.order import sorting_index
+from caesura.data.statics import read_static
 from caesura.data.store import DoorReport, RaggedStore
 from caesura.errors import DataError
 
@@ -232,7 +233,7 @@ def _with_series_columns(
     store: RaggedStore, table: pa.Table, columns: Columns, ids: Dictionary, report: DoorReport
 ) -> RaggedStore:
     """Add groups and static features, which a series has one of."""
-    if not (columns.group or columns.static):
+    if not (columns.group or columns.constant):
         return store
     present = pc.index_in(store.ids, ids.values).to_numpy()
     groups, static = None, None
@@ -243,16 +244,25 @@ def _with_series_columns(
             name = store.ids[int(np.flatnonzero(~constant[present])[0])].as_py()
             raise DataError(f"series {name} lies in several groups of {columns.group!r}")
         groups = first[present].astype(np.int64)
-    if columns.static:
+    classes = []
+    if columns.constant:
         features = []
-        for name in columns.static:
-            first, constant = _first_of_series(numeric(table, name), ids.codes, len(ids.values))
+        for name in columns.constant:
+            values, names = read_static(table, name, name in columns.classes)
+            first, constant = _first_of_series(values, ids.codes, len(ids.values))
             if not constant[present].all():
                 count = int((~constant[present]).sum())
                 report.add(f"static {name!r} changes within {count} series; its first value counts")
             features.append(first[present])
+            classes.append(names)
         static = np.stack(features, axis=1)
-    return replace(store, groups=groups, static=static, static_names=columns.static)
+    return replace(
+        store,
+        groups=groups,
+        static=static,
+        static_names=columns.constant,
+        static_classes=tuple(classes),
+    )
 
 
 def _first_of_series(

@@ -119,8 +119,8 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
         """Return changes of the recipe that parameters of this estimator stand for."""
         return ()
 
-    def _trained_on(self, X: Any) -> Run:
-        """Return a run that was pre-trained on series."""
+    def _trained_on(self, X: Any, y: Any = None) -> Run:
+        """Return a run that was pre-trained on series; y: what a generator is conditioned on."""
         threads = () if self.n_jobs is None else (f"training.threads={self.n_jobs}",)
         return pretrain(
             as_series(X),
@@ -129,15 +129,16 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
             steps=self.steps,
             seed=self._seed(),
             settings=(*self._implied(), *threads, *self.settings),
+            y=y,
         )
 
-    def _start(self, X: Any) -> Run:
+    def _start(self, X: Any, y: Any = None) -> Run:
         """Return what a fit to series starts from."""
         if self.run is not None:
             return self.run if isinstance(self.run, Run) else load(self.run)
         if hasattr(self, "pretrained_"):
             return self.pretrained_
-        return self._trained_on(X)
+        return self._trained_on(X, y)
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):

@@ -125,7 +125,7 @@ def _on_grid(recipe: Recipe, schema: Schema, sampling: Sampling) -> Recipe:
             decoder = decoder.model_copy(update={k: v for k, v in own.items() if k in shared})
             shape = {"output": "tanh" if bounded else "linear", "presence": sampling.gaps}
             decoder = _filled(decoder, shape)
-        objective = _filled(stage.objective, {"conditions": len(schema.static_names)})
+        objective = _filled(stage.objective, {"conditions": schema.conditions})
         if isinstance(objective, ScaleTokensConfig):
             again = {"again": timemar.more_codes(own["channels"], own["halvings"])}
             book = objective.quantiser.model_copy(update={"width": own["latent"]})

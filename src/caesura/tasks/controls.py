@@ -26,8 +26,9 @@ def channel_statistics(store: RaggedStore, schema: Schema) -> NDArray[np.float64
             rows = (channel == code) & store.observed[:, element]
             blocks.append(_statistics(store, rows, scaled[:, element]))
     features = np.concatenate(blocks, axis=1)
-    if store.static is not None:
-        features = np.concatenate([features, store.static], axis=1)
+    static = store.static_numbers()
+    if static is not None:
+        features = np.concatenate([features, static], axis=1)
     return features
 
 

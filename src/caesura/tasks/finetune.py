@@ -120,7 +120,7 @@ def _settings(recipe: Recipe, target: Target, schema: Schema) -> SupervisedConfi
         update={
             "task": target.task,
             "outputs": outputs,
-            "conditions": len(schema.static_names),
+            "conditions": schema.conditions,
         }
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caesura.data.collate import conditions
 from caesura.data.grid import sample_store
 from caesura.data.lattice import on_steps
 from caesura.data.schema import Sampling
@@ -28,8 +26,6 @@ from caesura.types import Features, Grid, Level, Scale
 
 log = logging.getLogger("caesura")
 
-_FAR = 4.0
-"""Deviations from the training's mean from which on a condition is said to be far."""
 _ROWS = 512
 """Windows that are sampled at a time."""
 
@@ -148,47 +144,6 @@ def redraw(
             drawn = sample_latent(run, known, sampling.window, settings, rng, shown, given)
             found.append(decoded(run, drawn, sampling.window, settings.noise, rng, gaps))
     return in_units(np.concatenate(found), sampling)
-
-
-def condition_of(
-    run: Trained, given: Mapping[str, float], count: int
-) -> NDArray[np.float32] | None:
-    """Return static values as the training scaled them, (count, numbers); None where none is given.
-
-    Every static column of the training data needs a value; others are a RecipeError. Values far
-    from those of the training are a warning.
-    """
-    names = run.schema.static_names
-    if not given:
-        return None
-    if set(given) != set(names):
-        known = ", ".join(names) or "none: pass --static COLUMNS to pretrain"
-        raise RecipeError(f"a condition of {', '.join(given)}; this run knows {known}")
-    scaled = [
-        (given[name] - scale.center) / scale.scale
-        for name, scale in zip(names, run.schema.static_scales, strict=True)
-    ]
-    for name, value in zip(names, scaled, strict=True):
-        if abs(value) > _FAR:
-            log.warning(
-                "condition %s=%g lies %.0f deviations from the training's mean",
-                name, given[name], abs(value),
-            )  # fmt: skip
-    return np.tile(np.array(scaled, dtype=np.float32), (count, 1))
-
-
-def drawn_conditions(
-    run: Trained, store: RaggedStore, count: int, seed: int
-) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32]]:
-    """Return static values by name (count,), those of series of a store drawn at random, and the
-    same as the training scaled them, (count, numbers). A run without any is a RecipeError."""
-    names, scaled = run.schema.static_names, conditions(store, run.schema)
-    if scaled is None or store.static is None:
-        raise RecipeError("this run knows no condition: pass --static COLUMNS to pretrain")
-    rows = np.random.default_rng(seed).integers(0, len(store), count)
-    order = [store.static_names.index(name) for name in names]
-    raw = store.static[rows][:, order]
-    return dict(zip(names, raw.T, strict=True)), scaled[rows]
 
 
 def sampling_of(run: Trained) -> Sampling:

@@ -42,11 +42,15 @@ def score_labels(
     for name, own in (("real", labels.train), ("synthetic", labels.synthetic)):
         if len(np.unique(own)) < 2:
             raise DataError(
-                f"{name} windows have one label alone, {own[0]:g}; make others with `caesura "
+                f"{name} windows have one label alone, {own[0]}; make others with `caesura "
                 "generate --conditions TABLE`"
             )
-    if len(known) > _MOST or any(one != round(one) for one in known):
-        raise DataError(f"{len(known)} labels, e.g. {max(known):g}; give classes as whole numbers")
+    numbers = all(isinstance(one, float) for one in known)
+    if len(known) > _MOST or (numbers and any(one != round(one) for one in known)):
+        raise DataError(
+            f"{len(known)} labels, e.g. {max(known)}; give {_MOST} classes at most, as text or "
+            "whole numbers"
+        )
     if strange := set(np.unique(labels.synthetic).tolist()) - known:
         raise DataError(f"synthetic windows have labels that no real one has: {sorted(strange)}")
     count = min(MOST, len(train), len(synthetic))

@@ -82,10 +82,10 @@ def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig, label
     laid on the steps of the real ones, whole: what was measured when is compared too, and in
     regular ones where the synthetic ones have gaps; else gaps are bridged, and that is said.
     Channels that differ, or series that are too short, are a DataError. label: a column of all
-    tables with one number a series.
+    tables with one class a series.
     """
     if label:
-        columns = config.columns.model_copy(update={"static": (label,)})
+        columns = config.columns.model_copy(update={"static": (label,), "classes": ()})
         config = config.model_copy(update={"columns": columns})
     known = _read(real, config)
     if known.irregular:
@@ -257,10 +257,12 @@ def _read(source: Any, config: DataConfig) -> _Read:
     one_step = config.model_copy(update={"window": 1e-9})
     schema = fit_sampling(store, everything, schema, one_step, silent=True)
     grid = sample_store(store, schema)
-    labels = np.zeros(len(store)) if store.static is None else store.static[:, 0]
-    if config.columns.static and not np.isfinite(labels).all():
-        name = config.columns.static[0]
-        raise DataError(f"{int((~np.isfinite(labels)).sum())} series have no {name!r}")
+    labels: NDArray[Any] = np.zeros(len(store))
+    for name in config.columns.static:
+        cells = store.static_column(name)
+        if cells.null_count:
+            raise DataError(f"{cells.null_count} series have no {name!r}")
+        labels = np.array(cells.to_pylist())
     return _Read(
         [one.astype(np.float64) for one in grid.series()], schema.variables, labels,
         grid.rate_hz, grid.sparse,

@@ -1,0 +1,139 @@
+"""What windows are made under: numbers of a series, and classes by their names."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from builders import TINY_GENERATOR
+from caesura.answers import synthetic_table
+from caesura.errors import DataError, RecipeError
+from caesura.tasks.conditions import condition_of, drawn_conditions
+from caesura.tasks.generate import SamplingSettings, generate, redraw
+from caesura.tasks.impute import fill_windows
+from caesura.workflow import pretrain
+
+LEVELS = {"bird": 3.0, "cat": -3.0, "dog": 0.0}
+"""Of classes whose order says nothing: no single number of theirs would do."""
+
+
+def table_of(kinds, seed=0, **other):
+    rng, count = np.random.default_rng(seed), len(kinds)
+    values = np.array([LEVELS[kind] for kind in kinds])[:, None] + rng.standard_normal((count, 16))
+    columns = {"kind": kinds, "other": rng.random(count)} | other
+    return pa.table({
+        "id": np.repeat(np.arange(count), 16), "time": np.tile(np.arange(16), count),
+        "value": values.ravel(),
+    } | {name: np.repeat(each, 16) for name, each in columns.items()})  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Of series whose level is by their class; a number beside it says nothing."""
+    return pretrain(
+        table_of(np.resize(list(LEVELS), 60)), "timemar", steps=120,
+        settings=["data.window=16", *TINY_GENERATOR, "training.lr=0.01"],
+        columns={"static": ["other"], "classes": ["kind"]},
+    )  # fmt: skip
+
+
+def level(run, kind, guidance=0.0):
+    asked = condition_of(run, {"kind": kind, "other": 0.5}, 200)
+    settings = SamplingSettings(guidance=guidance)
+    return generate(run, 200, settings=settings, condition=asked.numbers).mean()
+
+
+def test_classes_are_a_number_each_in_the_model(run):
+    assert run.schema.static_names == ("other", "kind")
+    assert run.schema.static_classes == ((), ("bird", "cat", "dog"))
+    asked = condition_of(run, {"kind": ["dog", "bird"], "other": 0.5}, 2)
+    expected = 3**0.5 * np.array([[0, 0, 1], [1, 0, 0]])
+    np.testing.assert_allclose(asked.numbers[:, 1:], expected, rtol=1e-6)
+    assert asked.columns == {"kind": ["dog", "bird"], "other": [0.5, 0.5]}
+
+
+@pytest.mark.slow
+def test_a_class_rules_what_is_made_and_guidance_makes_it_stronger(run):
+    high, low, middle = (level(run, kind) for kind in LEVELS)
+    assert low < -1.5 < middle < 1.5 < high
+    assert level(run, "bird", 3.0) - level(run, "cat", 3.0) > high - low
+    assert abs(generate(run, 400).mean()) < 1.5  # any of them
+
+
+def test_a_table_says_its_condition(run):
+    made = run.generate(3, condition={"kind": "cat", "other": 0.5})
+    assert made.column_names == ["id", "time", "value", "other", "kind"]
+    assert set(made["kind"].to_pylist()) == {"cat"}
+    assert set(made["other"].to_pylist()) == {0.5}
+
+
+def test_conditions_are_drawn_from_a_table_and_make_labels(run):
+    kinds = np.where(np.arange(40) % 4 == 0, "bird", "cat")
+    asked = drawn_conditions(run, run.open(table_of(kinds, 1)), 400, seed=0)
+    drawn = np.array(asked.columns["kind"])
+    assert (drawn == "bird").mean() == pytest.approx(0.25, abs=0.07)
+    values = generate(run, 400, condition=asked.numbers)
+    levels = values[:, 0].mean(1)
+    assert levels[drawn == "bird"].mean() > 1 > -1 > levels[drawn == "cat"].mean()
+    frame = synthetic_table(run, values, given=asked.columns).to_pandas()
+    first = run.schema.sampling.next_id
+    own = frame.groupby("id")["kind"].first().loc[[first + k for k in range(400)]]
+    np.testing.assert_array_equal(own.to_numpy(), drawn)
+
+
+def test_unknown_and_far_conditions_are_said(run, caplog):
+    with pytest.raises(RecipeError, match="this run knows other, kind"):
+        condition_of(run, {"kind": "cat"}, 2)
+    with pytest.raises(RecipeError, match="unknown kind 'cow'; the run knows 'bird', 'cat', 'dog'"):
+        condition_of(run, {"kind": "cow", "other": 0.5}, 2)
+    with pytest.raises(RecipeError, match="other=cat is no finite number"):
+        condition_of(run, {"kind": "cat", "other": "cat"}, 2)
+    with pytest.raises(RecipeError, match=r"kind of shape \(3,\); give one value, or 2"):
+        condition_of(run, {"kind": ["cat"] * 3, "other": 0.5}, 2)
+    condition_of(run, {"kind": "cat", "other": 50.0}, 2)
+    assert "deviations from the training's mean" in caplog.text
+
+
+def test_a_table_of_other_classes_is_refused(run):
+    strange = table_of(["cat", "dog"], kind=["cow", "dog"])
+    with pytest.raises(DataError, match="unknown kind 'cow'; the model knows 'bird', 'cat', 'dog'"):
+        drawn_conditions(run, run.open(strange), 2, seed=0)
+    with pytest.raises(DataError, match="unknown kind 1, 2; the model knows"):
+        drawn_conditions(run, run.open(table_of(["cat", "dog"], kind=[1, 2])), 2, seed=0)
+
+
+def test_a_run_without_conditions_says_so():
+    plain = pretrain(
+        table_of(["cat"] * 8), "timemar", steps=2, settings=["data.window=16", *TINY_GENERATOR]
+    )
+    with pytest.raises(RecipeError, match="this run knows none: pass --static or --classes"):
+        condition_of(plain, {"kind": 1.0}, 2)
+
+
+def test_a_sketch_keeps_its_coarse_shape_and_all_scales_are_the_window(run):
+    values = np.where(np.arange(16) < 8, -3.0, 3.0)[None, None]
+    known = {"kind": ["bird"] * 16, "other": [0.5] * 16}
+    store = run.open(
+        pa.table({"id": [0] * 16, "time": np.arange(16), "value": values.ravel()} | known)
+    )
+    quiet = SamplingSettings(noise=False)
+    whole = redraw(run, store, 3, draws=2, settings=quiet)
+    assert whole.shape == (2, 1, 16)
+    np.testing.assert_allclose(whole[0], whole[1])  # nothing is left to draw
+    free = redraw(run, store, 0, draws=20, settings=quiet)
+    assert free.std(0).max() > 10 * whole.std(0).max() + 0.1
+    for wrong in ({"scales": 9}, {"scales": -1}, {"scales": 1, "draws": 0}):
+        with pytest.raises(RecipeError, match="0 to 3, and 1 at least"):
+            redraw(run, store, **wrong)
+    few = {"id": [0] * 5, "time": np.arange(5), "value": [1.0] * 5, "kind": ["bird"] * 5}
+    short = run.open(pa.table(few | {"other": [0.5] * 5}))
+    with pytest.raises(DataError, match="no series is as long as a window of 16"):
+        redraw(run, short, 1)
+
+
+def test_gaps_are_filled_by_what_a_series_is(run):
+    """Nothing of a window is measured but two samples, and the class says where the others lie."""
+    windows = np.where(np.isin(np.arange(16), (0, 15)), 0.0, np.nan)[None, None]
+    for kind, sign in (("cat", -1), ("bird", 1)):
+        asked = condition_of(run, {"kind": kind, "other": 0.5}, 1)
+        _, middle, _ = fill_windows(run, windows, asked.numbers)
+        assert sign * middle[0, 0, 6:10].mean() > 1.0
