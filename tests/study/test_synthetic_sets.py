@@ -208,5 +208,6 @@ def test_the_page_says_what_can_be_told_and_when_that_means_nothing(tmp_path):
     assert "not informative" in text
     assert "0.40 times" in text
     assert "may be copies" in text
+    assert lead_of(found[1:]).startswith("No critic was asked")
     write_page(tmp_path / "page.html", Sets(real, other, made, ["a", "b"]), found)
     assert (tmp_path / "page.html").read_text().count("<svg") == 5

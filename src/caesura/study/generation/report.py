@@ -23,8 +23,21 @@ _POINTS = 400
 
 
 def lead_of(found: Sequence[Measured]) -> str:
-    """Return the first sentence: can the windows be told from real ones, and are they copies."""
+    """Return the first sentences: can the windows be told from real ones, and are they copies."""
     scores = [one for one in found if one.name.startswith("discriminative")]
+    text = _told_apart(scores) if scores else "No critic was asked to tell them apart."
+    copies = next((one for one in found if one.name == "copying ratio"), None)
+    if copies is not None:
+        share = copies.synthetic.mean() / copies.floor.mean()
+        text += (
+            f" Their distance to training windows is {share:.2f} times what it is for unseen real "
+            f"ones{': they are too near, some may be copies' if share < 0.9 else ''}."
+        )
+    return text
+
+
+def _told_apart(scores: Sequence[Measured]) -> str:
+    """Return what the critic says that sees most."""
     worst = max(scores, key=lambda one: float(one.synthetic.mean() - one.floor.mean()))
     gap = worst.synthetic.mean() - worst.floor.mean()
     text = (
@@ -35,13 +48,6 @@ def lead_of(found: Sequence[Measured]) -> str:
     )
     if not worst.informative:
         text += " Real windows of different times differ so much that this is not informative."
-    copies = next((one for one in found if one.name == "copying ratio"), None)
-    if copies is not None:
-        share = copies.synthetic.mean() / copies.floor.mean()
-        text += (
-            f" Their distance to training windows is {share:.2f} times what it is for unseen real "
-            f"ones{': they are too near, some may be copies' if share < 0.9 else ''}."
-        )
     return text
 
 
