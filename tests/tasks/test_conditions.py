@@ -80,6 +80,22 @@ def test_conditions_are_drawn_from_a_table_and_make_labels(run):
     np.testing.assert_array_equal(own.to_numpy(), drawn)
 
 
+def test_conditions_are_drawn_from_series_that_have_the_given_ones(run):
+    store = run.open(table_of(["bird", "cat", "bird"], other=np.array([0.25, 0.5, 0.75])))
+    asked = drawn_conditions(run, store, 50, 0, {"kind": "Bird"})
+    assert set(asked.columns["kind"]) == {"bird"}
+    assert set(asked.columns["other"]) == {0.25, 0.75}
+    asked = drawn_conditions(run, store, 5, 0, {"kind": "bird", "other": "0.75"})
+    assert set(asked.columns["other"]) == {0.75}
+    for wrong, match in (
+        ({"kind": "dog"}, "no series of the table has kind=dog"),
+        ({"kind": "cow"}, "unknown kind 'cow'; the run knows"),
+        ({"size": 1}, "a condition of size; this run knows other, kind"),
+    ):
+        with pytest.raises(RecipeError, match=match):
+            drawn_conditions(run, store, 5, 0, wrong)
+
+
 def test_unknown_and_far_conditions_are_said(run, caplog):
     with pytest.raises(RecipeError, match="this run knows other, kind"):
         condition_of(run, {"kind": "cat"}, 2)

@@ -50,7 +50,7 @@ def generate(
     ] = "",
     conditions: Annotated[
         str | None,
-        typer.Option(help="Table from whose series static values are drawn at random."),
+        typer.Option(help="Table from whose series (that have --condition) they are drawn."),
     ] = None,
     guidance: Annotated[float, typer.Option(help="Strength of the condition, 0: as learned.")] = 0,
     from_coarse: Annotated[
@@ -110,13 +110,12 @@ def generate(
         raise RecipeError("--condition with --from-coarse: a sketch's own static columns are taken")
     if from_coarse is not None and (steps or plan):
         raise RecipeError("--from-coarse makes windows; leave out --steps and --plan")
-    if condition and conditions:
-        raise RecipeError("--conditions draws them; leave out --condition")
     number = number or (1000 if from_coarse is None else 1)
+    given = _condition(condition)
     if conditions is None:
-        asked = condition_of(trained, _condition(condition), number)
+        asked = condition_of(trained, given, number)
     else:
-        asked = drawn_conditions(trained, trained.open(conditions), number, seed)
+        asked = drawn_conditions(trained, trained.open(conditions), number, seed, given)
     begun = time.monotonic()
     if from_coarse is not None:
         store = trained.open(from_coarse)

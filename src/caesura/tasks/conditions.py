@@ -41,14 +41,17 @@ def condition_of(run: Trained, given: Mapping[str, Any], count: int) -> Conditio
     names = run.schema.static_names
     if set(given) != set(names):
         known = ", ".join(names) or "none: pass --static or --classes COLUMNS to pretrain"
-        raise RecipeError(f"a condition of {', '.join(given)}; this run knows {known}")
+        raise RecipeError(
+            f"a condition of {', '.join(given)}; this run knows {known}. Give each, or a table to "
+            "draw the others from (--conditions)"
+        )
     columns, blocks = {}, []
     for name, scale, classes in run.schema.statics:
         asked = np.asarray(given[name])
         if asked.ndim > 1 or (asked.ndim and len(asked) != count):
             raise RecipeError(f"{name} of shape {asked.shape}; give one value, or {count}")
         each = np.broadcast_to(asked, count).tolist()
-        values = [named(one, classes, name) if classes else _number(one, name) for one in each]
+        values = [_meant(run, name, one) for one in each]
         columns[name] = values
         if classes:
             codes = np.array([classes.index(one) for one in values], dtype=np.float64)
@@ -78,13 +81,31 @@ def _note_far(name: str, values: NDArray[np.float64], scaled: NDArray[np.float64
         )  # fmt: skip
 
 
-def drawn_conditions(run: Trained, store: RaggedStore, count: int, seed: int) -> Conditions:
-    """Return static values of series of a store drawn at random. A run without any is a
-    RecipeError."""
-    scaled = conditions(store, run.schema)
+def drawn_conditions(
+    run: Trained, store: RaggedStore, count: int, seed: int, given: Mapping[str, Any] | None = None
+) -> Conditions:
+    """Return static values of series of a store drawn at random, of those that have the given ones.
+
+    A run without any, and values that no series has, are a RecipeError.
+    """
+    names, scaled = run.schema.static_names, conditions(store, run.schema)
     if scaled is None:
         raise RecipeError("this run knows no condition: pass --static or --classes to pretrain")
-    rows = np.random.default_rng(seed).integers(0, len(store), count)
-    every = {name: store.static_column(name).to_pylist() for name in run.schema.static_names}
+    every = {name: store.static_column(name).to_pylist() for name in names}
+    fitting = np.ones(len(store), dtype=np.bool_)
+    for name, value in (given or {}).items():
+        if name not in names:
+            raise RecipeError(f"a condition of {name}; this run knows {', '.join(names)}")
+        wanted = _meant(run, name, value)
+        fitting &= np.array([one == wanted for one in every[name]])
+        if not fitting.any():
+            raise RecipeError(f"no series of the table has {name}={value} and what stands before")
+    rows = np.random.default_rng(seed).choice(np.flatnonzero(fitting), count)
     columns = {name: [values[row] for row in rows] for name, values in every.items()}
     return Conditions(columns, scaled[rows])
+
+
+def _meant(run: Trained, name: str, value: Any) -> Any:
+    """Return a value of a static column as the training data have it."""
+    classes = next(classes for own, _, classes in run.schema.statics if own == name)
+    return named(value, classes, name) if classes else _number(value, name)
