@@ -97,7 +97,7 @@ def test_conditions_are_drawn_from_series_that_have_the_given_ones(run):
 
 
 def test_unknown_and_far_conditions_are_said(run, caplog):
-    with pytest.raises(RecipeError, match="this run knows other, kind"):
+    with pytest.raises(RecipeError, match="this run knows other, kind. Draw the others"):
         condition_of(run, {"kind": "cat"}, 2)
     with pytest.raises(RecipeError, match="unknown kind 'cow'; the run knows 'bird', 'cat', 'dog'"):
         condition_of(run, {"kind": "cow", "other": 0.5}, 2)

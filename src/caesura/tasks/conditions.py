@@ -41,10 +41,8 @@ def condition_of(run: Trained, given: Mapping[str, Any], count: int) -> Conditio
     names = run.schema.static_names
     if set(given) != set(names):
         known = ", ".join(names) or "none: pass --static or --classes COLUMNS to pretrain"
-        raise RecipeError(
-            f"a condition of {', '.join(given)}; this run knows {known}. Give each, or a table to "
-            "draw the others from (--conditions)"
-        )
+        rest = ". Draw the others from a table (--conditions)" if set(given) < set(names) else ""
+        raise RecipeError(f"a condition of {', '.join(given)}; this run knows {known}{rest}")
     columns, blocks = {}, []
     for name, scale, classes in run.schema.statics:
         asked = np.asarray(given[name])
