@@ -18,7 +18,8 @@ LEVELS = {"bird": 3.0, "cat": -3.0, "dog": 0.0}
 
 def table_of(kinds, seed=0, **other):
     rng, count = np.random.default_rng(seed), len(kinds)
-    values = np.array([LEVELS[kind] for kind in kinds])[:, None] + rng.standard_normal((count, 16))
+    values = np.array([LEVELS.get(kind, kind) for kind in kinds])[:, None]
+    values = values + rng.standard_normal((count, 16))
     columns = {"kind": kinds, "other": rng.random(count)} | other
     return pa.table({
         "id": np.repeat(np.arange(count), 16), "time": np.tile(np.arange(16), count),
@@ -57,6 +58,20 @@ def test_a_class_rules_what_is_made_and_guidance_makes_it_stronger(run):
     assert low < -1.5 < middle < 1.5 < high
     assert level(run, "bird", 3.0) - level(run, "cat", 3.0) > high - low
     assert abs(generate(run, 400).mean()) < 1.5  # any of them
+
+
+@pytest.mark.slow
+def test_a_number_rules_what_is_made():
+    """As it did before there were classes; the middle was never seen."""
+    numbers = np.resize([-3.0, 3.0], 40)
+    run = pretrain(
+        table_of(numbers), "timemar", steps=120,
+        settings=["data.window=16", *TINY_GENERATOR, "training.lr=0.01"],
+        columns={"static": ["kind", "other"]},
+    )  # fmt: skip
+    low, middle, high = (level(run, kind) for kind in (-3.0, 0.0, 3.0))
+    assert low < -1 < 1 < high
+    assert low < middle < high
 
 
 def test_a_table_says_its_condition(run):
