@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caesura.data.clock import MICROSECONDS, Clock, TimeKind
+from caesura.data.column_types import as_typed
 from caesura.data.schema import Sampling, Schema
 from caesura.data.store import RaggedStore
 from caesura.tasks.detect import Detected
@@ -44,7 +45,7 @@ def forecast_table(
         "channel": np.tile(np.repeat(schema.variables, horizon), series),
     }
     columns |= {name: getattr(found, name).ravel() for name in ("value", "lower", "upper")}
-    return pa.table(columns)
+    return as_typed(columns, _key_types(schema, store))
 
 
 def detection_table(schema: Schema, store: RaggedStore, found: Detected) -> pa.Table:
@@ -52,14 +53,13 @@ def detection_table(schema: Schema, store: RaggedStore, found: Detected) -> pa.T
     lengths = [len(one) for one in found.score]
     which = np.repeat(np.arange(len(lengths)), lengths)
     steps = np.concatenate([np.arange(n) for n in lengths])
-    return pa.table(
-        {
-            schema.columns.id: store.ids.take(pa.array(which)),
-            schema.columns.time: times_of(schema, store, which, steps),
-            "score": np.concatenate(found.score),
-            "p_value": np.concatenate(found.p_value),
-        }
-    )
+    columns = {
+        schema.columns.id: store.ids.take(pa.array(which)),
+        schema.columns.time: times_of(schema, store, which, steps),
+        "score": np.concatenate(found.score),
+        "p_value": np.concatenate(found.p_value),
+    }
+    return as_typed(columns, _key_types(schema, store))
 
 
 def imputed_table(schema: Schema, store: RaggedStore, found: Imputed) -> pa.Table:
@@ -76,7 +76,14 @@ def imputed_table(schema: Schema, store: RaggedStore, found: Imputed) -> pa.Tabl
     for name in ("value", "lower", "upper"):
         columns[name] = np.concatenate([one.ravel() for one in getattr(found, name)])
     columns["imputed"] = ~np.concatenate([one.ravel() for one in found.observed])
-    return pa.table(columns)
+    return as_typed(columns, _key_types(schema, store))
+
+
+def _key_types(schema: Schema, store: RaggedStore) -> dict[str, str]:
+    """Return the types of ids and of channels, whose column results call "channel"."""
+    types, names = store.column_types, schema.columns
+    keys = {names.id: names.id, "channel": names.channel}
+    return {name: types[own] for name, own in keys.items() if own in types}
 
 
 def synthetic_table(
@@ -101,7 +108,7 @@ def synthetic_table(
     table |= cells.named(run.schema, sampling)
     for name, each in (given or {}).items():
         table[name] = pa.array(each).take(pa.array(cells.series))
-    return pa.table(table)
+    return as_typed(table, run.schema.column_types)
 
 
 def completed_table(schema: Schema, store: RaggedStore, found: Completed) -> pa.Table:
@@ -116,7 +123,7 @@ def completed_table(schema: Schema, store: RaggedStore, found: Completed) -> pa.
         schema.columns.time: times_of(schema, store, series, steps),
     }
     columns |= cells.named(schema, schema.sampling)
-    return pa.table(columns | {"draw": draw})
+    return as_typed(columns | {"draw": draw}, store.column_types)
 
 
 class _Cells:

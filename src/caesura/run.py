@@ -21,6 +21,7 @@ from caesura.answers import (
     synthetic_table,
 )
 from caesura.card import model_card
+from caesura.data.column_types import typed
 from caesura.data.config import DataConfig
 from caesura.data.door import open_data
 from caesura.data.labels import Labels, Rare, read_labels
@@ -123,7 +124,9 @@ class Run:
         target = self.schema.target
         if target is None:
             raise CheckpointError("this run was not fine-tuned; `caesura finetune` it first")
-        columns: dict[str, Any] = {self.schema.columns.id: store.ids}
+        name = self.schema.columns.id
+        ids = typed(store.ids, store.column_types.get(name, ""))
+        columns: dict[str, Any] = {name: ids}
         if target.task == "classification":
             names: list[Any] = [int(c) if target.whole_numbers else c for c in target.classes]
             columns["prediction"] = [names[i] for i in outputs.argmax(1)]

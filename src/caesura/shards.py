@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from caesura.data.column_types import typed
 from caesura.data.groups import SeriesGroups
 from caesura.data.read import is_parquet
 from caesura.data.write import write_table
@@ -107,17 +108,17 @@ def _write_part(
     run: Run, groups: SeriesGroups, numbers: list[int], pooling: Pooling, path: Path
 ) -> int:
     """Embed the series that begin in some row groups, and write them."""
-    ids, vectors = [], []
+    name, ids, vectors = run.schema.columns.id, [], []
     for number in numbers:
         store = groups.read(number)
         if store is not None:
-            ids.append(store.ids)
+            ids.append(typed(store.ids, store.column_types.get(name, "")))
             vectors.append(embed(run, store, pooling))
     if not ids:  # one series goes on through all of it
-        write_table(pa.table({run.schema.columns.id: pa.array([], groups.ids(0).type)}), path)
+        write_table(pa.table({name: pa.array([], groups.ids(0).type)}), path)
         return 0
     whole = np.concatenate(vectors)
-    columns = {run.schema.columns.id: pa.chunked_array(ids)}
+    columns = {name: pa.chunked_array(ids)}
     columns |= {f"f{i}": pa.array(column) for i, column in enumerate(whole.T)}
     write_table(pa.table(columns), path)
     return len(whole)

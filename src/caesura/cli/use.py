@@ -62,6 +62,7 @@ def embed(
     """
     import pyarrow as pa
 
+    from caesura.data.column_types import typed
     from caesura.data.write import check_writable, write_table
     from caesura.errors import RecipeError
     from caesura.nn.heads import checked_pooling
@@ -81,22 +82,22 @@ def embed(
     if engine == "ray":
         raise RecipeError("--engine ray writes parts; name a folder with -o")
     store = trained.open(data)
-    columns = {trained.schema.columns.id: store.ids}
+    name = trained.schema.columns.id
+    ids = typed(store.ids, store.column_types.get(name, ""))
+    columns = {name: ids}
     with console.counting_bar("embedding") as show:
         if windows:
             series, start, vectors = embed_windows(trained, store, read_out, show)
-            columns = {trained.schema.columns.id: store.ids.take(pa.array(series))}
-            columns["start"] = pa.array(start)
+            columns = {name: ids.take(pa.array(series)), "start": pa.array(start)}
         else:
             vectors = embed_store(trained, store, read_out, show)
     columns |= {f"f{i}": pa.array(vectors[:, i]) for i in range(vectors.shape[1])}
     if neighbours:
         from caesura.tasks.neighbours import nearest
 
-        ids = columns[trained.schema.columns.id]
         near, distance = nearest(vectors, neighbours)
         for k in range(near.shape[1]):
-            columns[f"neighbour_{k + 1}"] = ids.take(pa.array(near[:, k]))
+            columns[f"neighbour_{k + 1}"] = columns[name].take(pa.array(near[:, k]))
             columns[f"distance_{k + 1}"] = pa.array(distance[:, k])
     write_table(pa.table(columns), output)
     what = "windows" if windows else "series"

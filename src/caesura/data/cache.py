@@ -26,7 +26,7 @@ from caesura.errors import DataError, StorageError
 from caesura.files import cache_folder, write_atomically
 
 log = logging.getLogger("caesura")
-_FORMAT = 3
+_FORMAT = 4
 _WORTH_CACHING = 16 * 2**20
 """Bytes of source below which reading it again costs less than a person notices."""
 _TAIL = 65_536
@@ -40,6 +40,7 @@ _FACTS = (
     "channels_are_numbers",
     "static_names",
     "static_classes",
+    "column_types",
 )
 
 

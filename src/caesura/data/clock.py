@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from caesura.data.column_types import lossless
 from caesura.errors import DataError
 
 TimeKind = Literal["number", "timestamp"]
@@ -56,7 +57,7 @@ class Clock:
             return dates if text is None else text
         form = pa.type_for_alias(self.form or "timestamp[us]")
         dated = pa.timestamp(form.unit, tz=zone) if pa.types.is_timestamp(form) else form
-        return _lossless(dates, dated)
+        return lossless(dates, dated)
 
 
 def time_kind(type_: pa.DataType) -> TimeKind | None:
@@ -97,16 +98,7 @@ def read_text(texts: Any, name: str) -> tuple[Any, Clock]:
 def _numbers(ticks: NDArray[np.float64], form: str) -> pa.Array:
     type_, near = pa.type_for_alias(form), np.round(ticks)
     whole = pa.types.is_integer(type_) and np.allclose(ticks, near, 0, _NEAR)
-    return _lossless(pa.array(near if whole else ticks), type_)
-
-
-def _lossless(exact: pa.Array, type_: pa.DataType) -> pa.Array:
-    """Return values as another type, or as they are where that says less."""
-    try:
-        found = exact.cast(type_)
-        return found if found.cast(exact.type).equals(exact) else exact
-    except pa.ArrowInvalid:
-        return exact
+    return lossless(pa.array(near if whole else ticks), type_)
 
 
 def _are(dates: Any, texts: Any, form: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from caesura.data.cache import cached_path, load_store, save_store
 from caesura.data.clean_table import clean_store
+from caesura.data.column_types import column_types
 from caesura.data.columns import require_columns
 from caesura.data.config import Columns, DataConfig
 from caesura.data.panel import panel_to_store
@@ -86,10 +88,11 @@ def open_rows(
     """Turn rows into a store: the short way where nothing is to be mended, else the long one."""
     report = DoorReport(rows=rows.num_rows)
     store = clean_store(rows, columns, report)
-    if store is not None:
+    if store is None:
+        store, report = table_to_store(rows.whole(), columns, per_observation)
+    else:
         note_lengths(store.lengths, report)
-        return store, report
-    return table_to_store(rows.whole(), columns, per_observation)
+    return replace(store, column_types=column_types(rows.schema, columns)), report
 
 
 def unused_channel(names: list[str], columns: Columns) -> list[str]:

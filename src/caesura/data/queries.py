@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from caesura.data.clock import MICROSECONDS
+from caesura.data.column_types import as_typed
 from caesura.data.columns import numeric, time_values
 from caesura.data.labels import as_type_of
 from caesura.data.read import read_table
@@ -115,7 +116,7 @@ def lay_out_queries(at: str, store: RaggedStore, schema: Schema) -> tuple[Querie
         if store.channels_are_numbers and len(schema.value_names) == 1:
             names = names.cast(pa.int64())  # as the table has them, so that results join
         table[columns.channel or "channel"] = names.take(pa.array(queries.variable))
-    return queries, pa.table(table)
+    return queries, as_typed(table, store.column_types)
 
 
 def _every(

@@ -96,6 +96,7 @@ class Schema(BaseModel):
     static_names: tuple[str, ...] = ()
     static_scales: tuple[ValueScale, ...] = ()
     static_classes: tuple[Names, ...] = ()
+    column_types: dict[str, str] = {}
     target: Target | None = None
     sampling: Sampling | None = None
 
@@ -185,6 +186,7 @@ def fit_schema(store: RaggedStore, train: NDArray[np.int64], config: DataConfig)
         static_names=store.static_names,
         static_scales=static_scales,
         static_classes=store.static_classes,
+        column_types=dict(store.column_types),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ class RaggedStore:
     channels: names as text; `channels_are_numbers` where the table has whole numbers.
     offsets: (series + 1) bounds into the rows above. groups: number of each series' group.
     static_classes: of each static column its names (`data.statics`), none where it has numbers.
+    column_types: of the table that was read, where there was one (`data.column_types`).
     """
 
     values: NDArray[np.float32]
@@ -43,6 +45,7 @@ class RaggedStore:
     static: NDArray[np.float64] | None = None
     static_names: tuple[str, ...] = ()
     static_classes: tuple[Names, ...] = ()
+    column_types: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
