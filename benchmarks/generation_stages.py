@@ -1,6 +1,6 @@
 """Which stage of a generator do critics see: the codes, or the prior that draws them?
 
-    python benchmarks/generation_stages.py "Energy 64" --data DATA --out OUT [--steps N] [--seed N]
+    python benchmarks/generation_stages.py "Energy 64" --data DATA --out OUT [--steps N] [--rows N]
 
 Trains `timemar` as a cell of `caesura reproduce timemar-legacy` does, or takes the run in OUT/run,
 and scores by timegan's critic: real windows' own codes decoded (nothing drawn but the noise that
@@ -13,6 +13,7 @@ again.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 from datetime import date
@@ -94,6 +95,7 @@ def main():
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--rows", type=int, help="the first so many rows; default: all")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "stages.jsonl"
@@ -102,7 +104,7 @@ def main():
              "repeats": options.repeats}  # fmt: skip
     there = {line["row"]: line for line in lines if asked.items() <= line.items()}
     about = asked | {"hardware": f"{platform.machine()} CPU, 1 thread", "date": str(date.today())}
-    for row, score in rows_of(options.cell, options):
+    for row, score in itertools.islice(rows_of(options.cell, options), options.rows):
         if row not in there:
             there[row] = {"row": row, **about, "scores": score()}
             with file.open("a") as out:
