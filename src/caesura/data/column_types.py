@@ -23,7 +23,7 @@ def column_types(schema: pa.Schema, columns: Columns) -> dict[str, str]:
 
 def _name(kind: pa.DataType) -> str:
     types = pa.types
-    if types.is_dictionary(kind) and types.is_string(kind.value_type):
+    if types.is_dictionary(kind) and _is_text(kind.value_type):
         return _DICTIONARY
     plain = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
     return str(kind) if plain else ""
@@ -47,7 +47,7 @@ def typed(column: Any, name: str) -> Any:
     if not name:
         return column
     if name == _DICTIONARY:
-        return column.dictionary_encode() if pa.types.is_string(column.type) else column
+        return column.dictionary_encode() if _is_text(column.type) else column
     type_ = pa.type_for_alias(name)
     if pa.types.is_floating(type_) and pa.types.is_floating(column.type):
         return column.cast(type_)
@@ -61,3 +61,7 @@ def lossless(exact: Any, type_: pa.DataType) -> Any:
         return found if found.cast(exact.type).equals(exact) else exact
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return exact
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
