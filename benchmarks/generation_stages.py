@@ -1,6 +1,7 @@
 """Which stage of a generator do critics see: the codes, or the prior that draws them?
 
-    python benchmarks/generation_stages.py "Energy 64" --data DATA --out OUT [--steps N] [--rows N]
+    python benchmarks/generation_stages.py "Energy 64" --data DATA --out OUT [--rows N]
+        [--steps N] [--seed N] [--set KEY=VALUE ...]
 
 Trains `timemar` as a cell of `caesura reproduce timemar-legacy` does, or takes the run in OUT/run,
 and scores by timegan's critic: real windows' own codes decoded (nothing drawn but the noise that
@@ -61,7 +62,7 @@ def scored(real, other, options):
 def rows_of(cell, options):
     """Yield each row's name, and a function that gives its scores."""
     context = Context(
-        LegacySettings(steps=options.steps, repeats=options.repeats),
+        LegacySettings(steps=options.steps, repeats=options.repeats, changes=tuple(options.set)),
         options.seed,
         options.data,
         options.out,
@@ -86,6 +87,10 @@ def rows_of(cell, options):
         )
 
 
+def _read(line):
+    return {"changes": []} | json.loads(line)  # lines of before had none
+
+
 def main():
     """Score what is not scored yet."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -95,13 +100,14 @@ def main():
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], help="a change of the recipe")
     parser.add_argument("--rows", type=int, help="the first so many rows; default: all")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "stages.jsonl"
-    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    lines = [_read(line) for line in file.read_text().splitlines()] if file.exists() else []
     asked = {"cell": options.cell, "steps": options.steps, "seed": options.seed,
-             "repeats": options.repeats}  # fmt: skip
+             "repeats": options.repeats, "changes": options.set}  # fmt: skip
     there = {line["row"]: line for line in lines if asked.items() <= line.items()}
     about = asked | {"hardware": f"{platform.machine()} CPU, 1 thread", "date": str(date.today())}
     for row, score in itertools.islice(rows_of(options.cell, options), options.rows):
