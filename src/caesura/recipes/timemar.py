@@ -80,10 +80,11 @@ def more_codes(channels: int, halvings: int) -> int:
 def shape_of(window: int) -> dict[str, Any]:
     """Return what follows from the samples of a window: halvings, hop and trend kernels.
 
-    A latent place stands for 4 samples up to 64, else for 8.
+    A latent place stands for 4 samples up to 256, else for 8: a longer window has as many more
+    codes (docs/log.md).
     """
     return {
-        "halvings": 2 if window <= 64 else 3,
+        "halvings": 2 if window <= 256 else 3,
         "hop": max(4, window // 16),
         "kernels": trend_kernels(window),
     }
