@@ -31,7 +31,7 @@ def table_of(kinds, seed=0, **other):
 def run():
     """Of series whose level is by their class; a number beside it says nothing."""
     return pretrain(
-        table_of(np.resize(list(LEVELS), 60)), "timemar", steps=120,
+        table_of(np.resize(list(LEVELS), 60)), "timemar", steps=240,
         settings=["data.window=16", *TINY_GENERATOR, "training.lr=0.01"],
         columns={"static": ["other"], "classes": ["kind"]},
     )  # fmt: skip
