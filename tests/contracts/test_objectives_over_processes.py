@@ -31,7 +31,7 @@ def test_two_processes_equal_one(reference, tmp_path):
     assert len(weights) > 100
     for key, value in weights.items():
         # steps of 1e-2 each: half a percent of one, where a gradient is near zero, by rounding; one
-        # weight of ten thousand may be two percent off, by processors' own rounding
+        # weight of ten thousand may be one percent off: by instruction set up to 0.75 was seen
         off = (value - reference[key]).abs() - 1e-3 * reference[key].abs()
         assert int((off > 5e-5).sum()) <= 1e-4 * off.numel(), key
-        assert float(off.max()) <= 2e-4, key
+        assert float(off.max()) <= 1e-4, key

@@ -2,12 +2,16 @@
 
 import pytest
 
-from caesura.nn.quantise import geometric_scales
+from caesura.nn.quantise import QuantiserConfig, geometric_scales
 from caesura.recipes import timemar
 
 
-@pytest.mark.parametrize("window", [24, 64, 96, 128, 256])
-def test_longer_windows_have_as_many_more_codes(window):
+@pytest.mark.parametrize(
+    ("window", "most"),
+    # 65 samples are 17 places, whose last two scales have 16 and 17
+    [(24, 0.6), (64, 0.6), (65, 0.75), (96, 0.6), (128, 0.6), (256, 0.6)],
+)
+def test_longer_windows_have_as_many_more_codes(window, most):
     places = -(-window // 2 ** timemar.shape_of(window)["halvings"])
-    codes = sum(geometric_scales(places, 2.0))
-    assert 0.45 <= codes / window <= 0.6
+    codes = sum(geometric_scales(places, QuantiserConfig().ratio))
+    assert 0.45 <= codes / window <= most
