@@ -5,7 +5,6 @@ import torch
 from torch.nn import functional as F
 
 from builders import generator
-from caesura.nn.decompose import Decomposition, observed_average, trend_kernels
 from caesura.nn.quantise import (
     QuantiserConfig,
     ScaleQuantiser,
@@ -102,37 +101,3 @@ def test_evaluation_does_not_move_the_codebook_and_parts_add_up():
     parts = [made(latent[k : k + 3], draws(3)).carry for k in (0, 3)]
     for name in ("code_hits", "code_sums"):
         torch.testing.assert_close(parts[0][name] + parts[1][name], whole[name])
-
-
-# --- decomposition
-
-
-def test_components_sum_to_what_was_observed_and_gaps_do_not_count():
-    torch.manual_seed(0)
-    split = Decomposition(trend_kernels(24), 4)
-    values = torch.randn(2, 3, 26, generator=generator(0)).cumsum(-1)
-    observed = torch.rand(values.shape, generator=generator(1)) > 0.3
-    parts = split(values * observed, observed)
-    torch.testing.assert_close(sum(parts) * observed, values * observed, atol=1e-5, rtol=1e-5)
-    other = split(torch.where(observed, values, 0.0), observed)
-    for one, two in zip(parts, other, strict=True):
-        assert torch.equal(one, two)
-
-
-def test_a_moving_average_over_gaps_is_of_what_is_there():
-    values = torch.arange(12.0)[None, None]
-    observed = torch.ones(1, 1, 12, dtype=torch.bool)
-    observed[..., 5:7] = False
-    found = observed_average(values * observed, observed, 3)
-    assert found[0, 0, 1] == 1.0
-    assert found[0, 0, 0] == 0.5  # the ends have two
-    assert found[0, 0, 4] == pytest.approx(3.5)  # 3 and 4: 5 is not there
-    lonely = torch.zeros(1, 1, 12, dtype=torch.bool)
-    lonely[..., 0] = True
-    assert observed_average(values + 2, lonely, 3)[0, 0, 9] == 2.0  # the mean of all there is
-
-
-def test_trend_kernels_are_odd_and_within_the_window():
-    assert trend_kernels(24) == (3, 7, 13)
-    for window in (8, 24, 96, 4096):
-        assert all(k % 2 and k <= max(window, 3) for k in trend_kernels(window))

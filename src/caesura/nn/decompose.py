@@ -7,6 +7,7 @@ samples that are there, where FEDformer repeats the first and the last.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -29,18 +30,38 @@ def trend_kernels(window: int) -> tuple[int, ...]:
     return tuple(sorted({max(3, one // 2 * 2 + 1) for one in wanted}))
 
 
-def observed_average(
+def observed_averages(
     values: Float[Tensor, "batch channels time"],
     observed: Bool[Tensor, "batch channels time"],
-    kernel: int,
-) -> Float[Tensor, "batch channels time"]:
-    """Return the mean of the observed samples within half a kernel; of all, where there is none."""
+    kernels: Sequence[int],
+) -> Float[Tensor, "kernels batch channels time"]:
+    """Return means of the observed samples within half of each kernel, whose lengths are odd.
+
+    Where nothing near was observed: the mean of all that was. Running sums make the cost of a
+    kernel the same at any length; they are of float64, where the device has it, so that far sums
+    take nothing from the difference of two.
+    """
     seen = observed.to(values.dtype)
+    totals, counts = _running(values * seen), _running(seen)
+    whole = totals[..., -1:] / counts[..., -1:].clamp(min=1)
+    means = []
+    for kernel in kernels:
+        count = _within(counts, kernel)
+        means.append(torch.where(count > 0, _within(totals, kernel) / count.clamp(min=1), whole))
+    return torch.stack([mean.to(values.dtype) for mean in means])
+
+
+def _running(values: Float[Tensor, "batch channels time"]) -> Tensor:
+    """Return the sum before each sample, and of all (batch, channels, time + 1)."""
+    wide = values if values.device.type == "mps" else values.double()
+    return F.pad(wide.cumsum(-1), (1, 0))
+
+
+def _within(running: Tensor, kernel: int) -> Float[Tensor, "batch channels time"]:
+    """Return the sums within half a kernel of each sample."""
     half = kernel // 2
-    total = F.avg_pool1d(values * seen, kernel, 1, half)
-    share = F.avg_pool1d(seen, kernel, 1, half)
-    whole = (values * seen).sum(-1, keepdim=True) / seen.sum(-1, keepdim=True).clamp(min=1)
-    return torch.where(share > 0, total / share.clamp(min=1e-6), whole)
+    wide = F.pad(running, (half, half), mode="replicate")
+    return wide[..., 2 * half + 1 :] - wide[..., : -(2 * half + 1)]
 
 
 class Decomposition(nn.Module):
@@ -62,10 +83,11 @@ class Decomposition(nn.Module):
         observed: Bool[Tensor, "batch channels time"],
     ) -> Components:
         """Return the three parts; the fine one is 0 where nothing was observed."""
-        averages = torch.stack([observed_average(values, observed, k) for k in self.kernels], -1)
-        known = torch.where(observed, values, averages.mean(-1))
-        share = self.gate(known[..., None]).softmax(-1)
-        trend = (averages * share).sum(-1)
+        averages = observed_averages(values, observed, self.kernels)
+        known = torch.where(observed, values, averages.mean(0))
+        slope, bias = self.gate.weight[:, 0], self.gate.bias
+        share = torch.stack([known * slope[k] + bias[k] for k in range(len(slope))]).softmax(0)
+        trend = (averages * share).sum(0)
         season = (values - trend) * observed
         coarse = self.spread(self.low(season, observed), values.shape[-1])
         return Components(trend, coarse, (season - coarse) * observed)
