@@ -1,10 +1,17 @@
 """The prior over scales: nothing of a finer scale is seen, and a cache changes nothing."""
 
+import pytest
 import torch
 
 from builders import generator
+from caesura.nn.attend import attend
 from caesura.nn.scale_prior import ScalePrior
-from caesura.nn.scale_transformer import Cache, ScaleTransformerConfig, scale_mask
+from caesura.nn.scale_transformer import (
+    Cache,
+    ScaleTransformerConfig,
+    attend_by_scale,
+    scale_mask,
+)
 
 SIZES = (1, 2, 4, 6)
 
@@ -52,6 +59,22 @@ def test_a_cache_gives_what_one_pass_gives():
 def test_places_of_a_scale_see_one_another():
     mask = scale_mask((1, 2), torch.device("cpu"))[0, 0]
     assert mask.tolist() == [[True, False, False], [True] * 3, [True] * 3]
+
+
+@pytest.mark.parametrize("sizes", [(1,), (64,), (1, 2, 4, 8), (1, 2, 16, 32, 32), (1, 15, 65)])
+def test_scales_that_attend_by_themselves_see_what_the_mask_allows(sizes):
+    q, k, v = torch.randn(3, 2, 3, sum(sizes), 8, generator=generator(0)).unbind(0)
+    leaves = [part.clone().requires_grad_() for part in (q, k, v)]
+    whole = attend(*leaves, scale_mask(sizes, q.device))
+    found = attend_by_scale(*leaves, sizes)
+    torch.testing.assert_close(found, whole, atol=1e-6, rtol=1e-5)
+    weight = torch.randn(whole.shape, generator=generator(1))
+    for one, two in zip(
+        torch.autograd.grad((found * weight).sum(), leaves),
+        torch.autograd.grad((whole * weight).sum(), leaves),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
 
 
 def test_a_condition_counts_unless_it_is_dropped():

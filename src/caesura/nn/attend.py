@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from caesura.nn.dropout import drop
+
 PLAIN_UP_TO = 512
 """Longest row for which two products and a softmax beat the fused kernel on a CPU, where
 nothing was measured; a training measures its machine (`training.arithmetic`)."""
@@ -65,20 +67,20 @@ def attend(
     q: Float[Tensor, "batch heads queries width"],
     k: Float[Tensor, "batch heads keys width"],
     v: Float[Tensor, "batch heads keys width"],
-    mask: Bool[Tensor, "#batch 1 #queries keys"],
+    mask: Bool[Tensor, "#batch 1 #queries keys"] | None,
     dropout: float = 0.0,
 ) -> Float[Tensor, "batch heads queries width"]:
-    """Return softmax(q k' / sqrt(width)) v over the keys that the mask allows.
+    """Return softmax(q k' / sqrt(width)) v over the keys that the mask allows, or all.
 
     A query that may see nothing gets the mean of all values, never NaN.
     """
     if q.device.type != "cpu" or k.shape[-2] > _plain_up_to:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-    # a sum with a small tensor costs less than a masked fill, forward and backward; the
-    # softmax itself computes in float32 and keeps the type of the scores
-    bias = torch.zeros_like(mask, dtype=scores.dtype)
-    bias = bias.masked_fill(~mask, 0.5 * torch.finfo(scores.dtype).min)
+    if mask is not None:
+        # a sum with a small tensor costs less than a masked fill, forward and backward
+        bias = torch.zeros_like(mask, dtype=scores.dtype)
+        scores = scores + bias.masked_fill(~mask, 0.5 * torch.finfo(scores.dtype).min)
     with torch.autocast(q.device.type, enabled=False):
-        shares = (scores + bias).softmax(dim=-1)
-    return F.dropout(shares, dropout) @ v if dropout else shares @ v
+        shares = scores.softmax(dim=-1)  # computes in float32, keeps the type of the scores
+    return drop(shares, dropout) @ v

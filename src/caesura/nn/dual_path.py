@@ -94,7 +94,7 @@ class Mixer(nn.Module):
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in (self.ask(self.norm(x)), *self.answer(other).chunk(2, -1))
         )
-        mixed = attend(q, k, v, torch.ones(1, 1, 1, k.shape[-2], dtype=torch.bool, device=x.device))
+        mixed = attend(q, k, v, None)
         added: Tensor = x + self.out(mixed.transpose(1, 2).flatten(2))
         return added
 

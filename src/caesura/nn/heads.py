@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from caesura.errors import RecipeError
+from caesura.nn.dropout import drop
 from caesura.nn.norm import RMSNorm
 from caesura.types import Encoder, Features, Level
 
@@ -31,13 +32,13 @@ class LinearHead(nn.Module):
 
     def __init__(self, width: int, outputs: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.norm = RMSNorm(width)
         self.linear = nn.Linear(width, outputs)
 
     def forward(self, x: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows outputs"]:
         """Map the last axis to the outputs."""
-        y: Tensor = self.linear(self.norm(self.dropout(x)))
+        y: Tensor = self.linear(self.norm(drop(x, self.dropout, self.training)))
         return y
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from caesura.errors import RecipeError
 from caesura.nn.attend import padding_mask, query_mask
+from caesura.nn.dropout import drop
 from caesura.nn.layout import Layout, Padded
 from caesura.nn.norm import RMSNorm
 from caesura.nn.pack import Packed, worth_packing
@@ -57,7 +58,7 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "*tokens width"]:
         """Mix tokens of a row by content and relative position."""
         mixed = layout.mix(self.qkv(x), self.heads, self.dropout if self.training else 0.0)
-        return F.dropout(self.out(mixed), self.after, self.training)
+        return drop(self.out(mixed), self.after, self.training)
 
 
 class Block(nn.Module):
@@ -78,7 +79,7 @@ class Block(nn.Module):
         """Apply both branches."""
         x = x + self._kept(self.attention(self.norm_attention(x), layout), layout)
         mlp = self.fall(F.silu(self.rise(self.norm_mlp(x))))
-        return x + self._kept(F.dropout(mlp, self.dropout, self.training), layout)
+        return x + self._kept(drop(mlp, self.dropout, self.training), layout)
 
     def _kept(self, branch: Tensor, layout: Layout) -> Tensor:
         if not (self.training and self.drop):
