@@ -1,7 +1,7 @@
 """Classifiers that try to tell synthetic windows from real ones, all repetitions at once.
 
 TimeGAN (Yoon et al. 2019) trains one small GRU five times over and reports |accuracy - 1/2|. Here
-the repetitions are blocks of one model: their small products fill the machine together.
+the repetitions are copies within one model: their small products fill the machine together.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from caesura.nn.parallel_gru import ParallelGRU
+from caesura.system import freed_memory_kept
 from caesura.training.precision import refuse_dynamic_teams
 
 Floats = NDArray[np.floating[Any]]
@@ -39,41 +41,32 @@ CRITICS = {
 """TimeGAN's has half as many hidden units as there are channels. The others see more: a GRU of 64,
 and two layers of convolutions."""
 _BATCH = 128
-_TOGETHER = 64
-"""Hidden units of all repetitions that are trained as one model: more would be slower."""
+_MOST_BYTES = 1 << 29
+"""What the repetitions that are trained as one model may keep of a step; more follow after."""
 
 
 class BlockGRU(nn.Module):
-    """Several GRUs side by side, as one whose weights between them are zero."""
+    """Several GRUs side by side, each with a linear head."""
 
     def __init__(self, copies: int, inputs: int, hidden: int) -> None:
         super().__init__()
-        self.gru = nn.GRU(copies * inputs, copies * hidden)
+        self.gru = ParallelGRU(copies, inputs, hidden)
         bound = hidden**-0.5
-        heads = torch.empty(copies, 1, hidden)
-        for weight in (*self.gru.parameters(), heads):
-            nn.init.uniform_(weight, -bound, bound)
-        self.head = nn.Linear(copies * hidden, copies)
-        self.head.weight.data = heads.view(1, -1).repeat(copies, 1)
-        self.head.bias.data.zero_()
-        apart = torch.eye(copies)
-        for layer, name, gates, shape in (
-            (self.gru, "weight_ih_l0", 3, (hidden, inputs)),
-            (self.gru, "weight_hh_l0", 3, (hidden, hidden)),
-            (self.head, "weight", 1, (1, hidden)),
-        ):
-            mask = torch.kron(apart, torch.ones(shape)).repeat(gates, 1)
-            weight = getattr(layer, name)
-            weight.data.mul_(mask)
-            weight.register_hook(lambda grad, mask=mask: grad * mask)
+        self.head = nn.Parameter(torch.empty(copies, 1, hidden).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(copies, 1, 1))
+
+    @staticmethod
+    def room(steps: int, inputs: int, hidden: int) -> int:
+        """Return the bytes that a copy keeps of a step of training."""
+        return 4 * 2 * _BATCH * steps * (6 * hidden + 2 * inputs + 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what copies say at each step (time, rows, copies).
 
-        Of windows (time, rows, copies, inputs).
+        Of windows (time, copies, inputs, rows).
         """
-        said: Tensor = self.head(self.gru(x.flatten(2))[0])
-        return said
+        said: Tensor = self.head @ self.gru(x) + self.bias
+        return said[:, :, 0].mT
 
     def pool(self, windows: Tensor) -> Tensor:
         """Return windows (count, channels, time) as `scores` reads them."""
@@ -84,9 +77,17 @@ class BlockGRU(nn.Module):
 
         rows and the scores: (rows, copies).
         """
-        x = pool.index_select(1, rows.flatten()).view(len(pool), len(rows), -1)
-        said: Tensor = self.head(self.gru(x)[1][0])
-        return said
+        said: Tensor = self.head @ self.gru(own_windows(pool, rows))[-1] + self.bias
+        return said[:, 0].mT
+
+
+def own_windows(pool: Tensor, rows: Tensor) -> Tensor:
+    """Return what each copy reads (time, copies, channels, rows) of a pool (time, count, channels).
+
+    rows: (rows, copies).
+    """
+    picked = pool.index_select(1, rows.mT.flatten())
+    return picked.view(len(pool), rows.shape[1], rows.shape[0], -1).mT
 
 
 class BlockConv(nn.Module):
@@ -136,11 +137,13 @@ def discriminative_scores(
     rng = np.random.default_rng(seed)
     both = np.concatenate([some[rng.permutation(len(some))[:count]] for some in (a, b)])
     hidden = critic.hidden or max(1, a.shape[1] // 2)
-    size = repeats if critic.kind == "conv" else max(1, min(repeats, _TOGETHER // hidden))
-    found = []
-    for first in range(0, repeats, size):
-        copies = min(size, repeats - first)
-        found.append(_scores(torch.from_numpy(both), critic, hidden, copies, seed + first))
+    size, found = repeats, []
+    if critic.kind == "gru":
+        size = max(1, min(repeats, _MOST_BYTES // BlockGRU.room(a.shape[2], a.shape[1], hidden)))
+    with freed_memory_kept():
+        for first in range(0, repeats, size):
+            copies = min(size, repeats - first)
+            found.append(_scores(torch.from_numpy(both), critic, hidden, copies, seed + first))
     return np.concatenate(found)
 
 
@@ -200,27 +203,26 @@ def predictive_scores(
     target %= channels
     inputs = [c for c in range(channels) if c != target] or [0]
     test, known = (torch.from_numpy(one).permute(2, 0, 1) for one in (a, b))
-    before, after = known[:-1, :, inputs].contiguous(), known[1:, :, target].contiguous()
+    before, after = known[:-1, :, inputs].contiguous(), known[1:, :, target, None].contiguous()
     rng = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
         torch.random.manual_seed(seed)
         made = BlockGRU(repeats, len(inputs), max(1, channels // 2))
     optimizer = torch.optim.Adam(made.parameters(), lr=1e-3, fused=True)
     batch = min(_BATCH, len(b))
-    for _ in range(steps):
-        rows = torch.randint(len(b), (repeats, batch), generator=rng).T.flatten()
-        x = before.index_select(1, rows).view(len(before), batch, repeats, -1)
-        y = after.index_select(1, rows).view(len(after), batch, repeats)
-        loss = (made(x).sigmoid() - y).abs().mean()
-        optimizer.zero_grad()
-        torch.autograd.backward(loss * repeats)
-        optimizer.step()
+    with freed_memory_kept():
+        for _ in range(steps):
+            rows = torch.randint(len(b), (repeats, batch), generator=rng).T
+            wanted = own_windows(after, rows)[:, :, 0].mT
+            loss = (made(own_windows(before, rows)).sigmoid() - wanted).abs().mean()
+            optimizer.zero_grad()
+            torch.autograd.backward(loss * repeats)
+            optimizer.step()
     total = torch.zeros(repeats)
     with torch.no_grad():
-        for begin in range(0, len(a), 512):
-            part = test[:, begin : begin + 512]
-            x = part[:-1, :, None, inputs].expand(-1, -1, repeats, -1)
-            total += (made(x).sigmoid() - part[1:, :, None, target]).abs().mean(0).sum(0)
+        for part in torch.split(test, 512, 1):
+            x = part[:-1, :, inputs].mT[:, None].expand(-1, repeats, -1, -1)
+            total += (made(x).sigmoid() - part[1:, :, target, None]).abs().mean(0).sum(0)
     return np.asarray((total / len(a)).numpy())
 
 
