@@ -10,10 +10,7 @@ from caesura.answers import synthetic_table
 from caesura.data.blocks import interleaved_blocks, most_blocks, windows_within
 from caesura.errors import CheckpointError, DataError, RecipeError, StoppedError
 from caesura.run import load
-from caesura.tasks.generate import (
-    SamplingSettings,
-    generate,
-)
+from caesura.tasks.generate import SamplingSettings, draw_codes, generate
 from caesura.tasks.impute import fill_windows
 from caesura.training.state import CHECKPOINT
 from caesura.types import Grid
@@ -51,6 +48,29 @@ def test_windows_come_out_in_units_and_kinds_of_the_data(run):
     assert made[:, 1].min() == 0
     np.testing.assert_array_equal(made[:, 2], 7.0)
     assert 0.5 < run.metrics["step_ratio"] < 2.0  # of the channels that move
+
+
+@pytest.mark.parametrize(
+    ("settings", "likely"),
+    [
+        (SamplingSettings(), (0, 1, 2, 3, 4, 5)),
+        (SamplingSettings(top_k=2), (1, 4)),
+        (SamplingSettings(top_p=0.6), (1, 4)),
+    ],
+)
+def test_codes_are_drawn_as_often_as_their_scores_say(settings, likely):
+    share = torch.tensor([0.05, 0.4, 0.1, 0.0, 0.3, 0.15])
+    scores = share.log().expand(50, 4000, 6)
+    found = draw_codes(scores, settings, torch.Generator().manual_seed(0))
+    assert found.shape == (50, 4000)
+    seen = torch.bincount(found.flatten(), minlength=6) / found.numel()
+    wanted = torch.zeros(6)
+    wanted[list(likely)] = share[list(likely)] / share[list(likely)].sum()
+    torch.testing.assert_close(seen, wanted, atol=0.004, rtol=0)
+    assert not seen[wanted == 0].any()
+    halves = torch.bincount((found[:, ::2] * 6 + found[:, 1::2]).flatten(), minlength=36)
+    apart = (wanted[:, None] * wanted).flatten()
+    torch.testing.assert_close(halves / halves.sum(), apart, atol=0.004, rtol=0)
 
 
 def test_values_keep_to_the_steps_of_the_data():

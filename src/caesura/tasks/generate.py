@@ -26,8 +26,8 @@ from caesura.types import Features, Grid, Level, Scale
 
 log = logging.getLogger("caesura")
 
-_ROWS = 512
-"""Windows that are sampled at a time."""
+_MOST_ROWS, _MOST_CODES = 512, 16_384
+"""Windows, and codes of theirs, that are sampled together: more leave the caches of a core."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,14 @@ def generate(
     sampling = sampling_of(run)
     gaps = _leaves_out(settings, sampling)
     check_memory(count, sampling)
-    prior = need(run, "prior")
     rng = torch.Generator().manual_seed(seed)
     found = []
     with inference(*run.parts.values()):
-        for first in range(0, count, _ROWS):
-            rows = min(_ROWS, count - first)
+        most = rows_at_a_time(run)
+        for first in range(0, count, most):
+            rows = min(most, count - first)
             shown = None if condition is None else condition[first : first + rows]
-            empty = torch.zeros(rows, len(sampling.means), sampling.window)
-            known = prior.known(empty, empty > 0)
+            known = _nothing_known(run, rows)
             given = None if shown is None else torch.from_numpy(shown)
             latent = sample_latent(run, known, sampling.window, settings, rng, given)
             found.append(decoded(run, latent, sampling.window, settings.noise, rng, gaps))
@@ -118,7 +117,7 @@ def redraw(
     """
     settings, sampling = settings or SamplingSettings(), sampling_of(run)
     gaps = _leaves_out(settings, sampling)
-    encoder, tokenizer, prior = (need(run, name) for name in ("encoder", "tokenizer", "prior"))
+    encoder, tokenizer = need(run, "encoder"), need(run, "tokenizer")
     most = len(tokenizer.scales(-(-sampling.window // encoder.hop)))
     if not 0 <= scales <= most or draws < 1:
         raise RecipeError(f"{scales} scales kept and {draws} draws; 0 to {most}, and 1 at least")
@@ -129,15 +128,14 @@ def redraw(
     check_memory(len(windows) * draws, sampling)
     rng, found = torch.Generator().manual_seed(seed), []
     with inference(*run.parts.values()):
-        size = max(1, _ROWS // draws)
+        size = max(1, rows_at_a_time(run) // draws)
         for first in range(0, len(windows), size):
             batch = view.collate(windows.take(np.arange(first, min(first + size, len(windows)))))
             latent = encoder(batch.inputs).levels[-1].features.mT
             codes = tokenizer(latent, partial(keyed_uniform, rng, batch.index)).codes
             given = [code.repeat_interleave(draws, 0) for code in codes[:scales]]
             rows = len(latent) * draws
-            empty = torch.zeros(rows, len(sampling.means), sampling.window)
-            known = prior.known(empty, empty > 0)
+            known = _nothing_known(run, rows)
             shown = batch.condition
             if shown is not None:
                 shown = shown.repeat_interleave(draws, 0)
@@ -153,6 +151,21 @@ def sampling_of(run: Trained) -> Sampling:
     if sampling is None:
         raise DataError("this run reads no grid, so that it cannot generate")
     return sampling
+
+
+def _nothing_known(run: Trained, rows: int) -> Tensor:
+    """Return what the prior reads of windows of which no sample is known: the same for all."""
+    sampling = sampling_of(run)
+    empty = torch.zeros(1, len(sampling.means), sampling.window)
+    known: Tensor = need(run, "prior").known(empty, empty > 0)
+    return known.expand(rows, -1, -1)
+
+
+def rows_at_a_time(run: Trained) -> int:
+    """Return how many windows are sampled together."""
+    tokenizer = need(run, "tokenizer")
+    codes: int = sum(tokenizer.scales(-(-sampling_of(run).window // need(run, "encoder").hop)))
+    return max(16, min(_MOST_ROWS, _MOST_CODES // codes))
 
 
 def sample_latent(
@@ -188,12 +201,12 @@ def sample_latent(
         if given is not None and number < len(given):
             code = given[number]
         else:
-            code = _drawn(scores.float() / settings.at(number), settings, rng)
+            code = draw_codes(scores.float() / settings.at(number), settings, rng)
         so_far = tokenizer.add(so_far, code, number, places)
     return so_far
 
 
-def _drawn(scores: Tensor, settings: SamplingSettings, rng: torch.Generator) -> Tensor:
+def draw_codes(scores: Tensor, settings: SamplingSettings, rng: torch.Generator) -> Tensor:
     """Draw a code for each place of (rows, places, codes)."""
     if settings.top_k and settings.top_k < scores.shape[-1]:
         least = scores.topk(settings.top_k, -1).values[..., -1:]
@@ -203,9 +216,12 @@ def _drawn(scores: Tensor, settings: SamplingSettings, rng: torch.Generator) -> 
         share = ordered.softmax(-1)
         beyond = share.cumsum(-1) - share >= settings.top_p
         scores = scores.masked_fill(beyond.gather(-1, order.argsort(-1)), -torch.inf)
-    # the largest of scores with Gumbel noise is a draw from their softmax
-    uniform = torch.rand(scores.shape, generator=rng).to(scores).clamp(min=1e-20)
-    return (scores - (-uniform.log()).log()).argmax(-1)
+    # the first code whose share, with all before it, is above a uniform number below the whole
+    share = scores.softmax(-1).cumsum(-1)
+    whole = share[..., -1:].contiguous()
+    at = torch.rand(whole.shape, generator=rng).to(whole) * whole
+    at = at.minimum(whole.nextafter(torch.zeros_like(whole)))
+    return torch.searchsorted(share, at, right=True)[..., 0]
 
 
 def decoded(

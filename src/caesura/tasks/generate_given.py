@@ -19,14 +19,17 @@ from caesura.data.lattice import as_measured
 from caesura.data.store import RaggedStore
 from caesura.data.window import Windows
 from caesura.errors import DataError, RecipeError
-from caesura.tasks.generate import SamplingSettings, check_memory, in_units, sampling_of
+from caesura.tasks.generate import (
+    SamplingSettings,
+    check_memory,
+    in_units,
+    rows_at_a_time,
+    sampling_of,
+)
 from caesura.tasks.impute import draw_windows
 from caesura.tasks.needs import Trained, check_regular, inference
 
 log = logging.getLogger("caesura")
-
-_ROWS = 512
-"""Draws of windows at a time."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def generate_given(
         raise DataError(f"series {name!r} has a window without any measured sample; leave it out")
     rng, found = torch.Generator().manual_seed(seed), []
     with inference(*run.parts.values()):
-        size = max(1, _ROWS // draws)
+        size = max(1, rows_at_a_time(run) // draws)
         for first in range(0, len(whole), size):
             some = slice(first, first + size)
             shown = _shown(view.condition, windows.series[some], draws)

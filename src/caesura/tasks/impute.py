@@ -18,6 +18,7 @@ from caesura.tasks.generate import (
     SamplingSettings,
     decoded_parts,
     in_units,
+    rows_at_a_time,
     sample_latent,
     sampling_of,
 )
@@ -27,8 +28,6 @@ from caesura.types import Grid
 
 Floats = NDArray[np.floating[Any]]
 
-_ROWS = 512
-"""Draws of windows at a time."""
 _DOUBT = 2.0
 """Pairs of measured samples as which it counts how errors usually go on."""
 
@@ -99,7 +98,7 @@ def fill_windows(
     """
     rng = torch.Generator().manual_seed(seed)
     share = [(1 - level) / 2, 0.5, (1 + level) / 2]
-    parts, size = [], max(1, _ROWS // draws)
+    parts, size = [], max(1, rows_at_a_time(run) // draws)
     with inference(*run.parts.values()):
         for first in range(0, len(windows), size):
             some = windows[first : first + size]
@@ -131,7 +130,7 @@ def _filled(
     chosen = best.argmin(1)
     out = np.repeat(padded[None].astype(np.float64), 3, 0)
     share = np.array([(1 - level) / 2, 0.5, (1 + level) / 2])
-    size = max(1, _ROWS // draws)
+    size = max(1, rows_at_a_time(run) // draws)
     wanted = np.flatnonzero(~np.isfinite(windows).all((1, 2)))
     for first in range(0, len(wanted), size):
         numbers = wanted[first : first + size]
