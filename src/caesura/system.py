@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-"""Numbers of glibc's `mallopt`; its defaults are 128 KiB and 65,536."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
+"""Numbers of glibc's `mallopt`."""
 
 
 def available_bytes() -> int:
@@ -39,18 +39,18 @@ def freed_memory_kept() -> Iterator[None]:
     glibc gives large pieces back at once; taking them anew, page by page, was half of the step of
     a recurrent network over 256 samples, which takes the same 200 MiB each time.
     """
-    if sys.platform != "linux":
-        yield
-        return
-    with suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(_MMAP_MAX, 0)
-        libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    _set_allocator({_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1})
     try:
         yield
     finally:
-        with suppress(OSError, AttributeError):
-            libc = ctypes.CDLL("libc.so.6")
-            libc.mallopt(_MMAP_MAX, 65_536)
-            libc.mallopt(_TRIM_THRESHOLD, 128 * 1024)
+        # it stops to adapt its thresholds once they are set: these are what they would grow to
+        _set_allocator({_MMAP_MAX: 65_536, _MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: 2**26})
         return_memory()
+
+
+def _set_allocator(values: dict[int, int]) -> None:
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # a C library without it
+            libc = ctypes.CDLL("libc.so.6")
+            for number, value in values.items():
+                libc.mallopt(number, value)
