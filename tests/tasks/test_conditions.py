@@ -3,12 +3,13 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from builders import TINY_GENERATOR
 from caesura.answers import synthetic_table
 from caesura.errors import DataError, RecipeError
 from caesura.tasks.conditions import condition_of, drawn_conditions
-from caesura.tasks.generate import SamplingSettings, generate, redraw
+from caesura.tasks.generate import SamplingSettings, generate, redraw, sample_latent
 from caesura.tasks.impute import fill_windows
 from caesura.workflow import pretrain
 
@@ -53,11 +54,34 @@ def test_classes_are_a_number_each_in_the_model(run):
 
 
 @pytest.mark.slow
-def test_a_class_rules_what_is_made_and_guidance_makes_it_stronger(run):
-    high, low, middle = (level(run, kind) for kind in LEVELS)
+@pytest.mark.parametrize("guidance", [0.0, 3.0])
+def test_a_class_rules_what_is_made(run, guidance):
+    high, low, middle = (level(run, kind, guidance) for kind in LEVELS)
     assert low < -1.5 < middle < 1.5 < high
-    assert level(run, "bird", 3.0) - level(run, "cat", 3.0) > high - low
     assert abs(generate(run, 400).mean()) < 1.5  # any of them
+
+
+def test_guidance_leads_away_from_what_all_classes_have(run, monkeypatch):
+    """Scores of the finest scale are (1 + strength) of the class less strength of any."""
+    asked = condition_of(run, {"kind": "bird", "other": 0.5}, 4)
+    places = 16 // run.parts["encoder"].hop
+    sizes = run.parts["tokenizer"].scales(places)
+    coarser = [torch.zeros(4, size, dtype=torch.int64) for size in sizes[:-1]]
+    seen = []
+    monkeypatch.setattr(
+        "caesura.tasks.generate.draw_codes",
+        lambda scores, *_: seen.append(scores) or scores.argmax(-1),
+    )
+    nothing = torch.zeros(4, 1, 16)
+    known = run.parts["prior"].known(nothing, nothing > 0)
+    condition = torch.from_numpy(asked.numbers)
+    with torch.no_grad():
+        for guidance, shown in ((2.0, condition), (0.0, condition), (0.0, None)):
+            settings = SamplingSettings(guidance=guidance)
+            sample_latent(run, known, 16, settings, torch.Generator(), shown, coarser)
+    guided, own, anything = seen
+    assert not torch.allclose(own, anything, atol=0.1)
+    torch.testing.assert_close(guided, 3 * own - 2 * anything, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.slow
