@@ -10,6 +10,7 @@ from caesura.nn.scale_transformer import (
     Cache,
     ScaleTransformerConfig,
     attend_by_scale,
+    groups_of,
     scale_mask,
 )
 
@@ -66,7 +67,7 @@ def test_scales_that_attend_by_themselves_see_what_the_mask_allows(sizes):
     q, k, v = torch.randn(3, 2, 3, sum(sizes), 8, generator=generator(0)).unbind(0)
     leaves = [part.clone().requires_grad_() for part in (q, k, v)]
     whole = attend(*leaves, scale_mask(sizes, q.device))
-    found = attend_by_scale(*leaves, sizes)
+    found = attend_by_scale(*leaves, groups_of(sizes, q.device))
     torch.testing.assert_close(found, whole, atol=1e-6, rtol=1e-5)
     weight = torch.randn(whole.shape, generator=generator(1))
     for one, two in zip(

@@ -1,8 +1,8 @@
 """Several gated recurrent networks side by side, with a gradient in closed form.
 
 The equations are those of `torch.nn.GRU` (Cho et al. 2014, arXiv 1406.1078). Its small products
-and the tape of its steps leave a CPU idle most of the time; one product a step for all networks,
-and a backward pass that needs no tape, are five times as fast (docs/decisions/018).
+and the tape of its steps leave a CPU idle most of the time; here there is one product a step for
+all networks, and a backward pass without a tape (docs/decisions/018 has the figures).
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ SiLU as elsewhere here, rotary positions in place of a table so that other lengt
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -47,26 +48,42 @@ def scale_mask(sizes: Sequence[int], device: torch.device) -> Bool[Tensor, "1 1 
     return (scale[None, :] <= scale[:, None])[None, None]
 
 
+class Group(NamedTuple):
+    """Places that attend together: from `start` to `end`, under a mask or to all keys up to it."""
+
+    start: int
+    end: int
+    mask: Bool[Tensor, "1 1 places places"] | None
+
+
+def groups_of(sizes: Sequence[int], device: torch.device) -> list[Group]:
+    """Return the small scales as one group under their mask, and each larger scale by itself."""
+    small = [places < _ALONE_FROM for places in sizes]
+    few = small.index(False) if False in small else len(sizes)
+    first = sum(sizes[:few])
+    found = [Group(0, first, scale_mask(sizes[:few], device) if few > 1 else None)] * (few > 0)
+    for places in sizes[few:]:
+        found.append(Group(first, first + places, None))
+        first += places
+    return found
+
+
 def attend_by_scale(
     q: Float[Tensor, "batch heads places width"],
     k: Float[Tensor, "batch heads places width"],
     v: Float[Tensor, "batch heads places width"],
-    sizes: Sequence[int],
+    groups: Sequence[Group],
     dropout: float = 0.0,
 ) -> Float[Tensor, "batch heads places width"]:
     """Return what each place takes from its own and coarser scales, as under `scale_mask`.
 
     A scale of many places asks the keys up to its own end and no others, which spares two fifths
-    of the pairs of ten scales; the small ones before it ask together, under the mask.
+    of the pairs of ten scales.
     """
-    few = next((k for k, places in enumerate(sizes) if places >= _ALONE_FROM), len(sizes))
-    groups = [sizes[:few]] * (few > 0) + [[places] for places in sizes[few:]]
-    found, start = [], 0
-    for group in groups:
-        end = start + sum(group)
-        mask = scale_mask(group, q.device) if len(group) > 1 else None
-        found.append(attend(q[..., start:end, :], k[..., :end, :], v[..., :end, :], mask, dropout))
-        start = end
+    found = [
+        attend(q[..., start:end, :], k[..., :end, :], v[..., :end, :], mask, dropout)
+        for start, end, mask in groups
+    ]
     return torch.cat(found, -2)
 
 
@@ -130,8 +147,9 @@ class ScaleTransformer(nn.Module):
             self.level(number), torch.tensor(sizes, device=x.device), dim=0
         )
         shifts = self.modulate(F.silu(condition))[:, None].chunk(4, -1)
+        groups = groups_of(sizes, x.device)
         for place, block in enumerate(self.blocks):
-            x = block(x, shifts, angles, sizes, cache, place)
+            x = block(x, shifts, angles, groups, cache, place)
         known: Tensor = self.norm(x)
         return known
 
@@ -152,7 +170,7 @@ class _Block(nn.Module):
         x: Tensor,
         shifts: tuple[Tensor, ...],
         angles: tuple[Tensor, Tensor],
-        sizes: Sequence[int],
+        groups: Sequence[Group],
         cache: Cache | None,
         place: int,
     ) -> Tensor:
@@ -167,7 +185,7 @@ class _Block(nn.Module):
         if cache is not None:  # one scale, which sees itself and all that is kept
             mixed = attend(q, *cache.join(place, k, v), None, dropout)
         else:
-            mixed = attend_by_scale(q, k, v, sizes, dropout)
+            mixed = attend_by_scale(q, k, v, groups, dropout)
         x = x + self._dropped(self.out(mixed.transpose(1, 2).flatten(2)))
         inner = self.norm_mlp(x) * (1 + scale_mlp) + shift_mlp
         moved: Tensor = x + self._dropped(self.fall(F.silu(self.rise(inner))))
