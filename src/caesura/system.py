@@ -27,9 +27,7 @@ def return_memory() -> None:
 
     Over a training of unequal batches that came to several hundred MiB.
     """
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # a C library without it
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
+    _ask_allocator("malloc_trim", 0)
 
 
 @contextmanager
@@ -39,18 +37,19 @@ def freed_memory_kept() -> Iterator[None]:
     glibc gives large pieces back at once; taking them anew, page by page, was half of the step of
     a recurrent network over 256 samples, which takes the same 200 MiB each time.
     """
-    _set_allocator({_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1})
+    _ask_allocator("mallopt", _MMAP_MAX, 0)
+    _ask_allocator("mallopt", _TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield
     finally:
         # it stops to adapt its thresholds once they are set: these are what they would grow to
-        _set_allocator({_MMAP_MAX: 65_536, _MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: 2**26})
+        _ask_allocator("mallopt", _MMAP_MAX, 65_536)
+        _ask_allocator("mallopt", _MMAP_THRESHOLD, 2**25)
+        _ask_allocator("mallopt", _TRIM_THRESHOLD, 2**26)
         return_memory()
 
 
-def _set_allocator(values: dict[int, int]) -> None:
+def _ask_allocator(function: str, *numbers: int) -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # a C library without it
-            libc = ctypes.CDLL("libc.so.6")
-            for number, value in values.items():
-                libc.mallopt(number, value)
+            getattr(ctypes.CDLL("libc.so.6"), function)(*numbers)

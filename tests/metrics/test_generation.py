@@ -19,7 +19,7 @@ from caesura.metrics.generate import (
     mean_discrepancy,
     transfer_error,
 )
-from caesura.tasks import synthetic_scores
+from caesura.tasks import critics, synthetic_scores
 from caesura.tasks.context import context_features
 from caesura.tasks.critics import (
     CRITICS,
@@ -120,7 +120,7 @@ def test_critics_tell_noise_and_cannot_tell_equal_sets(name):
 
 
 def test_repetitions_in_one_model_are_those_of_models_alone():
-    """Blocks do not see one another: the weights between them stay zero through training."""
+    """Copies do not see one another, trained or not."""
     torch.manual_seed(0)
     model = BlockGRU(3, 2, 4)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -184,6 +184,26 @@ def test_scores_come_with_their_floor_and_say_when_they_mean_nothing(monkeypatch
     names = [m.name for m in score_synthetic(REAL[:60], TRAIN[:60], TRAIN[60:120], legacy)]
     assert "predictive score" in names
     assert "copying ratio" not in names
+
+
+def test_repetitions_that_do_not_fit_together_follow_one_another(monkeypatch):
+    """Room for one is a model for each, and the first is that of one repetition asked for."""
+    critic = Critic("gru", 3, 20, 1e-2)
+    clean = windows(80, 0)
+    far = windows(80, 1) + 0.5 * np.random.default_rng(2).standard_normal(clean.shape)
+    alone = discriminative_scores(clean, far, critic, 1)
+    made, score = [], critics._scores
+
+    def seen(both, critic, hidden, copies, seed):
+        made.append((copies, seed))
+        return score(both, critic, hidden, copies, seed)
+
+    monkeypatch.setattr(critics, "_scores", seen)
+    monkeypatch.setattr(critics, "_MOST_BYTES", 1)
+    apart = discriminative_scores(clean, far, critic, 3)
+    assert made == [(1, 0), (1, 1), (1, 2)]
+    assert apart.shape == (3,)
+    assert apart[0] == alone[0]
 
 
 def test_unknown_ways_to_score_are_said():
