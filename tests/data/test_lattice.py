@@ -1,9 +1,9 @@
-"""Steps that values keep to, and rounding to them."""
+"""Steps and limits that values keep to, and copies."""
 
 import numpy as np
 import pytest
 
-from caesura.data.lattice import as_measured, copied_from, on_steps, value_step
+from caesura.data.lattice import as_measured, copied_from, on_steps, reach_limits, value_step
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,14 @@ def test_a_copy_is_told_by_values_where_they_were_measured_and_by_gaps():
     observed = np.stack([seen, every, every, seen, every, seen])
     assert copied_from(values, observed) == (0, 1, 2, 0, 1, 0)
     assert copied_from(values[:0], observed[:0]) == ()
+
+
+def test_a_limit_is_an_end_that_values_come_to_again_and_again():
+    rng = np.random.default_rng(0)
+    tail = np.round(rng.standard_normal(20_000), 3)
+    assert reach_limits(tail) == (False, False)
+    assert reach_limits(np.minimum(tail, 2.0)) == (False, True)
+    assert reach_limits(np.maximum(tail, 0.0)) == (True, False)
+    assert reach_limits((tail > 2.5).astype(float)) == (True, True)  # a flag that is rarely up
+    assert reach_limits(np.minimum(tail[:50], 1.5)) == (False, False)  # too few to tell
+    assert reach_limits(tail[:0]) == (False, False)

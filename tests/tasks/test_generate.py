@@ -10,7 +10,7 @@ from caesura.answers import synthetic_table
 from caesura.data.blocks import interleaved_blocks, most_blocks, windows_within
 from caesura.errors import CheckpointError, DataError, RecipeError, StoppedError
 from caesura.run import load
-from caesura.tasks.generate import SamplingSettings, draw_codes, generate
+from caesura.tasks.generate import SamplingSettings, draw_codes, generate, in_units
 from caesura.tasks.impute import fill_windows
 from caesura.training.state import CHECKPOINT
 from caesura.types import Grid
@@ -48,6 +48,23 @@ def test_windows_come_out_in_units_and_kinds_of_the_data(run):
     assert made[:, 1].min() == 0
     np.testing.assert_array_equal(made[:, 2], 7.0)
     assert 0.5 < run.metrics["step_ratio"] < 2.0  # of the channels that move
+
+
+def test_values_stop_where_the_data_do():
+    """A share that is often 100 % never comes out above it; a wave goes beyond what was seen."""
+    rng = np.random.default_rng(0)
+    waves = [np.sin(np.arange(120) / 4 + rng.uniform(0, 6)) for _ in range(6)]
+    data = [np.stack([x + 0.3 * rng.standard_normal(120), np.minimum(80 + 40 * x, 100)])
+            for x in waves]  # fmt: skip
+    run = trained(data, steps=60)
+    made = generate(run, 400)
+    assert made[:, 1].max() == 100.0
+    assert (made[:, 1] == 100.0).mean() > 0.1
+    assert made[:, 0].max() > max(one[0].max() for one in data)
+    sampling = run.schema.sampling
+    np.testing.assert_array_equal(in_units(made + 100, sampling)[:, 1], 100.0)
+    before = sampling.model_copy(update={"limits": ()})  # a run of before has none
+    assert in_units(made + 100, before)[:, 1].max() == 200.0
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from caesura.data.collate import conditions
 from caesura.data.config import DataConfig
-from caesura.data.lattice import are_whole, copied_from, value_step
+from caesura.data.lattice import are_whole, copied_from, reach_limits, value_step
 from caesura.data.quality import is_usable, template_match
 from caesura.data.regular import (
     Signal,
@@ -308,8 +309,8 @@ def _offsets(store: RaggedStore, rate: float) -> tuple[float, ...]:
 
 def _statistics(
     values: NDArray[np.float32], observed: NDArray[np.bool_]
-) -> dict[str, tuple[float, ...]]:
-    """Return means, deviations and ranges of variables, and which are copies of which."""
+) -> dict[str, tuple[Any, ...]]:
+    """Return means, deviations, ranges and limits of variables, and who is whose copy."""
     count = np.maximum(observed.sum(1), 1)
     mean = values.sum(1, dtype=np.float64) / count
     square = (np.square(values - mean[:, None], dtype=np.float64) * observed).sum(1) / count
@@ -324,6 +325,9 @@ def _statistics(
         ),
         "least": tuple(float(v) for v in np.where(observed, values, np.inf).min(1)),
         "most": tuple(float(v) for v in np.where(observed, values, -np.inf).max(1)),
+        "limits": tuple(
+            reach_limits(row[seen]) for row, seen in zip(values, observed, strict=True)
+        ),
         "copies": copied_from(values, observed),
     }
 

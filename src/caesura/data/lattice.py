@@ -1,4 +1,4 @@
-"""What values keep to: steps, such as tens of watt-hours or cents, and being another's copy."""
+"""What values keep to: steps, such as tens of watt-hours or cents; limits; being another's copy."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ _DECIMALS = 4
 """Most decimals that are looked for."""
 _SURE = 0.05
 """Largest error of a float32 value, in steps, at which steps can still be told."""
+_OFTEN = 1e-3
+"""Share of the values that stand at an end of their range where that is a limit."""
+_FEWEST = 10
+"""Values that must, at least."""
 _LOOKED_AT = 10_000
 """Values that are looked at before all of them are."""
 
@@ -46,6 +50,18 @@ def _step_of(values: NDArray[np.float32]) -> float:
             step: float = np.gcd.reduce(counts.astype(np.int64)) / 10**decimals
             return step
     return 0.0
+
+
+def reach_limits(values: NDArray[Any]) -> tuple[bool, bool]:
+    """Say whether the least and the largest value are limits (a full scale, 100 %, a flag).
+
+    Values come to a limit again and again, and to the end of a tail once.
+    """
+    if not len(values):
+        return False, False
+    often = max(_FEWEST, _OFTEN * len(values))
+    least, most = (int((values == end).sum()) >= often for end in (values.min(), values.max()))
+    return least, most
 
 
 def on_steps(values: NDArray[Any], step: float) -> NDArray[np.float64]:

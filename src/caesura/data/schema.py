@@ -41,9 +41,9 @@ class Sampling(BaseModel):
 
     means, deviations: of each variable over the training series, in the table's units; medians,
     quartile_ranges: what stands for them where a few values are far away; least, most: its range;
-    whole: whether all of it are whole numbers; value_steps: of what all of it are multiples, 0 for
-    nothing; copies: the first variable that each is equal to, its own number or another's
-    (`data.lattice`).
+    limits: whether values reach each end of it often; whole: whether all of it are whole numbers;
+    value_steps: of what all of it are multiples, 0 for nothing; copies: the first variable that
+    each is equal to, its own number or another's (`data.lattice`).
     begins: the first time of the training data, as the table counts it; time_zone, time_form: how
     it writes times (`data.clock`); time_step: of what all times since that one are multiples, 0
     where they are fractions. numbered: whether the table names channels by whole numbers.
@@ -65,6 +65,7 @@ class Sampling(BaseModel):
     quartile_ranges: tuple[float, ...] = ()
     least: tuple[float, ...] = ()
     most: tuple[float, ...] = ()
+    limits: tuple[tuple[bool, bool], ...] = ()
     whole: tuple[bool, ...] = ()
     value_steps: tuple[float, ...] = ()
     copies: tuple[int, ...] = ()

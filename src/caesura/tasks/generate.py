@@ -289,17 +289,25 @@ def check_memory(count: int, sampling: Sampling, steps: int = 0) -> None:
         )
 
 
-def in_units(values: NDArray[np.float64], sampling: Sampling) -> NDArray[np.float64]:
-    """Round to the steps that the training data keep to; keep what is never negative there so, and
-    what is another's copy."""
+def in_units(values: NDArray[np.floating[Any]], sampling: Sampling) -> NDArray[np.float64]:
+    """Return values (rows, variables, time) as the training data's are.
+
+    On their steps, never negative where those never are, within limits that those reach often, and
+    equal in copies.
+    """
+    found: NDArray[np.float64] = np.clip(values, *_ends(sampling))
     steps = sampling.value_steps or (0.0,) * len(sampling.whole)
-    for row, (least, whole, step) in enumerate(
-        zip(sampling.least, sampling.whole, steps, strict=True)
-    ):
+    for row, (whole, step) in enumerate(zip(sampling.whole, steps, strict=True)):
         if step:
-            values[:, row] = on_steps(values[:, row], step)
+            found[:, row] = on_steps(found[:, row], step)
         elif whole:  # too large for steps to be told in float32
-            values[:, row] = np.round(values[:, row])
-        if least >= 0:
-            values[:, row] = np.maximum(values[:, row], 0.0)
-    return values[:, list(sampling.copies)] if sampling.copies else values
+            found[:, row] = np.round(found[:, row])
+    return found[:, list(sampling.copies)] if sampling.copies else found
+
+
+def _ends(sampling: Sampling) -> NDArray[np.float64]:
+    """Return the least and the largest value that variables may have, (2, variables, 1)."""
+    least, most = np.array(sampling.least), np.array(sampling.most)
+    low, high = np.array(sampling.limits or [(False, False)] * len(least)).T
+    low = np.where(low, least, np.where(least >= 0, 0.0, -np.inf))
+    return np.stack([low, np.where(high, most, np.inf)])[..., None]
