@@ -194,3 +194,16 @@ def test_a_nearly_constant_window_has_no_size_of_its_own():
     past = np.sin(np.arange(64) / 3)[None, None] * np.array([1.0, 1.0, 1e-9])[:, None, None]
     _, spread = window_size(past, window_floor(past))
     assert spread[2, 0, 0] == pytest.approx(0.1 * spread[0, 0, 0], rel=0.02)
+
+
+def test_a_flag_that_seldom_changes_spoils_no_forecast():
+    """Most windows of it are constant: in their own deviations a change would be worth millions."""
+    day = np.arange(24 * 7 * 20) // 24
+    flag = np.isin(day % 7, (1, 2)).astype(float)
+    late = (day > 120).astype(float)  # and one that never changed in what fits
+    examples = examples_of([np.stack([flag, late])], 24, 12)
+    head = fit_head(examples, dlinear_features)
+    past, future = examples.of(2)
+    said = predict_with(head, dlinear_features, past, 12)
+    assert np.abs(said[:, 0] - future[:, 0]).mean() < 0.3  # 0.14 of the steps follow a change
+    assert np.abs(said[:, 1] - future[:, 1]).max() < 1.5

@@ -5,7 +5,7 @@ import pytest
 
 from caesura.errors import RecipeError
 from caesura.tasks.forecast import forecast
-from caesura.tasks.forecast_draws import Drawn, stretch
+from caesura.tasks.forecast_draws import Drawn, stretched
 from caesura.workflow import pretrain
 
 pytestmark = pytest.mark.slow
@@ -56,10 +56,22 @@ def test_bounds_are_stretched_until_they_hold_nine_tenths():
     came = rng.standard_normal((4000, 2, 3)) * np.array([1.0, 3.0])[:, None]
     middle = np.zeros_like(came)
     quantiles = np.stack([middle - 0.5, middle, middle + 1.0])
-    factor = stretch(quantiles, came)
-    assert factor.shape == (2, 1)
-    inside = (came >= -0.5 * factor) & (came <= factor)
+    lower, upper = stretched(quantiles, quantiles, came)
+    inside = (came >= lower) & (came <= upper)
     np.testing.assert_allclose(inside.mean((0, 2)), 0.9, atol=0.002)
+    np.testing.assert_allclose(-lower / upper, 0.5, atol=0.02)
+
+
+def test_where_draws_agree_and_are_wrong_bounds_reach_as_far_as_errors_did():
+    """A flag: draws are sure of it, and one time in five they are wrong."""
+    came = (np.random.default_rng(0).random((500, 1, 4)) < 0.2).astype(float)
+    sure = np.zeros((3, *came.shape))
+    unsure = np.broadcast_to(np.array([0.0, 0.0, 0.5])[:, None, None, None], (3, 2, 1, 4))
+    lower, upper = stretched(np.concatenate([sure, unsure], 1), sure, came)
+    np.testing.assert_allclose(lower, -1.0)
+    np.testing.assert_allclose(upper, 1.0)
+    lower, upper = stretched(sure, sure, np.zeros_like(came))
+    np.testing.assert_allclose(upper - lower, 0.0, atol=1e-12)
 
 
 def test_a_horizon_as_long_as_a_window_is_an_error(run):

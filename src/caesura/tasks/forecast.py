@@ -25,7 +25,7 @@ from caesura.metrics.forecast import (
     seasonal_naive,
     weighted_quantile_loss,
 )
-from caesura.tasks.forecast_draws import Drawn, stretch
+from caesura.tasks.forecast_draws import Drawn
 from caesura.tasks.needs import Trained, check_regular, need
 from caesura.tasks.ridge import Ridge, fit_ridge
 from caesura.tasks.window_features import (
@@ -158,8 +158,16 @@ class Head:
 
 
 def window_floor(past: Floats) -> Floats:
-    """Return a tenth of the median deviation of windows, for each channel: (1, channels, 1)."""
-    return np.asarray(0.1 * np.median(past.std(-1), axis=0)[None, :, None] + 1e-9)
+    """Return a tenth of the median deviation of windows, for each channel: (1, channels, 1).
+
+    Where more than half of them are constant (a flag, a valve), the deviation of all values; of a
+    channel that never changed, 1.
+    """
+    own = np.median(past.std(-1), axis=0)
+    whole = past.std((0, -1))
+    rarely = own <= 1e-6 * whole
+    floor = np.where(rarely, np.where(whole > 0, whole, 1.0), 0.1 * own + 1e-9)
+    return np.asarray(floor[None, :, None])
 
 
 def window_size(past: Floats, floor: Floats) -> tuple[Floats, Floats]:
@@ -272,10 +280,7 @@ def forecast(
     rows = backtest(examples, ways, head, [_scale(one, season) for one in series])
     last = np.stack([one[:, -lookback:] for one in series])
     if drawn is not None:
-        earlier, came = examples.of(1)
-        lower, value, upper = drawn.quantiles(last)
-        factor = stretch(drawn.quantiles(earlier), came)
-        lower, upper = (value + factor * (bound - value) for bound in (lower, upper))
+        lower, value, upper = drawn.interval(last, *examples.of(1))
         return Forecasts(value, lower, upper, rows, season)
     past, future = examples.of(2)
     errors = head.scaled(past, future) - head.scaled(past, ways[_HEAD](past))

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caesura.errors import RecipeError
-from caesura.tasks.generate import sampling_of
+from caesura.tasks.generate import in_units, sampling_of
 from caesura.tasks.impute import fill_windows
 from caesura.tasks.needs import Trained
 
 Floats = NDArray[np.floating[Any]]
 
 _LEVEL = 0.9
+_LEAST = 0.01
+"""Of the mean error that every bound's distance from the median counts as, beside its own."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +47,37 @@ class Drawn:
         return np.stack(found)[..., -self.horizon :]
 
     def median(self, past: Floats) -> Floats:
-        """Return the median of what follows windows, (rows, channels, horizon)."""
-        middle: Floats = self.quantiles(past)[1]
-        return middle
+        """Return the median of what follows windows in the table's units and steps, (rows,
+        channels, horizon)."""
+        return in_units(self.quantiles(past)[1], sampling_of(self.run))
+
+    def interval(self, past: Floats, earlier: Floats, came: Floats) -> tuple[Floats, ...]:
+        """Return lower bound, median and upper bound of what follows windows, in the table's steps.
+
+        They would have held 90 % of what `came` after `earlier` windows.
+        """
+        last = self.quantiles(past)
+        lower, upper = stretched(last, self.quantiles(earlier), came)
+        return tuple(in_units(one, sampling_of(self.run)) for one in (lower, last[1], upper))
 
 
-def stretch(quantiles: Floats, came: Floats) -> Floats:
-    """Return by how much bounds must be stretched about the median to hold what came in 90 %.
+def stretched(last: Floats, earlier: Floats, came: Floats) -> tuple[Floats, Floats]:
+    """Return bounds about the median that held what came earlier in 90 %.
 
-    quantiles: (3, rows, channels, horizon); came: (rows, channels, horizon). A factor a channel,
-    below and above alike (split conformal prediction with the bounds' distance as the scale).
+    last, earlier: lower bound, median and upper bound, (3, rows, channels, horizon); came:
+    (rows, channels, horizon). The draws' own bounds times a factor a channel, below and above alike
+    (split conformal prediction with the bounds' distance as the scale). Where all draws agree that
+    distance is zero, and no factor right: a hundredth of the mean error is added to it, and no
+    bound is further from the median than the largest earlier error.
     """
-    lower, middle, upper = quantiles
-    half = np.where(came > middle, upper - middle, middle - lower)
-    ratio = np.abs(came - middle) / np.maximum(half, 1e-12)
-    each = ratio.transpose(1, 0, 2).reshape(came.shape[1], -1)
-    return np.asarray(np.quantile(each, _LEVEL, axis=1))[:, None]
+    lower, middle, upper = earlier
+    error = np.abs(came - middle)
+    least = _LEAST * error.mean((0, 2))[:, None] + 1e-30
+    half = np.where(came > middle, upper - middle, middle - lower) + least
+    ratio = (error / half).transpose(1, 0, 2).reshape(came.shape[1], -1)
+    factor = np.quantile(ratio, _LEVEL, axis=1)[:, None]
+    furthest = error.max((0, 2))[:, None]
+    lower, middle, upper = last
+    below = np.minimum(factor * (middle - lower + least), furthest)
+    above = np.minimum(factor * (upper - middle + least), furthest)
+    return np.asarray(middle - below), np.asarray(middle + above)
