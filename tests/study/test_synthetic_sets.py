@@ -8,7 +8,7 @@ import pytest
 
 from caesura.data.config import Columns, DataConfig
 from caesura.errors import DataError
-from caesura.study.generation.report import _channels, lead_of, write_page
+from caesura.study.generation.report import _channels, _edges, lead_of, write_page
 from caesura.study.generation.windows import Sets, read_sets
 from caesura.tasks.synthetic_labels import score_labels
 from caesura.tasks.synthetic_scores import Measured, Scoring
@@ -211,3 +211,18 @@ def test_the_page_says_what_can_be_told_and_when_that_means_nothing(tmp_path):
     assert lead_of(found[1:]).startswith("No critic was asked")
     write_page(tmp_path / "page.html", Sets(real, other, made, ["a", "b"]), found)
     assert (tmp_path / "page.html").read_text().count("<svg") == 5
+
+
+@pytest.mark.parametrize("step", [1.0, 0.5, 0.02])
+def test_each_bar_of_values_on_steps_holds_as_many_of_them(step):
+    """Else a smooth distribution of whole numbers is drawn as a comb."""
+    values = step * np.arange(101.0)
+    counts, _ = np.histogram(values, _edges(values))
+    assert len(set(counts[1:-1])) == 1
+    assert counts.sum() >= 100
+    smooth = np.random.default_rng(0).standard_normal(1000)
+    assert len(_edges(smooth)) == 41
+
+
+def test_a_flag_is_drawn_as_two_bars():
+    assert np.histogram([0.0, 1.0, 1.0], _edges(np.array([0.0, 1.0, 1.0])))[0].tolist() == [1, 2]

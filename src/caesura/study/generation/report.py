@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caesura.data.lattice import value_step
 from caesura.drawing import ACCENT, INK, SOFT, as_svg, new_figure
 from caesura.metrics.generate import autocorrelation, scaled_like
 from caesura.study.generation.windows import Sets
@@ -18,6 +19,7 @@ from caesura.tasks.synthetic_scores import Measured
 Floats = NDArray[np.floating[Any]]
 _PANELS = 4
 """Channels that are drawn."""
+_BINS = 40
 _POINTS = 400
 """Windows of each kind in a map."""
 
@@ -63,6 +65,7 @@ def write_page(path: Path, sets: Sets, found: Sequence[Measured]) -> None:
         ),
         Section(
             "Values, time and frequency",
+            [_drawn_of(sets)],
             figures=[
                 (_marginals(sets), "Distribution of the values of each channel; where gaps are "
                                   "compared, of those measured."),
@@ -81,7 +84,8 @@ def write_page(path: Path, sets: Sets, found: Sequence[Measured]) -> None:
             ["Synthetic windows and the training windows nearest to them: near copies would lie on "
              "one another."],
             figures=[(_neighbours(sets),
-                      f"Four synthetic windows, channel {sets.names[_measured_most(sets)[0]]}.")],
+                      f"Four synthetic windows, channel {sets.names[_measured_most(sets)[0]]}; "
+                      "distances are of all channels.")],
         ),
     ]  # fmt: skip
     write_report(path, "Synthetic series beside real ones", lead_of(found), sections)
@@ -98,6 +102,13 @@ def _channels(sets: Sets) -> list[int]:
     return [int(one) for one in chosen]
 
 
+def _drawn_of(sets: Sets) -> str:
+    """Return how many of the channels are drawn."""
+    kinds = 2 if sets.gaps else 1
+    count, drawn = len(sets.names) // kinds, len(_channels(sets)) // kinds
+    return f"{drawn} of the {count} channels." if drawn < count else "All channels."
+
+
 def _measured_most(sets: Sets) -> list[int]:
     """Return the channels that hold values, those measured most first."""
     share = sets.measured(sets.unseen).mean((0, 2))[: sets.target() + 1]
@@ -111,13 +122,22 @@ def _marginals(sets: Sets) -> str:
         real, made = (
             one[:, channel][sets.measured(one)[:, channel]] for one in (sets.unseen, sets.synthetic)
         )
-        low, high = (float(one) for one in np.quantile(real, [0.001, 0.999]))
-        edges = np.linspace(low, high, 41) if high > low else low + np.linspace(-1, 1, 41)
+        edges = _edges(real)
         for values, colour, name in ((real, INK, "real, unseen"), (made, ACCENT, "synthetic")):
             axes[0, place].hist(values, edges, density=True, histtype="step", color=colour,
                                 label=name)  # fmt: skip
         axes[0, place].set(title=sets.names[channel], yticks=[])
     return _with_legend(figure, axes)
+
+
+def _edges(real: Floats) -> Floats:
+    """Return edges of about 40 bins of nearly all values, each of as many of their steps as all."""
+    low, high = (float(one) for one in np.quantile(real, [0.001, 0.999]))
+    step = value_step(real.astype(np.float32))
+    if step:
+        width = step * max(1, round((high - low) / step / _BINS))
+        return np.arange(low - step / 2, high + width, width)
+    return np.linspace(low, high, _BINS + 1) if high > low else low + np.linspace(-1, 1, _BINS + 1)
 
 
 def _lags(sets: Sets) -> str:
@@ -169,13 +189,15 @@ def _maps(sets: Sets) -> str:
 
 
 def _neighbours(sets: Sets, count: int = 4) -> str:
-    made, train = scaled_like(sets.train, _some(sets.synthetic, count), sets.train)
+    some = _some(sets.synthetic, count)
+    made, train = scaled_like(sets.train, some, sets.train)
     drawn = _measured_most(sets)[0]
     figure, axes = new_figure(2.6 * len(made), 2.0, len(made))
     for place, one in enumerate(made):
-        square = np.square(train - one).sum((1, 2))
-        axes[0, place].plot(train[int(square.argmin()), drawn], color=INK, lw=1.2, label="training")
-        axes[0, place].plot(one[drawn], color=ACCENT, lw=1.2, label="synthetic")
+        nearest = sets.train[int(np.square(train - one).sum((1, 2)).argmin()), drawn]
+        axes[0, place].plot(nearest, color=INK, lw=1.2, label="training")
+        axes[0, place].plot(some[place, drawn], color=ACCENT, lw=1.2, label="synthetic")
+        axes[0, place].set(xlabel="steps")
     return _with_legend(figure, axes)
 
 
