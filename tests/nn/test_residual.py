@@ -87,6 +87,39 @@ def test_smooth_rests_with_larger_ends_do_not_jump_between_places():
     assert float((bends[4:-4] / real[4:-4]).max()) < 1.5
 
 
+def test_noise_of_what_is_seldom_measured_together_is_no_wider_and_does_not_swing():
+    """Like stays in hospital: of some channels an hour is measured, of many a day."""
+    rng = generator(0)
+    rows, channels, time = 1000, 40, 48
+    common = torch.randn(rows, 1, 1, generator=rng)
+    rest = [common + torch.randn(rows, channels, 1, generator=rng)]
+    for _ in range(time - 1):
+        shock = torch.randn(rows, channels, 1, generator=rng)
+        rest.append(common + 0.9 * (rest[-1] - common) + (1 - 0.9**2) ** 0.5 * shock)
+    rest = torch.cat(rest, -1)
+    often = torch.linspace(0.02, 0.5, channels)[:, None]
+    observed = torch.rand(rest.shape, generator=rng) < often
+    observed[:, -10:, 1::2] = False  # only on the hour
+    noise = Residual(channels, 4)
+    noise.measure(rest * observed, observed)
+    drawn = noise.draw(2000, time, generator(1))
+    wide = drawn.square().mean((0, 2)).sqrt() / rest.square().mean((0, 2)).sqrt()
+    assert float(wide.min()) > 0.8
+    assert float(wide.max()) < 1.25
+    found, real = (
+        torch.stack([(x[..., lag:] * x[..., :-lag]).mean((0, 2)) for lag in (1, 2, 4, 8)], 1)
+        / x.square().mean((0, 2))[:, None]
+        for x in (drawn, rest)
+    )
+    assert float((found - real)[20:30].abs().max()) < 0.2  # those measured in 0.26 and more
+    assert float((found - real)[30:, 1:].abs().max()) < 0.2  # neighbours never were together
+    assert float(found.min()) > 0.0
+    both = torch.corrcoef(drawn[:, 20:, 10:14].mean(-1).T)
+    assert (
+        0.25 < float(both[~torch.eye(20, dtype=torch.bool)].mean()) < 0.6
+    )  # 0.5, where pairs are many
+
+
 def test_any_length_channels_and_few_windows_will_do():
     for rows, channels, time, hop in ((1, 1, 2, 4), (2, 3, 9, 4), (5, 600, 8, 8), (4, 2, 4, 4)):
         rest = torch.randn(rows, channels, time, generator=generator(0))

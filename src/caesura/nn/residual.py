@@ -17,6 +17,10 @@ _MOST = 0.999
 """Largest size of an eigenvalue of the memory, so that noise stays bounded."""
 _WIDEST = 512
 """Numbers of a vector beyond which it holds fewer samples of many channels."""
+_FEW = 1000
+"""Pairs of measured samples that count as much as what is expected without them."""
+_BESIDE = (1.0, 0.25)
+"""Weights of pairs one and two samples nearer or further apart in what is expected of a lag."""
 _RIDGE = 1e-6
 """Share of the mean variance that keeps the covariance of a vector invertible."""
 
@@ -49,22 +53,23 @@ class Residual(nn.Module):
         rest: Float[Tensor, "rows channels time"],
         observed: Bool[Tensor, "rows channels time"],
     ) -> None:
-        """Fit to rests, each covariance where both of its samples were observed.
+        """Fit to rests; windows of less than two vectors have no memory.
 
-        Windows of less than two vectors have no memory.
+        Where samples are missing, each covariance is of those where both were measured, and drawn
+        towards what other places of a vector say, since of two that seldom meet it says nothing.
         """
         rest = rest.double() * observed
         self.edges.copy_(self._edges_of(rest, observed))
-        seen = self._vectors(observed.double())
-        vectors = self._vectors(rest / self._profile(rest.shape[-1]))
-        width = vectors.shape[-1]
-        if vectors.shape[1] > 1:
-            joint = _covariance(_pairs(vectors), _pairs(seen))
-            own, after = joint[:width, :width], joint[width:, width:]
-            with_next = joint[width:, :width]
+        rest = rest / self._profile(rest.shape[-1])
+        vectors, seen = self._vectors(rest), self._vectors(observed.double())
+        width, several = vectors.shape[-1], vectors.shape[1] > 1
+        rows, there = (_pairs(x) if several else x.flatten(0, 1) for x in (vectors, seen))
+        if observed.all():
+            joint = rows.T @ rows / len(rows)
         else:
-            own = after = _covariance(vectors.flatten(0, 1), seen.flatten(0, 1))
-            with_next = torch.zeros_like(own)
+            joint = _of_gaps(rows, there, *_by_lag(rest, observed, self.hop * (1 + several)))
+        own, after = joint[:width, :width], joint[-width:, -width:]
+        with_next = joint[width:, :width] if several else torch.zeros_like(own)
         # own and after differ little, but their mean is no covariance of neighbours: noise that is
         # smooth would jump where a vector begins
         ridge = _RIDGE * own.diagonal().mean().clamp(min=1e-12)
@@ -72,9 +77,12 @@ class Residual(nn.Module):
         memory = torch.linalg.solve(solvable, with_next.T).T
         largest = torch.linalg.eigvals(memory).abs().max()
         memory = memory * (_MOST / largest.clamp(min=_MOST))
+        first, factor = _root(own), _root(after - memory @ own @ memory.T)
+        if not observed.all():
+            memory, first, factor = _settled(memory, factor, own.diagonal(), vectors.shape[1])
         self.memory.copy_(memory)
-        self.first.copy_(_root(own))
-        self.factor.copy_(_root(after - memory @ own @ memory.T))
+        self.first.copy_(first)
+        self.factor.copy_(factor)
 
     @torch.no_grad()
     def draw(
@@ -141,12 +149,68 @@ def _pairs(vectors: Tensor) -> Float[Tensor, "pairs twice"]:
     return torch.cat([vectors[:, :-1], vectors[:, 1:]], 2).flatten(0, 1)
 
 
-def _covariance(x: Float[Tensor, "n width"], seen: Float[Tensor, "n width"]) -> Tensor:
-    """Return the mean products of columns, each over rows where both were seen, made to fit one
-    another: means over different rows need not."""
-    found = (x.T @ x) / (seen.T @ seen).clamp(min=1)
+def _by_lag(
+    rest: Float[Tensor, "rows channels time"],
+    observed: Bool[Tensor, "rows channels time"],
+    many: int,
+) -> tuple[Float[Tensor, "lags channels channels"], Float[Tensor, " channels"]]:
+    """Return correlations of samples up to `many` - 1 apart, the later channel last, over the whole
+    windows, and deviations of channels.
+
+    Of few pairs a channel's own are drawn to those of lags beside, and all others to 0.
+    """
+    time, seen = rest.shape[-1], observed.double()
+    sums: list[Tensor] = []
+    counts: list[Tensor] = []
+    for lag in range(many):
+        for found, x in ((sums, rest), (counts, seen)):
+            early, late = x[..., : max(time - lag, 0)], x[..., lag:]
+            found.append(torch.einsum("nit, njt -> ij", early, late))
+    power, count = sums[0].diagonal(), counts[0].diagonal()
+    deviation = (power / count.clamp(min=1)).sqrt().clamp(min=1e-12)
+    for found in (sums, counts):  # its own sample says nothing of those beside it
+        found[0] = found[0] - torch.diag(found[0].diagonal())
+        found[:0] = [x.T for x in found[:0:-1]]
+    total, pairs = torch.stack(sums) / deviation / deviation[:, None], torch.stack(counts)
+    own = _beside(total.diagonal(dim1=1, dim2=2)) / (_beside(pairs.diagonal(dim1=1, dim2=2)) + _FEW)
+    expected = torch.diag_embed(own)
+    correlation = (total + _FEW * expected) / (pairs + _FEW)
+    correlation[many - 1].fill_diagonal_(1.0)
+    return correlation, deviation
+
+
+def _beside(x: Float[Tensor, "lags ..."]) -> Float[Tensor, "lags ..."]:
+    """Return the sum of what stands one and two lags from each, by weights."""
+    found = torch.zeros_like(x)
+    for apart, weight in enumerate(_BESIDE, 1):
+        found[apart:] += weight * x[:-apart]
+        found[:-apart] += weight * x[apart:]
+    return found
+
+
+def _of_gaps(
+    rows: Float[Tensor, "n width"],
+    seen: Float[Tensor, "n width"],
+    correlation: Float[Tensor, "lags channels channels"],
+    deviation: Float[Tensor, " channels"],
+) -> Float[Tensor, "width width"]:
+    """Return the covariance of rows of which some numbers were seen, near what lags lead to expect.
+
+    Means over different rows need not fit one another: of what comes out the nearest covariance is
+    taken, with the variances that were measured.
+    """
+    many = (len(correlation) + 1) // 2
+    place = torch.arange(many, device=correlation.device)
+    expected = (
+        correlation[many - 1 + place - place[:, None]].transpose(1, 2).flatten(2).flatten(0, 1)
+    )
+    size = deviation.repeat(many)
+    rows = rows / size
+    found = (rows.T @ rows + _FEW * expected) / (seen.T @ seen + _FEW)
     root = _root(found)
-    return root @ root.T
+    nearest = root @ root.T
+    size = size * (found.diagonal() / nearest.diagonal().clamp(min=1e-12)).sqrt()
+    return nearest * size * size[:, None]
 
 
 def _root(covariance: Tensor) -> Tensor:
@@ -154,3 +218,21 @@ def _root(covariance: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh((covariance + covariance.T) / 2)
     factor: Tensor = vectors * values.clamp(min=0).sqrt()
     return factor
+
+
+def _settled(
+    memory: Float[Tensor, "width width"],
+    factor: Float[Tensor, "width width"],
+    variance: Float[Tensor, " width"],
+    steps: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return memory, first and factor of noise that has a variance from its first vector on.
+
+    Where covariances were pieced together, what follows would be wider than what goes before. It
+    starts as it would be after `steps` vectors at least, in sizes that make its variance right.
+    """
+    later, jump = factor @ factor.T, memory
+    for _ in range(max(1, (steps - 1).bit_length())):
+        later, jump = later + jump @ later @ jump.T, jump @ jump
+    size = (variance / later.diagonal().clamp(min=1e-12 * float(variance.mean()))).sqrt()[:, None]
+    return memory * size / size.T.clamp(min=1e-12), size * _root(later), size * factor
