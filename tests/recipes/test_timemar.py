@@ -15,3 +15,11 @@ def test_longer_windows_have_as_many_more_codes(window, most):
     places = -(-window // 2 ** timemar.shape_of(window)["halvings"])
     codes = sum(geometric_scales(places, QuantiserConfig().ratio))
     assert 0.45 <= codes / window <= most
+
+
+def test_places_of_irregular_windows_hold_more_steps_as_few_are_measured():
+    halvings = {
+        binned: [timemar.shape_of(window, binned)["halvings"] for window in (64, 65, 256, 257)]
+        for binned in (False, True)
+    }
+    assert halvings == {False: [2, 2, 2, 3], True: [2, 3, 3, 3]}

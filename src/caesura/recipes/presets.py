@@ -112,7 +112,7 @@ def _on_grid(recipe: Recipe, schema: Schema, sampling: Sampling) -> Recipe:
         if bent:
             center, spread = sampling.medians, sampling.quartile_ranges
         values |= {"center": center, "spread": spread}
-    encoder = _filled(recipe.encoder, values | timemar.shape_of(sampling.window))
+    encoder = _filled(recipe.encoder, values | timemar.shape_of(sampling.window, sampling.binned))
     own = encoder.model_dump(exclude={"type"})
     timed = any(isinstance(stage.objective, SamplingTimesConfig) for stage in recipe.stages)
     stages = []

@@ -77,14 +77,15 @@ def more_codes(channels: int, halvings: int) -> int:
     return min(16, (numbers - 1) // 32)
 
 
-def shape_of(window: int) -> dict[str, Any]:
+def shape_of(window: int, binned: bool = False) -> dict[str, Any]:
     """Return what follows from the samples of a window: halvings, hop and trend kernels.
 
     A latent place stands for 4 samples up to 256, else for 8: a longer window has as many more
-    codes (docs/log.md).
+    codes. `binned`, irregular times laid on steps, few of which are measured: up to 64
+    (docs/log.md).
     """
     return {
-        "halvings": 2 if window <= 256 else 3,
+        "halvings": 2 if window <= (64 if binned else 256) else 3,
         "hop": max(4, window // 16),
         "kernels": trend_kernels(window),
     }
