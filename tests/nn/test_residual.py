@@ -131,6 +131,24 @@ def test_any_length_channels_and_few_windows_will_do():
         assert bool(drawn.isfinite().all())
 
 
+def test_gaps_of_any_kind_will_do():
+    for rows, channels, time, hop, share in (
+        (1, 1, 2, 4, 0.5), (2, 3, 9, 4, 0.3), (5, 600, 8, 8, 0.2), (4, 2, 40, 4, 0.0),
+        (50, 2, 4, 4, 0.5), (3, 1, 400, 8, 0.1),
+    ):  # fmt: skip
+        rest = torch.randn(rows, channels, time, generator=generator(0))
+        observed = torch.rand(rest.shape, generator=generator(1)) < share
+        observed[:, : channels - 1 : 2] = False  # some never are
+        for size in (1.0, 0.0):
+            noise = Residual(channels, hop)
+            noise.measure(size * rest * observed, observed)
+            drawn = noise.draw(7, time + 1, generator(2))
+            assert drawn.shape == (7, channels, time + 1)
+            assert bool(drawn.isfinite().all())
+            assert float(drawn[:, : channels - 1 : 2].abs().sum()) < 1e-6
+            assert float(drawn.abs().max()) < 10 * size + 1e-6
+
+
 def test_its_correlation_is_that_of_what_it_draws():
     rng = generator(0)
     level = torch.randn(3000, 2, 6, generator=rng).repeat_interleave(4, -1)

@@ -64,7 +64,8 @@ class Residual(nn.Module):
         vectors, seen = self._vectors(rest), self._vectors(observed.double())
         width, several = vectors.shape[-1], vectors.shape[1] > 1
         rows, there = (_pairs(x) if several else x.flatten(0, 1) for x in (vectors, seen))
-        if observed.all():
+        whole = bool(observed.all())
+        if whole:
             joint = rows.T @ rows / len(rows)
         else:
             joint = _of_gaps(rows, there, *_by_lag(rest, observed, self.hop * (1 + several)))
@@ -78,7 +79,7 @@ class Residual(nn.Module):
         largest = torch.linalg.eigvals(memory).abs().max()
         memory = memory * (_MOST / largest.clamp(min=_MOST))
         first, factor = _root(own), _root(after - memory @ own @ memory.T)
-        if not observed.all():
+        if not whole:
             memory, first, factor = _settled(memory, factor, own.diagonal(), vectors.shape[1])
         self.memory.copy_(memory)
         self.first.copy_(first)
