@@ -226,3 +226,66 @@ def test_each_bar_of_values_on_steps_holds_as_many_of_them(step):
 
 def test_a_flag_is_drawn_as_two_bars():
     assert np.histogram([0.0, 1.0, 1.0], _edges(np.array([0.0, 1.0, 1.0])))[0].tolist() == [1, 2]
+
+
+def nights(series, span, seed=0, share=0.4):
+    """Stars of a level each at `span` nights of which a share is measured, within the night."""
+    rng = np.random.default_rng(seed)
+    ids, times, values = [], [], []
+    for number in range(series):
+        at = np.flatnonzero(rng.random(span) < share).astype(float)
+        at += rng.uniform(-0.3, 0.3, len(at))
+        ids += [number] * len(at)
+        times.append(at)
+        values.append(np.full(len(at), float(number)))
+    columns = {"star": ids, "day": np.concatenate(times), "flux": np.concatenate(values)}
+    return pa.table(columns | {"kind": np.array(ids) % 2})
+
+
+NIGHTS = DataConfig(columns=Columns(id="star", time="day", value=("flux",)), rate=1.0)
+
+
+def test_long_irregular_series_are_cut_where_the_synthetic_ones_are_windows(caplog):
+    sets = read_sets(nights(48, 340), nights(40, 32, 1), None, NIGHTS, "kind")
+    assert "real ones are cut into windows" in caplog.text
+    window = sets.synthetic.shape[2]
+    assert window in (31, 32)
+    assert sets.train.shape[1:] == sets.unseen.shape[1:] == (2, window)
+    assert len(sets.train) == 36 * (340 // window)
+    assert len(sets.unseen) == 12 * (340 // window)
+    for windows in sets[:3]:
+        assert windows[:, 1, 0].all()  # each begins with a measurement, as a table's series do
+        assert windows[:, 1].mean() == pytest.approx(0.4, abs=0.05)
+    assert set(np.unique(sets.unseen[:, 0])) == {3.0 + 4 * k for k in range(12)}
+    assert (sets.labels.train == sets.train[:, 0, 0] % 2).all()
+    assert len(sets.labels.unseen) == len(sets.unseen)
+
+
+def test_synthetic_series_of_the_length_of_real_ones_leave_these_whole(caplog):
+    sets = read_sets(nights(48, 90), nights(40, 90, 1), nights(10, 90, 2), NIGHTS)
+    assert "cut into windows" not in caplog.text
+    assert (len(sets.train), len(sets.unseen)) == (48, 10)
+
+
+def test_of_few_long_irregular_series_blocks_of_time_are_held_out():
+    table = nights(3, 3300)
+    day = pa.array(table["day"].to_numpy())
+    table = table.set_column(table.column_names.index("flux"), "flux", day)
+    sets = read_sets(table, nights(40, 32, 1), None, NIGHTS)
+    assert len(sets.train) > len(sets.unseen) > 40
+    window = sets.synthetic.shape[2]
+    train, unseen = (np.unique(one[:, 0]) for one in (sets.train, sets.unseen))
+    assert np.abs(train[:, None] - unseen).min() > window - 6  # the stars begin on other nights
+    with pytest.raises(DataError, match="3 irregular series are too few to hold some out"):
+        read_sets(nights(3, 90), nights(40, 32, 1), None, NIGHTS)
+
+
+def test_a_window_of_one_measurement_is_not_compared():
+    table = nights(48, 340)
+    day = table["day"].to_numpy()
+    first = np.zeros(len(day), bool)
+    first[np.unique(table["star"].to_numpy(), return_index=True)[1]] = True
+    table = table.filter(pa.array(first | (day > 50)))
+    sets = read_sets(table, nights(40, 32, 1), None, NIGHTS)
+    assert (sets.train[:, 1].sum(1) > 1).all()
+    assert len(sets.train) == pytest.approx(36 * 9, abs=3)

@@ -127,6 +127,23 @@ class RaggedStore:
             static=None if self.static is None else self.static[series],
         )
 
+    def cut(self, part: NDArray[np.int64]) -> tuple[RaggedStore, NDArray[np.int64]]:
+        """Return each run of observations of one part as a series that counts from its own first
+        time, and the series that each was; part: a number for each observation."""
+        begins = np.append(True, np.diff(part) != 0)
+        begins[self.offsets[:-1]] = True
+        first = np.flatnonzero(begins)
+        was = self.series[first]
+        pieces = replace(
+            self,
+            offsets=np.append(first, len(part)),
+            origins=self.clock[first],
+            ids=self.ids.take(pa.array(was)),
+            groups=None if self.groups is None else self.groups[was],
+            static=None if self.static is None else self.static[was],
+        )
+        return pieces, was
+
     def until(self, last: NDArray[np.float64]) -> RaggedStore:
         """Return what each series has up to a time since its origin; one of these per series."""
         return self.without(self.times > np.repeat(last, self.lengths))

@@ -10,14 +10,10 @@ from numpy.typing import NDArray
 
 from caesura.data.blocks import BLOCKS, interleaved_blocks, most_blocks, windows_within
 from caesura.data.config import DataConfig
-from caesura.data.door import open_data
-from caesura.data.grid import fit_sampling, sample_store
 from caesura.data.scaling import made_wide
-from caesura.data.schema import fit_schema
 from caesura.errors import DataError
-from caesura.tasks.pretrain import resolve_tokens
+from caesura.study.generation.series import MEASURED, Series, read_series
 from caesura.tasks.synthetic_labels import Labels
-from caesura.tasks.window_features import bridged_rows
 
 log = logging.getLogger("caesura")
 
@@ -26,13 +22,10 @@ _MANY = 40
 """Series from which on whole ones are held out, not blocks of time."""
 _HELD = 4
 """Every fourth series is held out then."""
+_PIECES = 4
+"""Pieces of a series from which on some of them are held out: one, two gaps, one that trains."""
 _LONGEST = 4096
 """Steps up to which irregular series are compared."""
-_CELLS = 10**8
-"""Steps of all channels and series beyond which irregular series are thinned."""
-
-
-_MEASURED = ": measured"
 
 
 class Sets(NamedTuple):
@@ -49,7 +42,7 @@ class Sets(NamedTuple):
     @property
     def gaps(self) -> bool:
         """Whether a second half of the channels says what was measured of the first."""
-        return self.names[-1].endswith(_MEASURED)
+        return self.names[-1].endswith(MEASURED)
 
     def measured(self, windows: Floats) -> NDArray[np.bool_]:
         """Return which numbers of windows (count, channels, time) are not bridges across gaps that
@@ -79,35 +72,27 @@ def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig, label
     """Read tables or arrays; without a hold-out, part of the real data is set apart.
 
     Windows are as long as the synthetic series, which must have one length. Irregular series are
-    laid on the steps of the real ones, whole: what was measured when is compared too, and in
-    regular ones where the synthetic ones have gaps; else gaps are bridged, and that is said.
+    laid on the steps of the real ones: what was measured when is compared too, and in regular ones
+    where the synthetic ones have gaps; else gaps are bridged, and that is said. They are compared
+    whole, but where most real ones are longer than any synthetic one these are windows.
     Channels that differ, or series that are too short, are a DataError. label: a column of all
     tables with one class a series.
     """
     if label:
         columns = config.columns.model_copy(update={"static": (label,), "classes": ()})
         config = config.model_copy(update={"columns": columns})
-    known = _read(real, config)
+    known = read_series(real, config)
     if known.irregular:
         config = config.model_copy(update={"rate": known.rate})
-    made = _read(synthetic, config)
-    other = None if holdout is None else _read(holdout, config)
+    made = read_series(synthetic, config)
+    other = None if holdout is None else read_series(holdout, config)
     for name, one in (("synthetic", made), ("held-out", other)):
         if one is not None and one.names != known.names:
             ours, theirs = ", ".join(known.names), ", ".join(one.names)
             raise DataError(f"real data have {ours}; {name} ones {theirs}")
     if known.irregular:
-        each = [known, made] + ([] if other is None else [other])
-        longest = max(one.shape[1] for read in each for one in read.series)
-        if longest > _LONGEST:
-            raise DataError(
-                f"series of up to {longest} steps of {1 / known.rate:.3g} s; {_LONGEST} at most: "
-                "pass a lower --rate"
-            )
-        log.warning("irregular times are compared on steps of %.4g; --rate sets it", 1 / known.rate)
-        known, made, *rest = (read.padded(longest) for read in each)
-        other = rest[0] if rest else None
-    lengths = {one.shape[1] for one in made.series}
+        known, made, other = _of_one_length(known, made, other)
+    lengths = set(made.lengths.tolist())
     if len(lengths) != 1:
         raise DataError(
             f"synthetic series of {min(lengths)} to {max(lengths)} steps; give series of one length"
@@ -127,78 +112,56 @@ def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig, label
         )
         train, unseen = _apart(known, window)
     labels = Labels(train.labels, unseen.labels, made.labels) if label else None
-    return Sets(train.windows, unseen.windows, np.stack(made.series), made.names, labels)
+    return Sets(train.windows, unseen.windows, np.stack(made.values), made.names, labels)
 
 
-class _Read(NamedTuple):
-    """Series (channels, time), NaN where nothing was measured, their channels, a label each, 0
-    where none was named, samples a second, and whether irregular times were laid on a grid."""
-
-    series: list[Floats]
-    names: list[str]
-    labels: Floats
-    rate: float
-    irregular: bool
-
-    @property
-    def gaps(self) -> int:
-        """How many samples were not measured."""
-        return sum(int(np.isnan(one).sum()) for one in self.series)
-
-    def padded(self, length: int) -> _Read:
-        """Return series at one length, every n-th where they are too many: nothing is measured
-        after their ends."""
-        every = -(-len(self.series) * len(self.names) * length // _CELLS)
-        whole = [
-            np.pad(one, ((0, 0), (0, length - one.shape[1])), constant_values=np.nan)
-            for one in self.series[::every]
-        ]
-        if every > 1:
-            log.warning("%d of %d series are compared", len(whole), len(self.series))
-        return self._replace(series=whole, labels=self.labels[::every])
-
-    def means(self) -> Floats:
-        """Return the mean of what was measured of each channel, 0 where nothing was."""
-        sums = np.sum([np.nansum(one, 1) for one in self.series], 0)
-        counts = np.sum([np.isfinite(one).sum(1) for one in self.series], 0)
-        return np.asarray(sums / np.maximum(counts, 1))
-
-    def filled(self, gaps: bool, means: Floats) -> _Read:
-        """Return series with lines across what was not measured, `means` in channels of which
-        nothing was; `gaps`: beside channels that say what was measured."""
-        if not gaps:
-            if self.gaps:
-                log.warning("%d missing values are bridged by lines", self.gaps)
-            return self._replace(series=[bridged_rows(one, means) for one in self.series])
-        both = [np.concatenate([bridged_rows(one, means), np.isfinite(one)]) for one in self.series]
-        names = self.names + [name + _MEASURED for name in self.names]
-        return self._replace(series=both, names=names)
+def _of_one_length(
+    known: Series, made: Series, other: Series | None
+) -> tuple[Series, Series, Series | None]:
+    """Return irregular series padded to the longest of them, after real ones are cut as a training
+    of windows cuts them, where the synthetic ones are such windows."""
+    step, window = f"steps of {1 / known.rate:.4g}", int(made.lengths.max())
+    log.warning("irregular times are compared on %s; --rate sets it", step)
+    if np.median(known.lengths) > window:
+        log.warning(
+            "synthetic series have up to %d %s, and most real ones more: real ones are cut into "
+            "windows of as many",
+            window, step,
+        )  # fmt: skip
+        known = known.cut(window)
+        other = None if other is None else other.cut(window)
+        longest = window
+    else:
+        both = [known, made] if other is None else [known, made, other]
+        longest = max(int(one.lengths.max()) for one in both)
+    if longest > _LONGEST:
+        raise DataError(
+            f"series of up to {longest} {step}; {_LONGEST} at most: pass a lower --rate"
+        )
+    rest = None if other is None else other.padded(longest)
+    return known.padded(longest), made.padded(longest), rest
 
 
 Parts = list[list[tuple[int, int]]]
 """Of each series the bounds of the parts that are cut into windows."""
 
 
-def _apart(known: _Read, window: int) -> tuple[_Cut, _Cut]:
+def _apart(known: Series, window: int) -> tuple[_Cut, _Cut]:
     """Cut every fourth of many series, else blocks of time, apart from the rest."""
-    if len(known.series) >= _MANY:
-        held = np.arange(len(known.series)) % _HELD == _HELD - 1
+    found, number = np.unique(known.whose, return_inverse=True)
+    if len(found) >= _MANY or known.irregular:
+        held = number % _HELD == _HELD - 1
+        split = (~held, held) if len(found) >= _MANY else _pieces_apart(known)
         whole = _whole(known)
-        parts = ([p if h == want else [] for p, h in zip(whole, held, strict=True)]
-                 for want in (False, True))  # fmt: skip
+        parts = ([p if h else [] for p, h in zip(whole, some, strict=True)] for some in split)
         train, unseen = (_cut(known, part, window) for part in parts)
         return train, unseen
-    if known.irregular:
-        raise DataError(
-            f"{len(known.series)} irregular series are too few to hold some out, {_MANY} at least; "
-            "pass a --holdout"
-        )
-    counts = [most_blocks(one.shape[1], window) for one in known.series]
+    counts = [most_blocks(one.shape[1], window) for one in known.values]
     if min(counts) < BLOCKS:
         log.warning("held out: %d blocks of time, for want of length", min(counts))
     blocks = [
         interleaved_blocks(one.shape[1], window, count)
-        for one, count in zip(known.series, counts, strict=True)
+        for one, count in zip(known.values, counts, strict=True)
     ]
     return (
         _cut(known, [one.train for one in blocks], window),
@@ -206,7 +169,29 @@ def _apart(known: _Read, window: int) -> tuple[_Cut, _Cut]:
     )
 
 
-def _note_far_values(real: _Read) -> None:
+def _pieces_apart(known: Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which pieces of few irregular series train and which are held out: blocks of time, a
+    piece apart."""
+    train, held = np.zeros((2, len(known.part)), bool)
+    for one in np.unique(known.whose):
+        mine = known.whose == one
+        count = int(known.part[mine].max()) + 1
+        if count < _PIECES:
+            train |= mine
+            continue
+        blocks = interleaved_blocks(count, 1, most_blocks(count, 1))
+        for mask, bounds in ((train, blocks.train), (held, blocks.held)):
+            for first, last in bounds:
+                mask |= mine & (first <= known.part) & (known.part < last)
+    if not held.any():
+        raise DataError(
+            f"{len(np.unique(known.whose))} irregular series are too few to hold some out, {_MANY} "
+            "at least; pass a --holdout"
+        )
+    return train, held
+
+
+def _note_far_values(real: Series) -> None:
     deviations, ranges = np.transpose([_widths(real, row) for row in range(len(real.names))])
     if wide := made_wide(real.names, deviations, ranges):
         log.warning(
@@ -217,53 +202,30 @@ def _note_far_values(real: _Read) -> None:
         )
 
 
-def _widths(read: _Read, channel: int) -> tuple[float, float]:
+def _widths(read: Series, channel: int) -> tuple[float, float]:
     """Return the deviation and the quartile range of what was measured of a channel."""
-    values = np.concatenate([one[channel][np.isfinite(one[channel])] for one in read.series])
+    values = np.concatenate([one[channel][np.isfinite(one[channel])] for one in read.values])
     if not len(values):
         return 0.0, 0.0
     low, high = np.quantile(values, (0.25, 0.75))
     return float(values.std()), float(high - low)
 
 
-def _whole(read: _Read) -> Parts:
-    return [[(0, one.shape[1])] for one in read.series]
+def _whole(read: Series) -> Parts:
+    return [[(0, one.shape[1])] for one in read.values]
 
 
-def _cut(read: _Read, parts: Parts, window: int) -> _Cut:
+def _cut(read: Series, parts: Parts, window: int) -> _Cut:
     """Return the windows within parts of each series, and their labels."""
     found = [
         (windows_within(one, own, window), label)
-        for one, own, label in zip(read.series, parts, read.labels, strict=True)
+        for one, own, label in zip(read.values, parts, read.labels, strict=True)
         if any(last - first >= window for first, last in own)
     ]
     if not found:
-        longest = max((one.shape[1] for one in read.series), default=0)
+        longest = max((one.shape[1] for one in read.values), default=0)
         raise DataError(
             f"synthetic series have {window} steps, and no real one as many (longest {longest})"
         )
     labels = np.concatenate([np.full(len(windows), label) for windows, label in found])
     return _Cut(np.concatenate([windows for windows, _ in found]), labels)
-
-
-def _read(source: Any, config: DataConfig) -> _Read:
-    is_table = not isinstance(source, np.ndarray | list | tuple)
-    config = config.model_copy(update={"own_rate": True, "binned": True})
-    config = resolve_tokens(config, is_table)
-    store, _ = open_data(source, config, lenient=True)
-    everything = np.arange(len(store))
-    # a window of one sample: what is asked for here is the grid alone
-    schema = fit_schema(store, everything, config)
-    one_step = config.model_copy(update={"window": 1e-9})
-    schema = fit_sampling(store, everything, schema, one_step, silent=True)
-    grid = sample_store(store, schema)
-    labels: NDArray[Any] = np.zeros(len(store))
-    for name in config.columns.static:
-        cells = store.static_column(name)
-        if cells.null_count:
-            raise DataError(f"{cells.null_count} series have no {name!r}")
-        labels = np.array(cells.to_pylist())
-    return _Read(
-        [one.astype(np.float64) for one in grid.series()], schema.variables, labels,
-        grid.rate_hz, grid.sparse,
-    )  # fmt: skip
