@@ -6,10 +6,11 @@ import pytest
 
 from caesura.data.config import Columns, DataConfig
 from caesura.data.door import open_data
-from caesura.data.grid import fit_sampling, sample_store
+from caesura.data.grid import sample_store
 from caesura.data.pieces import pieces
 from caesura.data.quality import template_match
 from caesura.data.regular import band_passed, native_rate, regular_signal, resampled
+from caesura.data.sampling import fit_sampling
 from caesura.data.schema import fit_schema
 from caesura.data.synthetic.pulses import PulseSettings, pulses
 from caesura.errors import DataError
@@ -167,7 +168,9 @@ def test_constant_and_empty_windows_are_left_out_and_all_of_them_an_error(caplog
     windows = grid.tiles(np.arange(4))
     kept = grid.worth_learning(windows, 0.0)
     assert kept.series.tolist() == [0, 3]
-    assert "2 of 4 windows left out of the training: constant, under half measured" in caplog.text
+    assert (
+        "2 of 4 windows are not learned from: constant or under half of the samples" in caplog.text
+    )
     store, schema = opened(np.full((3, 1, 200), 7.0))
     grid = sample_store(store, schema)
     with pytest.raises(DataError, match="none of 3 windows can be learned from"):
@@ -243,3 +246,48 @@ def test_what_numbers_keep_to_is_told_from_what_was_measured():
     assert schema.sampling.value_steps == (10.0,)
     _, schema = opened(rng.integers(0, 9, (3, 1, 200)) * 1.0, band=(1.0, 20.0), window=1.0)
     assert schema.sampling.value_steps == (0.0,)
+
+
+def sometimes(share, series=60, steps=300, seed=0, every=1.0):
+    """Series on a grid of which `share` of the samples were written down at random."""
+    rng = np.random.default_rng(seed)
+    ids, times = [], []
+    for number in range(series):
+        at = np.flatnonzero(rng.random(steps) < share)
+        ids += [number] * len(at)
+        times.append(at * every)
+    at = np.concatenate(times)
+    return pa.table({"id": ids, "time": at, "value": np.sin(at / 6)})
+
+
+@pytest.mark.parametrize("share", [0.25, 0.4, 0.45, 0.5, 0.7, 1.0])
+@pytest.mark.parametrize("every", [1.0, 0.02])
+def test_the_rate_of_a_grid_is_its_own_whatever_share_of_it_was_measured(share, every):
+    store, _ = open_data(sometimes(share, every=every), DataConfig(tokens="step"))
+    assert native_rate(store) == pytest.approx(1 / every)
+    signal = regular_signal(store, store.channel, 1, 1 / every)
+    assert signal.observed.sum() == len(store.clock)  # each sample is at a step of its own
+
+
+def test_of_series_of_two_rates_the_most_frequent_one_is_the_data_s():
+    parts = [np.arange(200.0)] * 4 + [np.arange(100) / 2]
+    ids = np.repeat(np.arange(5), [len(one) for one in parts])
+    time = np.concatenate(parts)
+    store, _ = open_data(pa.table({"id": ids, "time": time, "value": time}),
+                         DataConfig(tokens="step"))  # fmt: skip
+    assert native_rate(store) == 1.0
+
+
+@pytest.mark.parametrize(("share", "binned"), [(0.4, True), (0.6, False)])
+def test_a_grid_of_which_most_is_missing_is_sparse_where_that_is_asked_for(share, binned, caplog):
+    config = DataConfig(tokens="step", own_rate=True, binned=True)
+    store, _ = open_data(sometimes(share), config)
+    everything = np.arange(len(store))
+    schema = fit_schema(store, everything, config)
+    sampling = fit_sampling(store, everything, schema, config).sampling
+    assert sampling.rate_hz == 1.0
+    assert sampling.gaps
+    assert sampling.binned == binned
+    assert ("sparse times are laid on steps of 1, 40 %" in caplog.text) == binned
+    other = config.model_copy(update={"binned": False})
+    assert not fit_sampling(store, everything, schema, other).sampling.binned

@@ -6,7 +6,7 @@ series need is RoMAE, not a grid; unless they are asked to be binned, as a gener
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ _SAME_RATE = 0.02
 """Relative difference of two rates below which they count as one."""
 _NEAR, _NEARLY_ALL = 0.1, 0.9
 """How near gaps must lie to a multiple of the shortest, and how many of them."""
+_SHORTER = 1.5
+"""How often the short gap must fit into the median one for that to be several steps."""
 _REGULAR = 0.8
 """Share of gaps that must lie near the median one; random times have about a third."""
 
@@ -35,23 +37,29 @@ class Signal(NamedTuple):
     offsets: NDArray[np.int64]
 
 
-def native_rate(store: RaggedStore) -> float:
-    """Return one over the median gap within a channel of a series; 0 where there is none."""
-    gaps = np.diff(store.times[: 10**6])
-    same = np.diff(store.series[: 10**6]) == 0
-    if len(store.channels) > 1:
-        return max((1 / g for g in _channel_gaps(store)), default=0.0)
-    gaps = gaps[same & (gaps > 0)]
-    return float(1 / np.median(gaps)) if len(gaps) else 0.0
+def native_rate(store: RaggedStore, most: int = 1000) -> float:
+    """Return one over the step of the times within a channel of a series; 0 where there is none.
 
-
-def _channel_gaps(store: RaggedStore) -> Iterator[float]:
+    That is their median gap, or, where gaps are multiples of a shorter one, the median step of the
+    first series. Of several channels the fastest one counts.
+    """
+    rates = [0.0]
     for code in range(len(store.channels)):
         own = np.flatnonzero(store.channel[: 10**6] == code)
-        gaps = np.diff(store.times[own])[np.diff(store.series[own]) == 0]
-        gaps = gaps[gaps > 0]
-        if len(gaps):
-            yield float(np.median(gaps))
+        series, gaps = store.series[own], np.diff(store.times[own])
+        there = (np.diff(series) == 0) & (gaps > 0)
+        series, gaps = series[1:][there], gaps[there]
+        if not len(gaps):
+            continue
+        step = middle = float(np.median(gaps))
+        if _step_of(gaps) not in (None, middle):
+            some = np.unique(series)[:most]
+            bounds = np.searchsorted(series, np.append(some, some[-1] + 1))
+            parts = [gaps[a:b] for a, b in itertools.pairwise(bounds)]
+            steps = [_step_of(part) or float(np.median(part)) for part in parts]
+            step = float(np.median(np.repeat(steps, [len(part) for part in parts])))
+        rates.append(1 / step)
+    return max(rates)
 
 
 def binning_rate(store: RaggedStore) -> float:
@@ -233,23 +241,29 @@ def thinned(signal: Signal, every: int) -> Signal:
 
 
 def _own_step(times: NDArray[np.float64]) -> float | None:
-    """Return the step of a channel's times, None where they have none, 0 where there is no gap.
-
-    Most gaps are near the median one, or nearly all near multiples of a short one: samples are
-    missing at random there.
-    """
+    """Return the step of a channel's times, None where they have none, 0 where there is no gap."""
     gaps = np.diff(times)
     gaps = gaps[gaps > 0]
-    if not len(gaps):
-        return 0.0
+    return _step_of(gaps) if len(gaps) else 0.0
+
+
+def _step_of(gaps: NDArray[np.float64]) -> float | None:
+    """Return what gaps are steps of, None where they are of none.
+
+    Nearly all are near multiples of a short one, where samples are missing at random, or most are
+    near the median one.
+    """
     middle = float(np.median(gaps))
-    if len(gaps) <= 2 or (np.abs(gaps / middle - 1) <= 0.5).mean() >= _REGULAR:
+    if len(gaps) <= 2:
         return middle
     least = float(np.quantile(gaps, 0.1))
     multiple = gaps / least
-    if (np.abs(multiple - np.round(multiple)) <= _NEAR).mean() >= _NEARLY_ALL:
+    steps = (np.abs(multiple - np.round(multiple)) <= _NEAR).mean() >= _NEARLY_ALL
+    if steps and middle > _SHORTER * least:
         return least
-    return None
+    if (np.abs(gaps / middle - 1) <= 0.5).mean() >= _REGULAR:
+        return middle
+    return least if steps else None
 
 
 def bridged(values: Floats, seen: Bools) -> NDArray[np.float64]:

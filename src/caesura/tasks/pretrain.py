@@ -12,8 +12,8 @@ import numpy as np
 from torch import nn
 
 from caesura.data.config import DataConfig
-from caesura.data.grid import fit_sampling
 from caesura.data.regular import native_rate
+from caesura.data.sampling import fit_sampling
 from caesura.data.scaling import made_wide
 from caesura.data.schema import Schema, fit_schema
 from caesura.data.split import Split, split_by_group

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from caesura.data.config import DataConfig
-from caesura.data.grid import fit_sampling, sample_store
+from caesura.data.grid import sample_store
 from caesura.data.marks import read_marks
+from caesura.data.sampling import fit_sampling
 from caesura.data.schema import Schema, fit_schema
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError

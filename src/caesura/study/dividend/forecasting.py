@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caesura.data.config import DataConfig
-from caesura.data.grid import fit_sampling, sample_store
+from caesura.data.grid import sample_store
+from caesura.data.sampling import fit_sampling
 from caesura.data.schema import Schema, fit_schema
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError

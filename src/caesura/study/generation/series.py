@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from caesura.data.config import DataConfig
 from caesura.data.door import open_data
-from caesura.data.grid import fit_sampling, sample_store
+from caesura.data.grid import sample_store
+from caesura.data.sampling import fit_sampling
 from caesura.data.schema import Schema, fit_schema
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError

@@ -1,0 +1,240 @@
+"""How a store is to be sampled: rate and window of a grid, and what its values keep to."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from caesura.data.config import DataConfig
+from caesura.data.grid import GridStore, sample_store
+from caesura.data.lattice import are_whole, copied_from, reach_limits, value_step
+from caesura.data.quality import FEWEST_OBSERVED
+from caesura.data.regular import binning_rate, is_irregular, native_rate, step_offsets
+from caesura.data.schema import Sampling, Schema
+from caesura.data.store import RaggedStore
+from caesura.errors import DataError
+
+log = logging.getLogger("caesura")
+
+_USUAL_S = 10.0
+"""Seconds of a window where recordings are long and none is given: HiMAE's."""
+_USUAL_STEPS = 64
+"""Steps of one where the data's own rate is taken and series are long or unequal."""
+_LEAST_USUAL = 16
+"""Steps of the usual seconds below which the usual steps are taken."""
+_FEW, _OF_FEW = 2, 8
+"""So few recordings are split by time, and have so many windows at least where none is given."""
+_BINNED_UP_TO = 256
+"""Steps up to which irregular series of unequal length are windows as they are."""
+_WHOLE_SHARE = 0.999
+"""Share of measured samples from which on none counts as missing."""
+_QUANTILES_OF = 10**6
+"""Values of a variable, spread over the series, that its quartiles are taken of."""
+_HASHED = 2**62
+"""Ids from which on they are hashes of 64 bits, not counts."""
+_WHOLE_UP_TO = 4096
+"""Samples up to which series of one length are windows as they are."""
+
+
+def fit_sampling(
+    store: RaggedStore,
+    train: NDArray[np.int64],
+    schema: Schema,
+    config: DataConfig,
+    silent: bool = False,
+) -> Schema:
+    """Return the schema with rate, window and the means of its training series on the grid.
+
+    silent: say nothing of what was chosen.
+    """
+    irregular = config.binned and is_irregular(store)
+    own, usual = (binning_rate if irregular else native_rate)(store) / config.every, _USUAL_S
+    counts = bool(not config.rate and config.own_rate and own)
+    if counts:
+        usual = _USUAL_STEPS / own
+        config = config.model_copy(update={"rate": own, "window": config.window / own})
+    if not config.rate:
+        found = f"; the data's median gap means {own:.4g} Hz" if own else ""
+        raise DataError(f"a grid needs a rate: pass --rate HZ{found}")
+    grid, sampling = _laid_out(store, train, schema, config, irregular)
+    binned = sampling.binned
+    window = _window(grid.lengths, config, usual, binned)
+    if not config.window and not silent and (counts or window < grid.lengths.max()):
+        unit = "STEPS" if counts else "SECONDS"
+        log.warning("windows of %d steps; --window %s changes it", window, unit)
+    if not binned:
+        _require_a_window(grid, window, config.rate)
+    columns = np.concatenate([np.arange(*grid.offsets[one : one + 2]) for one in train])
+    values, observed = grid.signal.values[:, columns], grid.signal.observed[:, columns]
+    if binned and not silent:
+        kind, unit = "irregular" if irregular else "sparse", " s" * (store.time_kind == "timestamp")
+        log.warning(
+            "%s times are laid on steps of %.4g%s, %.0f %% of which are measured; series of up to "
+            "%d steps are made, with sampling times of their own. --rate changes the step",
+            kind, 1 / config.rate, unit, 100 * observed.mean(), window,
+        )  # fmt: skip
+    sampling = sampling.model_copy(
+        update={
+            "window": window,
+            "gaps": binned or bool(observed.mean() < _WHOLE_SHARE),
+            "offsets": _offsets(store, config.rate) if binned else (),
+            "begins": float(store.origins.min()),
+            "time_zone": store.time_zone,
+            "time_form": store.time_form,
+            "time_step": _time_step(store),
+            "numbered": store.channels_are_numbers,
+            "next_id": _next_id(store.ids),
+        }
+        | _statistics(values, observed)
+        | _value_steps(
+            [row[seen] for row, seen in zip(values, observed, strict=True)]
+            if config.band
+            else _measured(store.take(train), schema)
+        )
+    )
+    return schema.model_copy(update={"sampling": sampling})
+
+
+def _laid_out(
+    store: RaggedStore,
+    train: NDArray[np.int64],
+    schema: Schema,
+    config: DataConfig,
+    irregular: bool,
+) -> tuple[GridStore, Sampling]:
+    """Return the grid: of irregular times, and of those of which most are missing, in bins."""
+    sampling = Sampling(
+        rate_hz=config.rate, window=1, band=config.band, every=config.every, binned=irregular
+    )
+    grid = sample_store(store, schema.model_copy(update={"sampling": sampling}), silent=True)
+    if config.binned and not irregular and _is_sparse(grid, train):
+        sampling = sampling.model_copy(update={"binned": True})
+        grid = sample_store(store, schema.model_copy(update={"sampling": sampling}), silent=True)
+    return grid, sampling
+
+
+def _is_sparse(grid: GridStore, train: NDArray[np.int64]) -> bool:
+    """Say whether most samples are missing, so that most windows would be left out."""
+    counts, there = np.zeros((2, len(train)))
+    for place, one in enumerate(train):
+        own = grid.signal.observed[:, slice(*grid.offsets[one : one + 2])]
+        counts[place], there[place] = own.size, own.sum()
+    return bool(there.sum() < FEWEST_OBSERVED * counts.sum())
+
+
+def _next_id(ids: pa.Array) -> int | None:
+    """Return the first whole number after ids.
+
+    None where they are text, or hashes of 64 bits, which leave no room above them.
+    """
+    if not pa.types.is_integer(ids.type):
+        return None
+    most = int(pc.max(ids).as_py())
+    return most + 1 if most < _HASHED else None
+
+
+def _require_a_window(grid: GridStore, window: int, rate: float) -> None:
+    """Raise where every series is shorter than a window, and warn of those that are."""
+    short = np.flatnonzero(grid.lengths < window)
+    if len(short) == len(grid.lengths):
+        longest = int(grid.lengths.max())
+        raise DataError(
+            f"a window of {window / rate:g} s ({window} steps) is longer than every "
+            f"recording (longest {longest / rate:.4g} s, {longest} steps); pass a shorter "
+            "--window"
+        )
+    if len(short):
+        log.warning(
+            "%d of %d series are shorter than a window of %g s, first %r: left out of the training",
+            len(short), len(grid.lengths), window / rate, grid.store.ids[int(short[0])].as_py(),
+        )  # fmt: skip
+
+
+def _offsets(store: RaggedStore, rate: float) -> tuple[float, ...]:
+    """Return quantiles of where within its step of 1 / rate a time lies."""
+    within = np.quantile(step_offsets(store, rate), np.linspace(0, 1, 21))
+    return tuple(float(f"{one:.3g}") for one in within)
+
+
+def _statistics(
+    values: NDArray[np.float32], observed: NDArray[np.bool_]
+) -> dict[str, tuple[Any, ...]]:
+    """Return means, deviations, ranges and limits of variables, and who is whose copy."""
+    count = np.maximum(observed.sum(1), 1)
+    mean = values.sum(1, dtype=np.float64) / count
+    square = (np.square(values - mean[:, None], dtype=np.float64) * observed).sum(1) / count
+    quarters = np.array([_quarters(row[seen]) for row, seen in zip(values, observed, strict=True)])
+    return {
+        "means": tuple(float(f"{m:.6g}") for m in mean),
+        "deviations": tuple(float(f"{d:.6g}") or 1.0 for d in np.sqrt(square)),
+        "medians": tuple(float(f"{m:.6g}") for m in quarters[:, 1]),
+        "quartile_ranges": tuple(
+            float(f"{high - low:.6g}") or float(f"{d:.6g}") or 1.0
+            for (low, _, high), d in zip(quarters, np.sqrt(square), strict=True)
+        ),
+        "least": tuple(float(v) for v in np.where(observed, values, np.inf).min(1)),
+        "most": tuple(float(v) for v in np.where(observed, values, -np.inf).max(1)),
+        "limits": tuple(
+            reach_limits(row[seen]) for row, seen in zip(values, observed, strict=True)
+        ),
+        "copies": copied_from(values, observed),
+    }
+
+
+def _measured(store: RaggedStore, schema: Schema) -> list[NDArray[np.float32]]:
+    """Return what was measured of each variable: means of a step and samples of another rate keep
+    to nothing."""
+    channel = schema.channel_codes(store)
+    return [
+        values[(channel == code) & seen]
+        for code in range(len(schema.channels))
+        for values, seen in zip(store.values.T, store.observed.T, strict=True)
+    ]
+
+
+def _value_steps(variables: list[NDArray[np.float32]]) -> dict[str, tuple[float, ...]]:
+    """Return whether values of each variable are whole, and of what they are multiples."""
+    return {
+        "whole": tuple(are_whole(values) for values in variables),
+        "value_steps": tuple(value_step(values) for values in variables),
+    }
+
+
+def _time_step(store: RaggedStore) -> float:
+    """Return the step of which all times since the first are multiples; 0 where times are numbers
+    and not all whole."""
+    if not are_whole(store.clock):
+        return 0.0
+    since = np.unique(store.clock - store.clock.min()).astype(np.int64)
+    return float(np.gcd.reduce(since) / store.ticks)
+
+
+def _quarters(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the quartiles of a part of the values that is large enough."""
+    some = values[:: max(1, len(values) // _QUANTILES_OF)]
+    return np.quantile(some.astype(np.float64), (0.25, 0.5, 0.75)) if len(some) else np.zeros(3)
+
+
+def _window(
+    lengths: NDArray[np.int64], config: DataConfig, usual_s: float, binned: bool = False
+) -> int:
+    """Return the window's steps: those asked for, whole series of one length, or the usual ones.
+
+    Of one or two recordings, which train and validate by time, eight windows at least.
+    """
+    if config.window:
+        return max(1, round(config.window * config.rate))
+    if binned and lengths.max() <= _BINNED_UP_TO:
+        return int(lengths.max())
+    few = len(lengths) <= _FEW
+    if len(np.unique(lengths)) == 1 and lengths[0] <= _WHOLE_UP_TO and not few:
+        return int(lengths[0])
+    usual = round(usual_s * config.rate)
+    if usual < _LEAST_USUAL:  # seconds say nothing of series by the hour or the day
+        usual = _USUAL_STEPS
+    return max(1, min(usual, int(lengths.max()) // _OF_FEW)) if few else usual
