@@ -289,3 +289,23 @@ def test_a_window_of_one_measurement_is_not_compared():
     sets = read_sets(table, nights(40, 32, 1), None, NIGHTS)
     assert (sets.train[:, 1].sum(1) > 1).all()
     assert len(sets.train) == pytest.approx(36 * 9, abs=3)
+
+
+def hourly(series, steps, seed, share):
+    """Regular series of which a share of the hours was written down, the others have no row."""
+    rng = np.random.default_rng(seed)
+    at = [np.flatnonzero(rng.random(steps) < share) for _ in range(series)]
+    ids = np.repeat(np.arange(series), [len(one) for one in at])
+    hour = np.concatenate(at)
+    return pa.table({"id": ids, "time": hour, "value": np.cos(hour / 5)})
+
+
+def test_rows_that_lack_are_gaps_even_at_the_ends():
+    sets = read_sets(hourly(5, 2200, 0, 0.7), hourly(60, 24, 1, 0.7), None, CONFIG)
+    assert sets.synthetic.shape[1:] == sets.train.shape[1:] == (2, 24)
+    for windows in sets[:3]:
+        assert windows[:, 1, 0].all()
+        assert windows[:, 1, 1:].mean() == pytest.approx(0.7, abs=0.04)
+    whole = read_sets(hourly(5, 2200, 0, 0.7), hourly(60, 24, 1, 1.0), None, CONFIG)
+    assert whole.names == ["value"]
+    assert len(whole.train) > 1.3 * len(sets.train)

@@ -64,19 +64,27 @@ class Sets(NamedTuple):
 
 
 class _Cut(NamedTuple):
+    """Windows (count, channels, time) and the label of each."""
+
     windows: Floats
     labels: Floats
+
+    def begun(self) -> _Cut:
+        """Return the windows with gaps that begin with a measurement, as a table's series do."""
+        _, seen = np.split(self.windows, 2, axis=1)
+        kept = seen[:, :, 0].any(1)
+        return _Cut(self.windows[kept], self.labels[kept])
 
 
 def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig, label: str = "") -> Sets:
     """Read tables or arrays; without a hold-out, part of the real data is set apart.
 
-    Windows are as long as the synthetic series, which must have one length. Irregular series are
-    laid on the steps of the real ones: what was measured when is compared too, and in regular ones
-    where the synthetic ones have gaps; else gaps are bridged, and that is said. They are compared
-    whole, but where most real ones are longer than any synthetic one these are windows.
-    Channels that differ, or series that are too short, are a DataError. label: a column of all
-    tables with one class a series.
+    Windows are as long as the synthetic series, which must have one length but for gaps. Irregular
+    series are laid on the steps of the real ones. What was measured when is compared too, and in
+    regular ones where the synthetic ones have gaps; else gaps are bridged, and that is said.
+    Irregular series are compared whole, but real ones in windows where most are longer than any
+    synthetic one. Channels that differ, or series that are too short, are a DataError. label: a
+    column of all tables with one class a series.
     """
     if label:
         columns = config.columns.model_copy(update={"static": (label,), "classes": ()})
@@ -92,25 +100,26 @@ def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig, label
             raise DataError(f"real data have {ours}; {name} ones {theirs}")
     if known.irregular:
         known, made, other = _of_one_length(known, made, other)
-    lengths = set(made.lengths.tolist())
-    if len(lengths) != 1:
-        raise DataError(
-            f"synthetic series of {min(lengths)} to {max(lengths)} steps; give series of one length"
-        )
-    window = lengths.pop()
+    gaps, window = made.gaps > 0, int(made.lengths.max())
+    if gaps:  # as the last samples may be
+        made = made.padded(window)
+    if (least := int(made.lengths.min())) < window:
+        raise DataError(f"synthetic series of {least} to {window} steps; give series of one length")
+    begun = gaps and all(np.isfinite(one[:, 0]).any() for one in made.values)
     _note_far_values(known)
-    gaps = made.gaps > 0
     means = known.means()
     known, made = known.filled(gaps, means), made.filled(gaps, means)
     if other is not None:
         other = other.filled(gaps, means)
-        train, unseen = _cut(known, _whole(known), window), _cut(other, _whole(other), window)
+        train, unseen = (_cut(one, _whole(one), window) for one in (known, other))
     else:
         log.warning(
             "no --holdout: a part of the real data is set apart here, which the generator may have "
             "seen"
         )
         train, unseen = _apart(known, window)
+    if begun:
+        train, unseen = train.begun(), unseen.begun()
     labels = Labels(train.labels, unseen.labels, made.labels) if label else None
     return Sets(train.windows, unseen.windows, np.stack(made.values), made.names, labels)
 
