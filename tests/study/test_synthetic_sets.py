@@ -309,3 +309,11 @@ def test_rows_that_lack_are_gaps_even_at_the_ends():
     whole = read_sets(hourly(5, 2200, 0, 0.7), hourly(60, 24, 1, 1.0), None, CONFIG)
     assert whole.names == ["value"]
     assert len(whole.train) > 1.3 * len(sets.train)
+
+
+def test_sparse_synthetic_series_are_not_resampled():
+    """Of two samples a series, 20 hours apart, it cannot be told that its step is one."""
+    table = hourly(60, 24, 1, 1.0).filter(pa.array(np.tile(np.isin(np.arange(24), [0, 20]), 60)))
+    sets = read_sets(hourly(60, 24, 0, 0.3), table, None, CONFIG)
+    assert sets.synthetic[:, 1].sum(1).tolist() == [2.0] * 60
+    assert sets.train[:, 1].mean() == pytest.approx(0.3, abs=0.05)

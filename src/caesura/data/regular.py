@@ -44,17 +44,18 @@ def native_rate(store: RaggedStore, most: int = 1000) -> float:
     first series. Of several channels the fastest one counts.
     """
     rates = [0.0]
+    some = store.channel[: 10**6], store.series[: 10**6], store.times[: 10**6]
     for code in range(len(store.channels)):
-        own = np.flatnonzero(store.channel[: 10**6] == code)
-        series, gaps = store.series[own], np.diff(store.times[own])
+        own = np.flatnonzero(some[0] == code)
+        series, gaps = some[1][own], np.diff(some[2][own])
         there = (np.diff(series) == 0) & (gaps > 0)
         series, gaps = series[1:][there], gaps[there]
         if not len(gaps):
             continue
         step = middle = float(np.median(gaps))
         if _step_of(gaps) not in (None, middle):
-            some = np.unique(series)[:most]
-            bounds = np.searchsorted(series, np.append(some, some[-1] + 1))
+            first = np.unique(series)[:most]
+            bounds = np.searchsorted(series, np.append(first, first[-1] + 1))
             parts = [gaps[a:b] for a, b in itertools.pairwise(bounds)]
             steps = [_step_of(part) or float(np.median(part)) for part in parts]
             step = float(np.median(np.repeat(steps, [len(part) for part in parts])))

@@ -102,8 +102,11 @@ class Series:
         return replace(self, values=both, names=names)
 
 
-def read_series(source: Any, config: DataConfig) -> Series:
-    """Read a table or an array; its static column, where one is named, is the label."""
+def read_series(source: Any, config: DataConfig, irregular: bool = False) -> Series:
+    """Read a table or an array; its static column, where one is named, is the label.
+
+    irregular: lay its times on steps as irregular ones even where they would do for regular.
+    """
     is_table = not isinstance(source, np.ndarray | list | tuple)
     config = config.model_copy(update={"own_rate": True, "binned": True})
     config = resolve_tokens(config, is_table)
@@ -113,6 +116,9 @@ def read_series(source: Any, config: DataConfig) -> Series:
     schema = fit_schema(store, everything, config)
     one_step = config.model_copy(update={"window": 1e-9})
     schema = fit_sampling(store, everything, schema, one_step, silent=True)
+    if irregular and schema.sampling is not None:
+        sampling = schema.sampling.model_copy(update={"binned": True})
+        schema = schema.model_copy(update={"sampling": sampling})
     labels: NDArray[Any] = np.zeros(len(store))
     for name in config.columns.static:
         cells = store.static_column(name)

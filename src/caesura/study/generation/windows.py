@@ -92,8 +92,8 @@ def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig, label
     known = read_series(real, config)
     if known.irregular:
         config = config.model_copy(update={"rate": known.rate})
-    made = read_series(synthetic, config)
-    other = None if holdout is None else read_series(holdout, config)
+    made = read_series(synthetic, config, known.irregular)
+    other = None if holdout is None else read_series(holdout, config, known.irregular)
     for name, one in (("synthetic", made), ("held-out", other)):
         if one is not None and one.names != known.names:
             ours, theirs = ", ".join(known.names), ", ".join(one.names)
