@@ -289,5 +289,6 @@ def test_a_grid_of_which_most_is_missing_is_sparse_where_that_is_asked_for(share
     assert sampling.gaps
     assert sampling.binned == binned
     assert ("sparse times are laid on steps of 1, 40 %" in caplog.text) == binned
+    assert ("40 % of the steps of 1 have no sample" in caplog.text) != binned
     other = config.model_copy(update={"binned": False})
     assert not fit_sampling(store, everything, schema, other).sampling.binned

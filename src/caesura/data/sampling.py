@@ -33,6 +33,8 @@ _BINNED_UP_TO = 256
 """Steps up to which irregular series of unequal length are windows as they are."""
 _WHOLE_SHARE = 0.999
 """Share of measured samples from which on none counts as missing."""
+_NOTABLE = 0.05
+"""Share of steps without any sample from which on that is said."""
 _QUANTILES_OF = 10**6
 """Values of a variable, spread over the series, that its quartiles are taken of."""
 _HASHED = 2**62
@@ -71,13 +73,8 @@ def fit_sampling(
         _require_a_window(grid, window, config.rate)
     columns = np.concatenate([np.arange(*grid.offsets[one : one + 2]) for one in train])
     values, observed = grid.signal.values[:, columns], grid.signal.observed[:, columns]
-    if binned and not silent:
-        kind, unit = "irregular" if irregular else "sparse", " s" * (store.time_kind == "timestamp")
-        log.warning(
-            "%s times are laid on steps of %.4g%s, %.0f %% of which are measured; series of up to "
-            "%d steps are made, with sampling times of their own. --rate changes the step",
-            kind, 1 / config.rate, unit, 100 * observed.mean(), window,
-        )  # fmt: skip
+    if config.binned and not silent:
+        _note_missing(store, observed, sampling, window, irregular)
     sampling = sampling.model_copy(
         update={
             "window": window,
@@ -116,6 +113,30 @@ def _laid_out(
         sampling = sampling.model_copy(update={"binned": True})
         grid = sample_store(store, schema.model_copy(update={"sampling": sampling}), silent=True)
     return grid, sampling
+
+
+def _note_missing(
+    store: RaggedStore,
+    observed: NDArray[np.bool_],
+    sampling: Sampling,
+    window: int,
+    irregular: bool,
+) -> None:
+    """Say how times are laid on a grid, or what is missing of one."""
+    step = f"{1 / sampling.rate_hz:.4g}" + " s" * (store.time_kind == "timestamp")
+    empty = 1 - observed.any(0).mean()
+    if sampling.binned:
+        log.warning(
+            "%s times are laid on steps of %s, %.0f %% of which are measured; series of up to %d "
+            "steps are made, with sampling times of their own. --rate changes the step",
+            "irregular" if irregular else "sparse", step, 100 * observed.mean(), window,
+        )  # fmt: skip
+    elif empty > _NOTABLE:
+        log.warning(
+            "%.0f %% of the steps of %s have no sample: series are made whole, or with `generate "
+            "--gaps` as they are. If these are weekends, numbers of rows as times leave them out",
+            100 * empty, step,
+        )  # fmt: skip
 
 
 def _is_sparse(grid: GridStore, train: NDArray[np.int64]) -> bool:
