@@ -123,7 +123,7 @@ def _note_missing(
     irregular: bool,
 ) -> None:
     """Say how times are laid on a grid, or what is missing of one."""
-    step = f"{1 / sampling.rate_hz:.4g}" + " s" * (store.time_kind == "timestamp")
+    step = f"{1 / sampling.rate_hz:.5g}" + " s" * (store.time_kind == "timestamp")
     empty = 1 - observed.any(0).mean()
     if sampling.binned:
         log.warning(

@@ -129,7 +129,7 @@ def _of_one_length(
 ) -> tuple[Series, Series, Series | None]:
     """Return irregular series padded to the longest of them, after real ones are cut as a training
     of windows cuts them, where the synthetic ones are such windows."""
-    step, window = f"steps of {1 / known.rate:.4g}", int(made.lengths.max())
+    step, window = f"steps of {1 / known.rate:.5g}", int(made.lengths.max())
     log.warning("irregular times are compared on %s; --rate sets it", step)
     if np.median(known.lengths) > window:
         log.warning(
