@@ -9,6 +9,7 @@ from caesura.data.grid import sample_store
 from caesura.errors import CheckpointError, RecipeError
 from caesura.tasks.forecast import forecast
 from caesura.tasks.generate import SamplingSettings, generate
+from caesura.tasks.generate_given import generate_given
 from caesura.tasks.generate_long import generate_long
 from caesura.tasks.impute import impute
 from caesura.workflow import pretrain
@@ -142,6 +143,29 @@ def test_verbs_of_regular_series_say_that_they_need_some(run):
     for verb in (lambda: forecast(run, store, 3), lambda: impute(run, store)):
         with pytest.raises(CheckpointError, match="irregular times"):
             verb()
+
+
+def test_series_on_steps_of_which_most_is_missing_have_all_verbs():
+    rng = np.random.default_rng(0)
+    at = [np.flatnonzero(rng.random(rng.integers(16, 72)) < 0.35) for _ in range(60)]
+    ids, hour = np.repeat(np.arange(60), [len(one) for one in at]), np.concatenate(at)
+    sparse = pa.table({"id": ids, "time": hour, "value": np.sin(hour / 4 + ids)})
+    small = [one for one in SMALL if "rate" not in one]
+    run = pretrain(sparse, "timemar", steps=40, settings=small)
+    sampling = run.schema.sampling
+    assert (sampling.binned, sampling.on_grid, sampling.rate_hz) == (True, True, 1.0)
+    assert np.isnan(generate(run, 20)).mean() > 0.3
+    store = run.open(sparse)
+    spans = np.array([one[-1] - one[0] + 1 for one in at])
+    filled = impute(run, store, draws=4)
+    assert [one.shape[1] for one in filled.value] == spans.tolist()  # as long as they were
+    assert all(np.isfinite(one).all() for one in filled.value)
+    assert sum(one.sum() for one in filled.observed) == len(hour)
+    long = run.open(sparse.filter(pa.array(np.isin(ids, np.flatnonzero(spans >= 48)))))
+    assert np.isfinite(forecast(run, long, 3, draws=4).value).all()
+    given = generate_given(run, store)
+    measured = np.isfinite(sample_store(store, run.schema).series()[0][:, :24])
+    assert given.values[0][measured] == pytest.approx(np.sin(hour[ids == 0] / 4)[: measured.sum()])
 
 
 def test_tiles_of_irregular_series_are_an_error_that_says_why(run):

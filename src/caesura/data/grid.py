@@ -144,11 +144,17 @@ class GridStore:
 
 
 def sample_store(
-    store: RaggedStore, schema: Schema, *, silent: bool = False, partial: bool = False
+    store: RaggedStore,
+    schema: Schema,
+    *,
+    silent: bool = False,
+    partial: bool = False,
+    extended: bool = True,
 ) -> GridStore:
     """See a store by a schema with a sampling; one that cannot be read so is a DataError.
 
     A rate that differs from the data's is a warning, unless `silent`. partial: channels may lack.
+    extended: where times were laid in bins, series shorter than a window are as long as one.
     """
     sampling = schema.sampling
     if sampling is None:
@@ -170,7 +176,7 @@ def sample_store(
         log.warning("samples of %.4g Hz are resampled to %.4g Hz", own, rate)
     if sampling.every > 1:
         signal = thinned(signal, sampling.every)
-    if sampling.binned:
+    if sampling.binned and extended:
         signal = padded(signal, sampling.window)
     empty = _without_sample(signal)
     if len(empty):

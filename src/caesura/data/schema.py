@@ -36,6 +36,10 @@ class Target(BaseModel):
     scales: tuple[float, ...] = ()
 
 
+_ON_GRID = 0.05
+"""Part of a step up to which a time lies on it."""
+
+
 class Sampling(BaseModel):
     """The regular grid that a model reads: hertz, samples of a window, band-pass, statistics.
 
@@ -50,8 +54,8 @@ class Sampling(BaseModel):
     next_id: the first number after those of all series, if these have numbers and leave room.
     every: steps of the data's own of which one is taken, unfiltered; `rate_hz` is what is left.
     gaps: whether samples are missing in the training data. binned: whether times there are
-    irregular, and laid on the steps of the grid; offsets: quantiles of where within a step they
-    were, in steps, -1/2 to 1/2.
+    irregular, or most of a grid is missing, and each was laid on the nearest step; offsets:
+    quantiles of where within a step they were, in steps, -1/2 to 1/2.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +83,11 @@ class Sampling(BaseModel):
     gaps: bool = False
     binned: bool = False
     offsets: tuple[float, ...] = ()
+
+    @property
+    def on_grid(self) -> bool:
+        """Whether times were those of the steps, or were resampled to them."""
+        return not self.binned or max(map(abs, self.offsets), default=1.0) < _ON_GRID
 
 
 class Schema(BaseModel):

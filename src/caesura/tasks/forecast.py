@@ -7,6 +7,7 @@ next, intervals and scores come from what is later still.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,8 @@ from caesura.tasks.window_features import (
     windows_of,
 )
 
+log = logging.getLogger("caesura")
+
 Floats = NDArray[np.floating[Any]]
 Read = Callable[[Floats], Floats]
 """Windows to features."""
@@ -44,6 +47,8 @@ Way = Callable[[Floats], Floats]
 _MOST_WINDOWS = 6000
 """Windows a head is fitted to, over all series: more changed no score and cost time."""
 _HEAD = "linear head on this run"
+_NOTABLE = 0.1
+"""Share of missing samples from which on it is said that they are bridged."""
 _DRAWN = 100
 """Windows that choose, and that score, where each needs draws from a generator."""
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -293,6 +298,13 @@ def forecast(
 def _long_enough(view: GridStore, store: RaggedStore) -> list[Floats]:
     """Return the series, NaN in gaps; one shorter than a window is a DataError."""
     series: list[Floats] = list(view.series())
+    missing = 1 - float(view.signal.observed.mean())
+    if missing > _NOTABLE:
+        log.warning(
+            "%.0f %% of the samples are missing: lines across the gaps are read, and scored, as if "
+            "they had been measured",
+            100 * missing,
+        )
     for number, one in enumerate(series):
         if one.shape[1] < view.window:
             raise DataError(
@@ -350,7 +362,7 @@ def regular_view(run: Trained, store: RaggedStore) -> GridStore:
             "with `caesura interpolate --at`, or pre-train one with --rate"
         )
     check_regular(run)
-    return sample_store(store, run.schema)
+    return sample_store(store, run.schema, extended=False)
 
 
 def bridged_series(view: GridStore) -> list[Floats]:

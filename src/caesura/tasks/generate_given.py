@@ -59,7 +59,7 @@ def generate_given(
     check_regular(run)
     if draws < 1:
         raise RecipeError(f"{draws} draws; ask for one at least")
-    view = sample_store(store, run.schema, partial=True)
+    view = sample_store(store, run.schema, partial=True, extended=False)
     windows = _windows(view.lengths, sampling.window)
     check_memory(len(windows) * draws, sampling)
     series = view.series()

@@ -66,7 +66,7 @@ def impute(
         )
     sampling = sampling_of(run)
     check_regular(run)
-    view = sample_store(store, run.schema)
+    view = sample_store(store, run.schema, extended=False)
     rng = torch.Generator().manual_seed(seed)
     whole = Imputed([], [], [], [])
     with inference(*run.parts.values()):

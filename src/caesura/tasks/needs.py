@@ -61,7 +61,7 @@ def need(run: Trained, name: str) -> Any:
 
 def check_regular(run: Trained) -> None:
     """Raise a CheckpointError where a run laid irregular times on a grid, to generate such."""
-    if run.schema.sampling is not None and run.schema.sampling.binned:
+    if run.schema.sampling is not None and not run.schema.sampling.on_grid:
         raise CheckpointError(
             "this run was trained on irregular times, laid on a grid that it can generate from; to "
             "forecast, detect or fill there, pre-train `romae` and use `caesura interpolate`"
