@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from caesura.data.clock import MICROSECONDS, Clock, TimeKind
+from caesura.data.clock import Clock, TimeKind
 from caesura.data.column_types import as_typed
 from caesura.data.schema import Sampling, Schema
 from caesura.data.store import RaggedStore
@@ -28,8 +29,11 @@ def times_of(
     schema: Schema, store: RaggedStore, series: NDArray[np.int64], steps: NDArray[np.int64]
 ) -> pa.Array:
     """Return the times of some steps of the grid of some series, as the table has them."""
-    rate = 1.0 if schema.sampling is None else schema.sampling.rate_hz
-    return store.written(series, steps / rate)
+    sampling = schema.sampling
+    if sampling is None:
+        return store.written(series, steps / 1.0)
+    since: NDArray[np.float64] = steps / sampling.rate_hz
+    return replace(store, calendar=sampling.calendar).written(series, since)
 
 
 def forecast_table(
@@ -185,6 +189,5 @@ def _since_begin(cells: _Cells, sampling: Sampling, seed: int) -> NDArray[np.flo
 def _from_begin(since: NDArray[np.float64], sampling: Sampling, kind: TimeKind) -> pa.Array:
     """Return times, counted from the first of the training data, as these write theirs."""
     clock = Clock(kind, sampling.time_zone, sampling.time_form)
-    if kind == "number":
-        return clock.written(sampling.begins + since)
-    return clock.written((sampling.begins + np.round(since * MICROSECONDS)).astype(np.int64))
+    first = np.array(sampling.begins).astype(np.float64 if kind == "number" else np.int64)
+    return clock.later(first, since, sampling.calendar)

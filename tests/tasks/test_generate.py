@@ -288,6 +288,25 @@ def test_dates_keep_their_zone_and_numbers_of_channels_stay_numbers():
     assert set(made["lead"].to_pylist()) == {3, 11}
 
 
+def test_dates_by_the_month_stay_so_in_all_that_is_made():
+    first = np.arange("1979-01", "1989-01", dtype="datetime64[M]")
+    end = (first + 1).astype("datetime64[D]") - 1
+    for dates, day in ((first.astype("datetime64[D]"), 0), (end, -1)):
+        values = np.random.default_rng(0).standard_normal(120)
+        values[50:53] = np.nan
+        data = pa.table({"time": dates, "value": pa.array(values, from_pandas=True)})
+        run = trained(data, steps=2)
+        made = run.generate(2)["time"].to_numpy()
+        assert made.tolist() == [*dates[:20].tolist()] * 2
+        filled = run.impute(data, draws=2)
+        assert filled["time"].to_numpy().tolist() == dates.tolist()
+        assert int(filled["imputed"].to_numpy().sum()) == 3
+        later = run.forecast(data, horizon=6)["time"].to_numpy().astype("datetime64[D]")
+        months = later.astype("datetime64[M]")
+        assert (months == np.datetime64("1989-01") + np.arange(6)).all()
+        assert (later == ((months + 1).astype("datetime64[D]") - 1 if day else months)).all()
+
+
 def test_far_values_that_hide_the_others_are_said_unless_they_are_bent(caplog):
     data = np.random.default_rng(0).standard_normal((40, 2, 24))
     trained(data, steps=2)

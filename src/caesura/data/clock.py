@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from caesura.data.column_types import lossless
+from caesura.data.months import MONTH, Calendar, after_months
 from caesura.errors import DataError
 
 TimeKind = Literal["number", "timestamp"]
@@ -41,6 +42,16 @@ class Clock:
     kind: TimeKind = "number"
     zone: str = ""
     form: str = ""
+
+    def later(
+        self, first: NDArray[Any], since: NDArray[np.floating[Any]], calendar: Calendar = ""
+    ) -> pa.Array:
+        """Return times some units (seconds of dates) after others, as the table writes them."""
+        if self.kind == "number":
+            return self.written(first + since)
+        if calendar:
+            return self.written(after_months(first, since / MONTH, calendar))
+        return self.written(first + np.round(since * MICROSECONDS).astype(np.int64))
 
     def written(self, ticks: NDArray[Any]) -> pa.Array:
         """Return times as the table writes them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -159,6 +159,7 @@ def sample_store(
     sampling = schema.sampling
     if sampling is None:
         raise DataError("this model has no rate: it was not trained on a grid")
+    store = replace(store, calendar=sampling.calendar)
     channel = schema.channel_codes(store)
     absent = np.setdiff1d(np.arange(len(schema.channels)), channel)
     if len(absent) and not partial:

@@ -32,7 +32,7 @@ def read_marks(
     for one, moment in zip(marked[columns.id].to_pylist(), clock.to_pylist(), strict=True):
         number = place.get(one)
         if number is not None:
-            step = round((moment - store.origins[number]) / store.ticks * view.rate_hz)
+            step = round(float(store.since(store.origins[number], moment)) * view.rate_hz)
             if 0 <= step < len(found[number]):
                 found[number][step] = True
     if not any(one.any() for one in found):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from caesura.data.config import DataConfig
 from caesura.data.grid import GridStore, sample_store
 from caesura.data.lattice import are_whole, copied_from, reach_limits, value_step
+from caesura.data.months import calendar_of
 from caesura.data.quality import FEWEST_OBSERVED
 from caesura.data.regular import binning_rate, is_irregular, native_rate, step_offsets
 from caesura.data.schema import Sampling, Schema
@@ -33,6 +35,8 @@ _BINNED_UP_TO = 256
 """Steps up to which irregular series of unequal length are windows as they are."""
 _WHOLE_SHARE = 0.999
 """Share of measured samples from which on none counts as missing."""
+_WITHOUT_ZONE = ("", "UTC")
+"""Zones in which months begin where the clock's do."""
 _NOTABLE = 0.05
 """Share of steps without any sample from which on that is said."""
 _QUANTILES_OF = 10**6
@@ -54,6 +58,8 @@ def fit_sampling(
 
     silent: say nothing of what was chosen.
     """
+    if store.time_kind == "timestamp" and store.time_zone in _WITHOUT_ZONE:
+        store = replace(store, calendar=calendar_of(store.clock))
     irregular = config.binned and is_irregular(store)
     own, usual = (binning_rate if irregular else native_rate)(store) / config.every, _USUAL_S
     counts = bool(not config.rate and config.own_rate and own)
@@ -106,7 +112,12 @@ def _laid_out(
 ) -> tuple[GridStore, Sampling]:
     """Return the grid: of irregular times, and of those of which most are missing, in bins."""
     sampling = Sampling(
-        rate_hz=config.rate, window=1, band=config.band, every=config.every, binned=irregular
+        rate_hz=config.rate,
+        window=1,
+        band=config.band,
+        every=config.every,
+        binned=irregular,
+        calendar=store.calendar,
     )
     grid = sample_store(store, schema.model_copy(update={"sampling": sampling}), silent=True)
     if config.binned and not irregular and _is_sparse(grid, train):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from caesura.data.clock import TimeKind
 from caesura.data.config import Columns, DataConfig
+from caesura.data.months import Calendar
 from caesura.data.scaling import ScaleTable, ValueScale, fit_scale, standard
 from caesura.data.statics import Names
 from caesura.data.store import RaggedStore
@@ -55,7 +56,8 @@ class Sampling(BaseModel):
     every: steps of the data's own of which one is taken, unfiltered; `rate_hz` is what is left.
     gaps: whether samples are missing in the training data. binned: whether times there are
     irregular, or most of a grid is missing, and each was laid on the nearest step; offsets:
-    quantiles of where within a step they were, in steps, -1/2 to 1/2.
+    quantiles of where within a step they were, in steps, -1/2 to 1/2. calendar: months where dates
+    keep to them; seconds are those of a mean month then (`data.months`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,6 +85,7 @@ class Sampling(BaseModel):
     gaps: bool = False
     binned: bool = False
     offsets: tuple[float, ...] = ()
+    calendar: Calendar = ""
 
     @property
     def on_grid(self) -> bool:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caesura.data.clock import MICROSECONDS, Clock, TimeKind
+from caesura.data.months import MONTH, Calendar, months_between
 from caesura.data.statics import Names, class_numbers
 
 
@@ -24,6 +25,7 @@ class RaggedStore:
     channels: names as text; `channels_are_numbers` where the table has whole numbers.
     offsets: (series + 1) bounds into the rows above. groups: number of each series' group.
     static_classes: of each static column its names (`data.statics`), none where it has numbers.
+    calendar: what dates are counted by where a grid is of months (`data.months`).
     column_types: of the table that was read, where there was one (`data.column_types`).
     """
 
@@ -39,6 +41,7 @@ class RaggedStore:
     time_kind: TimeKind = "number"
     time_zone: str = ""
     time_form: str = ""
+    calendar: Calendar = ""
     channels_are_numbers: bool = False
     error: NDArray[np.float32] | None = None
     groups: NDArray[np.int64] | None = None
@@ -63,14 +66,19 @@ class RaggedStore:
     @property
     def times(self) -> NDArray[np.float64]:
         """Time of each observation since its series' origin, in the table's unit."""
-        since = self.clock - np.repeat(self.origins, self.lengths)  # integers before any float
-        return np.asarray(since / self.ticks, dtype=np.float64)
+        return self.since(np.repeat(self.origins, self.lengths), self.clock)
 
     @property
     def spans(self) -> NDArray[np.float64]:
         """Time from each series' origin to its last observation, in the table's unit."""
-        last: NDArray[Any] = self.clock[self.offsets[1:] - 1] - self.origins
-        return np.asarray(last / self.ticks, dtype=np.float64)
+        return self.since(self.origins, self.clock[self.offsets[1:] - 1])
+
+    def since(self, first: NDArray[Any], later: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the time between two of the clock, in the table's unit."""
+        if self.calendar:
+            return MONTH * months_between(first, later, self.calendar)
+        between: NDArray[Any] = later - first  # integers before any float
+        return np.asarray(between / self.ticks, dtype=np.float64)
 
     @property
     def series(self) -> NDArray[np.int64]:
@@ -104,11 +112,8 @@ class RaggedStore:
 
     def written(self, series: NDArray[np.int64], since: NDArray[np.floating[Any]]) -> pa.Array:
         """Return times since the origins of series, in the table's unit, as the table has them."""
-        ticks: NDArray[Any] = since * self.ticks
-        if self.time_kind == "timestamp":
-            ticks = np.round(ticks).astype(np.int64)
         clock = Clock(self.time_kind, self.time_zone, self.time_form)
-        return clock.written(self.origins[series] + ticks)
+        return clock.later(self.origins[series], since, self.calendar)
 
     def take(self, series: NDArray[np.int64]) -> RaggedStore:
         """Return the chosen series, in the given order."""
@@ -126,23 +131,6 @@ class RaggedStore:
             groups=None if self.groups is None else self.groups[series],
             static=None if self.static is None else self.static[series],
         )
-
-    def cut(self, part: NDArray[np.int64]) -> tuple[RaggedStore, NDArray[np.int64]]:
-        """Return each run of observations of one part as a series that counts from its own first
-        time, and the series that each was; part: a number for each observation."""
-        begins = np.append(True, np.diff(part) != 0)
-        begins[self.offsets[:-1]] = True
-        first = np.flatnonzero(begins)
-        was = self.series[first]
-        pieces = replace(
-            self,
-            offsets=np.append(first, len(part)),
-            origins=self.clock[first],
-            ids=self.ids.take(pa.array(was)),
-            groups=None if self.groups is None else self.groups[was],
-            static=None if self.static is None else self.static[was],
-        )
-        return pieces, was
 
     def until(self, last: NDArray[np.float64]) -> RaggedStore:
         """Return what each series has up to a time since its origin; one of these per series."""

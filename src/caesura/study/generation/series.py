@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from caesura.data.config import DataConfig
 from caesura.data.door import open_data
 from caesura.data.grid import sample_store
+from caesura.data.pieces import stretches
 from caesura.data.sampling import fit_sampling
 from caesura.data.schema import Schema, fit_schema
 from caesura.data.store import RaggedStore
@@ -63,9 +64,9 @@ class Series:
 
         Windows with less than two measurements, of which no generator learns, are left out.
         """
-        part = np.round(self.store.times * self.rate).astype(np.int64) // steps
-        store, whose = self.store.cut(part)
-        part = part[store.offsets[:-1]]
+        store, whose = stretches(self.store, steps / self.rate, 0.5 / steps)
+        since = store.since(self.store.origins[whose], store.origins) * self.rate
+        part = np.floor(since + 0.5).astype(np.int64) // steps
         seen = np.add.reduceat(store.observed.sum(1), store.offsets[:-1])
         whole = (part == 0) | ((part + 1) * steps <= self.lengths[whose])
         kept = np.flatnonzero((seen > 1) & whole)
