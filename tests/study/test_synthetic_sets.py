@@ -196,6 +196,15 @@ def test_labels_of_synthetic_series_teach_what_those_of_real_ones_do():
         score_labels(*sets[:3], sets.labels._replace(synthetic=np.arange(60.0)), scoring)
 
 
+def test_classes_that_no_unseen_window_has_are_no_warning(recwarn):
+    sets = read_sets(labelled(160, 0), labelled(160, 2), labelled(80, 1), CONFIG, "kind")
+    labels = sets.labels._replace(unseen=np.zeros(len(sets.unseen)))
+    found = score_labels(*sets[:3], labels, Scoring(repeats=1))
+    # half of the windows are of the class that is not asked for, and are told so
+    assert found.floor.mean() == pytest.approx(0.5, abs=0.1)
+    assert not [one for one in recwarn if "y_pred" in str(one.message)]
+
+
 def test_the_page_says_what_can_be_told_and_when_that_means_nothing(tmp_path):
     rng = np.random.default_rng(0)
     real, other, made = rng.standard_normal((3, 60, 2, 12))
