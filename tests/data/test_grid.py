@@ -9,7 +9,13 @@ from caesura.data.door import open_data
 from caesura.data.grid import sample_store
 from caesura.data.pieces import pieces
 from caesura.data.quality import template_match
-from caesura.data.regular import band_passed, native_rate, regular_signal, resampled
+from caesura.data.regular import (
+    band_passed,
+    binning_rate,
+    native_rate,
+    regular_signal,
+    resampled,
+)
 from caesura.data.sampling import fit_sampling
 from caesura.data.schema import fit_schema
 from caesura.data.synthetic.pulses import PulseSettings, pulses
@@ -292,3 +298,17 @@ def test_a_grid_of_which_most_is_missing_is_sparse_where_that_is_asked_for(share
     assert ("40 % of the steps of 1 have no sample" in caplog.text) != binned
     other = config.model_copy(update={"binned": False})
     assert not fit_sampling(store, everything, schema, other).sampling.binned
+
+
+@pytest.mark.parametrize("share", [0.25, 0.4])
+@pytest.mark.parametrize("every", [30.0, 1.0, 0.02])
+def test_a_step_of_irregular_times_is_round_where_they_keep_to_one(every, share):
+    """One step, or two of them, of a grid on which times lie nearly."""
+    rng = np.random.default_rng(0)
+    at = [np.flatnonzero(rng.random(400) < share).astype(float) for _ in range(20)]
+    ids = np.repeat(np.arange(20), [len(one) for one in at])
+    time = np.concatenate(at) + rng.uniform(-0.1, 0.1, len(ids))
+    table = pa.table({"id": ids, "time": time * every, "value": time})
+    store, _ = open_data(table, DataConfig(tokens="observation"))
+    steps = 1 / (binning_rate(store) * every)
+    assert min(abs(steps - 1), abs(steps - 2)) < 0.01

@@ -23,6 +23,10 @@ _SAME_RATE = 0.02
 """Relative difference of two rates below which they count as one."""
 _NEAR, _NEARLY_ALL = 0.1, 0.9
 """How near gaps must lie to a multiple of the shortest, and how many of them."""
+_FINEST, _KEPT = 6, 0.8
+"""Parts of the usual gap that are tried as steps, and how much gaps must keep to one."""
+_ROUND = 1e-4
+"""How far, in parts of it, a rounder number may be from a step of irregular times."""
 _SHORTER = 1.5
 """How often the short gap must fit into the median one for that to be several steps."""
 _REGULAR = 0.8
@@ -67,7 +71,8 @@ def binning_rate(store: RaggedStore) -> float:
     """Return one over the step of a grid for irregular times; 0 where no channel has a gap.
 
     That is the lower quartile of gaps within a channel of a series (at the median too many would
-    meet in one step), or the step near it that times keep to best: nights are a day apart.
+    meet in one step), or near it the step that times keep to best, or the whole number of such
+    steps: nights are a day apart, and round numbers are preferred.
     """
     key = store.series.astype(np.int64) * len(store.channels) + store.channel
     order = np.argsort(key, kind="stable")
@@ -75,16 +80,23 @@ def binning_rate(store: RaggedStore) -> float:
     gaps = gaps[same & (gaps > 0)]
     if not len(gaps):
         return 0.0
-    step = float(np.quantile(gaps, 0.25))
-    step = _kept_to(gaps, step * np.linspace(1 - _NEAR, 1 + _NEAR, 41))
-    step = _kept_to(store.times[: 10**5], step * np.linspace(0.995, 1.005, 51))
-    return float(f"{1 / step:.5g}")
+    usual = float(np.quantile(gaps, 0.25, method="inverted_cdf")) * np.linspace(0.9, 1.1, 41)
+    parts = {count: _kept_to(gaps, usual / count) for count in range(1, _FINEST + 1)}
+    count = next((one for one, part in parts.items() if _kept(gaps, part) >= _KEPT), 1)
+    step = count * _kept_to(store.times[: 10**5], parts[count] * np.linspace(0.995, 1.005, 51))
+    round_ones = [float(f"{step:.{digits}g}") for digits in range(1, 5)]
+    step = next((one for one in round_ones if abs(one / step - 1) < _ROUND), step)
+    return 1 / float(f"{step:.5g}") if step >= 1 else float(f"{1 / step:.5g}")
 
 
 def _kept_to(times: NDArray[np.float64], steps: NDArray[np.float64]) -> float:
     """Return the step of some by whose multiples the most of times lie in one phase."""
-    turns = [np.abs(np.exp(2j * np.pi * times / step).mean()) for step in steps]
-    return float(steps[int(np.argmax(turns))])
+    return float(steps[int(np.argmax([_kept(times, step) for step in steps]))])
+
+
+def _kept(times: NDArray[np.float64], step: float) -> float:
+    """Return how much times lie in one phase of a step: 1 for all, 0 for none."""
+    return float(np.abs(np.exp(2j * np.pi * times / step).mean()))
 
 
 def is_irregular(store: RaggedStore, most: int = 1000) -> bool:
