@@ -275,6 +275,13 @@ def test_the_rate_of_a_grid_is_its_own_whatever_share_of_it_was_measured(share, 
     assert signal.observed.sum() == len(store.clock)  # each sample is at a step of its own
 
 
+def test_a_few_extra_samples_between_the_steps_are_no_rate():
+    extra = np.arange(0, 600, 7) + 0.1
+    time = np.sort(np.concatenate([np.arange(600.0), extra]))
+    table = pa.table({"id": ["a"] * len(time), "time": time, "value": time})
+    assert native_rate(open_data(table, DataConfig(tokens="step"))[0]) == 1.0
+
+
 def test_of_series_of_two_rates_the_most_frequent_one_is_the_data_s():
     parts = [np.arange(200.0)] * 4 + [np.arange(100) / 2]
     ids = np.repeat(np.arange(5), [len(one) for one in parts])

@@ -27,8 +27,9 @@ _FINEST, _KEPT = 6, 0.8
 """Parts of the usual gap that are tried as steps, and how much gaps must keep to one."""
 _ROUND = 1e-4
 """How far, in parts of it, a rounder number may be from a step of irregular times."""
-_SHORTER = 1.5
-"""How often the short gap must fit into the median one for that to be several steps."""
+_SHORTER, _SHORTEST = 1.5, 4.0
+"""How often the short gap must fit into the median one for that to be several steps, and how often
+at most: where more are missing, most samples may as well be steps and the short gaps extra."""
 _REGULAR = 0.8
 """Share of gaps that must lie near the median one; random times have about a third."""
 
@@ -272,7 +273,7 @@ def _step_of(gaps: NDArray[np.float64]) -> float | None:
     least = float(np.quantile(gaps, 0.1))
     multiple = gaps / least
     steps = (np.abs(multiple - np.round(multiple)) <= _NEAR).mean() >= _NEARLY_ALL
-    if steps and middle > _SHORTER * least:
+    if steps and _SHORTER * least < middle <= _SHORTEST * least:
         return least
     if (np.abs(gaps / middle - 1) <= 0.5).mean() >= _REGULAR:
         return middle
