@@ -270,6 +270,12 @@ def test_long_irregular_series_are_cut_where_the_synthetic_ones_are_windows(capl
     assert len(sets.labels.unseen) == len(sets.unseen)
 
 
+def test_a_hold_out_of_long_irregular_series_is_cut_too():
+    sets = read_sets(nights(48, 340), nights(40, 32, 1), nights(10, 340, 2), NIGHTS)
+    assert len(sets.train) == 48 * (340 // sets.synthetic.shape[2])
+    assert len(sets.unseen) == 10 * (340 // sets.synthetic.shape[2])
+
+
 def test_synthetic_series_of_the_length_of_real_ones_leave_these_whole(caplog):
     sets = read_sets(nights(48, 90), nights(40, 90, 1), nights(10, 90, 2), NIGHTS)
     assert "cut into windows" not in caplog.text
