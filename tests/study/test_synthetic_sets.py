@@ -11,7 +11,7 @@ from caesura.errors import DataError
 from caesura.study.generation.report import _channels, _edges, lead_of, write_page
 from caesura.study.generation.windows import Sets, read_sets
 from caesura.tasks.synthetic_labels import score_labels
-from caesura.tasks.synthetic_scores import Measured, Scoring
+from caesura.tasks.synthetic_scores import Measured, Scoring, score_synthetic
 
 CONFIG = DataConfig()
 
@@ -26,6 +26,26 @@ def test_blocks_of_a_recording_are_held_out_and_never_overlap(caplog):
     assert sets.synthetic.shape == (5, 2, 24)
     assert not set(np.unique(sets.train)) & set(np.unique(sets.unseen))
     assert "set apart here" in caplog.text
+
+
+def test_of_a_short_recording_fewer_blocks_hold_out_enough_windows():
+    """Of 966 weeks and windows of a year four blocks would hold out a window each."""
+    sets = read_sets(recording(966), np.zeros((20, 2, 52)), None, CONFIG)
+    assert len(sets.unseen) >= 50
+    two = read_sets(np.concatenate([recording(966)] * 2), np.zeros((20, 2, 52)), None, CONFIG)
+    assert len(two.unseen) >= 50
+
+
+@pytest.mark.parametrize("few", range(3))
+def test_ten_windows_of_each_set_are_compared_and_fewer_are_not(few):
+    rng = np.random.default_rng(0)
+    sets = [rng.standard_normal((10, 2, 12)) for _ in range(3)]
+    found = score_synthetic(*sets, Scoring(repeats=1))
+    assert all(np.isfinite(one.synthetic).all() for one in found)
+    sets[few] = sets[few][1:]
+    name = ("training", "unseen", "synthetic")[few]
+    with pytest.raises(DataError, match=f"9 {name} windows of 12 steps, and 10 are needed"):
+        score_synthetic(*sets, Scoring(repeats=1))
 
 
 def test_of_many_series_every_fourth_is_held_out():

@@ -30,8 +30,7 @@ def interleaved_blocks(steps: int, window: int, blocks: int = BLOCKS) -> Blocks:
     bounds = np.linspace(0, steps, blocks + 1).round().astype(int)
     train, held = [], []
     for first, last in itertools.pairwise(bounds):
-        own = max(window, round(_SHARE * (last - first - 2 * window)))
-        cut = last - 2 * window - own
+        cut = last - 2 * window - _own(last - first, window)
         if cut - first < window:
             raise DataError(
                 f"{steps} steps in {blocks} blocks leave {last - first} each, too few for windows "
@@ -43,9 +42,18 @@ def interleaved_blocks(steps: int, window: int, blocks: int = BLOCKS) -> Blocks:
     return Blocks(train, held)
 
 
-def most_blocks(steps: int, window: int) -> int:
-    """Return how many blocks a series can be cut into, 20 at most; one at least."""
-    return int(np.clip(steps // (4 * window + 1), 1, BLOCKS))
+def most_blocks(steps: int, window: int, held: int = 1) -> int:
+    """Return how many blocks a series can be cut into, 20 at most, so that so many windows are
+    held out in all; one at least."""
+    for blocks in range(min(BLOCKS, steps // (4 * window + 1)), 1, -1):
+        if blocks * (_own(steps // blocks, window) - window + 1) >= held:
+            return blocks
+    return 1
+
+
+def _own(period: int, window: int) -> int:
+    """Return how many steps of a period are held out."""
+    return max(window, round(_SHARE * (period - 2 * window)))
 
 
 def windows_within(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caesura.errors import RecipeError
+from caesura.errors import DataError, RecipeError
 from caesura.metrics import generate as measures
 from caesura.tasks.context import context_features
 from caesura.tasks.critics import CRITICS, Critic, discriminative_scores, predictive_scores
@@ -25,6 +25,8 @@ PROTOCOLS = ("caesura", "timegan")
 
 MOST = 3000
 """Windows of each set that are compared."""
+_LEAST = 10
+"""Windows of each set below which nothing is."""
 _UNINFORMATIVE = 0.1
 """Discriminative score of two real sets from which on it says nothing."""
 
@@ -98,9 +100,16 @@ def score_synthetic(
 ) -> list[Measured]:
     """Score windows (count, channels, time) against real ones that did not train.
 
-    Sets are thinned to a common size, 3,000 at most. Real windows must be in the order of time.
+    Sets are thinned to a common size, 3,000 at most; fewer than 10 windows in one are a DataError.
+    Real windows must be in the order of time.
     """
     scoring = scoring or Scoring()
+    for name, one in (("training", train), ("unseen", unseen), ("synthetic", synthetic)):
+        if len(one) < _LEAST:
+            raise DataError(
+                f"{len(one)} {name} windows of {one.shape[2]} steps, and {_LEAST} are needed to "
+                "compare: give more series, longer ones, or shorter windows"
+            )
     rng = np.random.default_rng(scoring.seed)
     if scoring.protocol == "timegan":
         every = np.concatenate([train, unseen])

@@ -22,6 +22,8 @@ _MANY = 40
 """Series from which on whole ones are held out, not blocks of time."""
 _HELD = 4
 """Every fourth series is held out then."""
+_HELD_WINDOWS = 50
+"""Windows that are to be held out in all, if need be in fewer and longer blocks of time."""
 _PIECES = 4
 """Pieces of a series from which on some of them are held out: one, two gaps, one that trains."""
 _LONGEST = 4096
@@ -165,7 +167,8 @@ def _apart(known: Series, window: int) -> tuple[_Cut, _Cut]:
         parts = ([p if h else [] for p, h in zip(whole, some, strict=True)] for some in split)
         train, unseen = (_cut(known, part, window) for part in parts)
         return train, unseen
-    counts = [most_blocks(one.shape[1], window) for one in known.values]
+    each = -(-_HELD_WINDOWS // len(known.values))
+    counts = [most_blocks(one.shape[1], window, each) for one in known.values]
     if min(counts) < BLOCKS:
         log.warning("held out: %d blocks of time, for want of length", min(counts))
     blocks = [
