@@ -119,6 +119,13 @@ def test_rows_without_a_time_are_dropped_and_counted():
     assert any("1 rows without a finite time" in notice for notice in report.notices)
 
 
+def test_a_table_without_times_is_told_to_number_its_rows():
+    with pytest.raises(DataError, match="add one of row numbers"):
+        open_data(small().drop(["time"]), config())
+    with pytest.raises(DataError, match="Pass --time time$"):
+        open_data(small(), config(time="mjd"))
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

@@ -186,6 +186,15 @@ def test_scores_come_with_their_floor_and_say_when_they_mean_nothing(monkeypatch
     assert "copying ratio" not in names
 
 
+def test_one_channel_has_no_measures_of_pairs():
+    scoring = Scoring(repeats=1, critics=())
+    several, one = (
+        {m.name for m in score_synthetic(TRAIN[:, :n], REAL[:, :n], REAL[:, :n], scoring)}
+        for n in (2, 1)
+    )
+    assert several - one == {"correlation error a pair", "correlational score"}
+
+
 def test_repetitions_that_do_not_fit_together_follow_one_another(monkeypatch):
     """Room for one is a model for each, and the first is that of one repetition asked for."""
     critic = Critic("gru", 3, 20, 1e-2)

@@ -93,6 +93,8 @@ def test_roles_follow_time_and_do_not_overlap():
 def test_a_horizon_longer_than_the_series_says_what_to_do(run):
     with pytest.raises(DataError, match=r"needs series of 464; the longest has 400"):
         forecast(run, run.open(waves()), horizon=400)
+    with pytest.raises(DataError, match=r"the longest has 64\. Choose a run with a shorter window"):
+        examples_of([np.zeros((1, 64))], 64, 1)
     with pytest.raises(DataError, match="give 1 or more"):
         forecast(run, run.open(waves()), horizon=0)
 

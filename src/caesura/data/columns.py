@@ -42,12 +42,14 @@ def require_columns(schema: pa.Schema, columns: Columns) -> None:
 
 
 def _times(schema: pa.Schema) -> str:
-    """Return the one column that holds times, by its type or its name."""
+    """Return the one column that holds times, by its type or its name, or what to do without."""
     found = [
         one.name
         for one in schema
         if pa.types.is_temporal(one.type) or one.name.lower().startswith(_TIMES)
     ]
+    if not found:
+        return "NAME; where no column holds times, add one of row numbers"
     return found[0] if len(found) == 1 else "NAME"
 
 

@@ -107,9 +107,12 @@ def examples_of(
     total = sum(max(one.shape[1] - whole + 1, 0) for one in series)
     if not total:
         longest = max((one.shape[1] for one in series), default=0)
+        choice = "a run with a shorter window"
+        if longest > lookback:
+            choice = f"a shorter --horizon, or {choice}"
         raise DataError(
             f"a horizon of {horizon} steps after a window of {lookback} needs series of {whole}; "
-            f"the longest has {longest}. Choose a shorter --horizon, or a run with a shorter window"
+            f"the longest has {longest}. Choose {choice}"
         )
     hop = max(1, total // most)
     pasts, futures, roles, which, begins = [], [], [], [], []

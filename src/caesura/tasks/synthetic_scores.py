@@ -101,7 +101,8 @@ def score_synthetic(
     """Score windows (count, channels, time) against real ones that did not train.
 
     Sets are thinned to a common size, 3,000 at most; fewer than 10 windows in one are a DataError.
-    Real windows must be in the order of time.
+    Real windows must be in the order of time. Measures of pairs of channels are left out where
+    there is one channel.
     """
     scoring = scoring or Scoring()
     for name, one in (("training", train), ("unseen", unseen), ("synthetic", synthetic)):
@@ -120,6 +121,8 @@ def score_synthetic(
 
     def found() -> Iterator[Measured]:
         for name, (measure, best) in _PLAIN.items():
+            if name in _OF_PAIRS and real.shape[1] == 1:
+                continue
             show(name)
             yield _both(name, partial(_one_value, measure, real), made, train, best)
         show("density and coverage")
@@ -170,6 +173,8 @@ _PLAIN: dict[str, tuple[Callable[[Floats, Floats], float], float]] = {
     "deviation ratio": (measures.deviation_ratio, 1.0),
     "MMD": (measures.mean_discrepancy, 0.0),
 }
+_OF_PAIRS = ("correlation error a pair", "correlational score")
+"""Measures of pairs of channels, which say nothing of a single channel."""
 
 
 def _both(
