@@ -7,13 +7,12 @@ import pytest
 import caesura
 from caesura.errors import CheckpointError, DataError
 from caesura.tasks.detect import average_by_time, compare_detectors, detect
-from caesura.tasks.forecast import (
+from caesura.tasks.forecast import forecast, season_of
+from caesura.tasks.forecast_examples import examples_of
+from caesura.tasks.forecast_head import (
     dlinear_features,
-    examples_of,
     fit_head,
-    forecast,
     predict_with,
-    season_of,
     window_floor,
     window_size,
 )

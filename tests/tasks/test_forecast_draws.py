@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from caesura.errors import RecipeError
+from caesura.tasks import forecast_draws
 from caesura.tasks.forecast import forecast
 from caesura.tasks.forecast_draws import Drawn, stretched
 from caesura.workflow import pretrain
@@ -72,6 +73,36 @@ def test_where_draws_agree_and_are_wrong_bounds_reach_as_far_as_errors_did():
     np.testing.assert_allclose(upper, 1.0)
     lower, upper = stretched(sure, sure, np.zeros_like(came))
     np.testing.assert_allclose(upper - lower, 0.0, atol=1e-12)
+
+
+def test_bounds_are_stretched_by_what_was_measured():
+    rng = np.random.default_rng(0)
+    came = rng.standard_normal((400, 2, 3))
+    sure = np.stack([np.full_like(came, by) for by in (-0.5, 0.0, 0.5)])
+    missing = came.copy()
+    missing[200:, 0] = np.nan
+    missing[:, 1] = np.nan
+    lower, upper = stretched(sure, sure, missing)
+    alone = stretched(sure[:, :200, :1], sure[:, :200, :1], came[:200, :1])
+    np.testing.assert_allclose(lower[:200, :1], alone[0])
+    np.testing.assert_array_equal([lower[:, 1], upper[:, 1]], sure[::2, :, 1])
+
+
+def test_draws_are_shown_gaps_as_gaps_and_each_window_once(run, monkeypatch):
+    series = waves()
+    series[1][0, -WINDOW:-8:2] = np.nan
+    asked = []
+
+    def recorded(run, windows, *args, fill=forecast_draws.fill_windows, **kwargs):
+        asked.append(windows)
+        return fill(run, windows, *args, **kwargs)
+
+    monkeypatch.setattr(forecast_draws, "fill_windows", recorded)
+    forecast(run, run.open(series), 6, draws=2)
+    assert len(asked) == 3  # windows that score, earlier ones, and the ends
+    missing = np.isnan(asked[-1][..., :-6])
+    np.testing.assert_array_equal(missing[1, 0], np.isnan(series[1][0, -WINDOW + 6 :]))
+    assert not missing[[0, 2, 3]].any()
 
 
 def test_a_horizon_as_long_as_a_window_is_an_error(run):

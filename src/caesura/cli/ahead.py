@@ -54,7 +54,11 @@ def forecast(
     title = f"Backtest on the latest fifth, {horizon} steps ahead, season {found.season}"
     console.table(found.backtest, title)
     best = min(found.backtest, key=lambda row: row["MASE"])["forecast"]
-    console.result(f"best in the backtest: {best}")
+    written = found.backtest[0]["forecast"]
+    said = "" if best == written else f"; written: {written}"
+    if draws and found.backtest[0]["MASE"] > found.backtest[1]["MASE"]:
+        said += " (--draws 0: the head)"
+    console.result(f"best in the backtest: {best}{said}")
     console.result(f"{found.value.size} values with 90 % intervals: {output}")
 
 

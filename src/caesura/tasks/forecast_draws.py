@@ -38,45 +38,43 @@ class Drawn:
                 "--draws 0 forecasts with a linear head"
             )
 
-    def quantiles(self, past: Floats) -> Floats:
+    def quantiles(self, past: Floats, condition: NDArray[np.float32] | None = None) -> Floats:
         """Return lower bound, median and upper bound of 90 % of the draws that follow windows
-        (rows, channels, time), (3, rows, channels, horizon)."""
+        (rows, channels, time), NaN where nothing was measured: (3, rows, channels, horizon).
+
+        condition: of each window, (rows, numbers), scaled as the training's were.
+        """
         later = np.full((*past.shape[:2], self.horizon), np.nan)
         asked = np.concatenate([past[..., self.horizon :], later], -1)
-        found = fill_windows(self.run, asked, draws=self.draws, level=_LEVEL, seed=self.seed)
+        found = fill_windows(
+            self.run, asked, condition, draws=self.draws, level=_LEVEL, seed=self.seed
+        )
         return np.stack(found)[..., -self.horizon :]
 
-    def median(self, past: Floats) -> Floats:
-        """Return the median of what follows windows in the table's units and steps, (rows,
-        channels, horizon)."""
-        return in_units(self.quantiles(past)[1], sampling_of(self.run))
-
-    def interval(self, past: Floats, earlier: Floats, came: Floats) -> tuple[Floats, ...]:
-        """Return lower bound, median and upper bound of what follows windows, in the table's steps.
-
-        They would have held 90 % of what `came` after `earlier` windows.
-        """
-        last = self.quantiles(past)
-        lower, upper = stretched(last, self.quantiles(earlier), came)
-        return tuple(in_units(one, sampling_of(self.run)) for one in (lower, last[1], upper))
+    def in_steps(self, values: Floats) -> Floats:
+        """Return values (rows, channels, horizon) in the table's steps and limits."""
+        return in_units(values, sampling_of(self.run))
 
 
 def stretched(last: Floats, earlier: Floats, came: Floats) -> tuple[Floats, Floats]:
     """Return bounds about the median that held what came earlier in 90 %.
 
     last, earlier: lower bound, median and upper bound, (3, rows, channels, horizon); came:
-    (rows, channels, horizon). The draws' own bounds times a factor a channel, below and above alike
-    (split conformal prediction with the bounds' distance as the scale). Where all draws agree that
-    distance is zero, and no factor right: a hundredth of the mean error is added to it, and no
-    bound is further from the median than the largest earlier error.
+    (rows, channels, horizon), NaN where nothing was measured. The draws' own bounds times a factor
+    a channel, below and above alike (split conformal prediction with the bounds' distance as the
+    scale). Where all draws agree that distance is zero, and no factor right: a hundredth of the
+    mean error is added to it, and no bound is further from the median than the largest earlier
+    error. The bounds of a channel of which nothing came earlier stay the draws' own.
     """
     lower, middle, upper = earlier
-    error = np.abs(came - middle)
-    least = _LEAST * error.mean((0, 2))[:, None] + 1e-30
-    half = np.where(came > middle, upper - middle, middle - lower) + least
-    ratio = (error / half).transpose(1, 0, 2).reshape(came.shape[1], -1)
-    factor = np.quantile(ratio, _LEVEL, axis=1)[:, None]
-    furthest = error.max((0, 2))[:, None]
+    there = np.asarray(np.any(np.isfinite(came), axis=(0, 2)))
+    least, factor, furthest = np.zeros(len(there)), np.ones(len(there)), np.full(len(there), np.inf)
+    error = np.abs(came - middle)[:, there]
+    least[there] = _LEAST * np.nanmean(error, (0, 2)) + 1e-30
+    half = np.where(came > middle, upper - middle, middle - lower) + least[:, None]
+    factor[there] = np.nanquantile(error / half[:, there], _LEVEL, axis=(0, 2))
+    furthest[there] = np.nanmax(error, (0, 2))
+    least, factor, furthest = (one[:, None] for one in (least, factor, furthest))
     lower, middle, upper = last
     below = np.minimum(factor * (middle - lower + least), furthest)
     above = np.minimum(factor * (upper - middle + least), furthest)

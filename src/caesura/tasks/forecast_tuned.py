@@ -15,7 +15,8 @@ from caesura.objectives.supervised import SupervisedConfig
 from caesura.recipes.build import build_supervised
 from caesura.recipes.presets import finetune_recipe
 from caesura.recipes.schema import make_recipe
-from caesura.tasks.forecast import Examples, Floats, window_floor, window_size
+from caesura.tasks.forecast_examples import Examples, Floats
+from caesura.tasks.forecast_head import window_floor, window_size
 from caesura.tasks.needs import Trained, inference, need
 from caesura.tasks.window_features import grid_of
 from caesura.training.arithmetic import resolved

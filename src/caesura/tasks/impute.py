@@ -94,17 +94,18 @@ def fill_windows(
     """Return lower, middle and upper quantile of windows (rows, variables, time).
 
     What is NaN is filled. A window's end may be missing: what comes out there is a forecast.
-    condition: of all windows, (1, numbers), scaled as the training's were.
+    condition: of each window, (rows, numbers), or of all, (1, numbers), scaled as the training's
+    were.
     """
     rng = torch.Generator().manual_seed(seed)
     share = [(1 - level) / 2, 0.5, (1 + level) / 2]
     parts, size = [], max(1, rows_at_a_time(run) // draws)
     with inference(*run.parts.values()):
         for first in range(0, len(windows), size):
-            some = windows[first : first + size]
-            found = np.quantile(
-                draw_windows(run, some, draws, rng, condition).values, share, axis=1
-            )
+            some, shown = windows[first : first + size], condition
+            if condition is not None and len(condition) > 1:
+                shown = condition[first : first + size].repeat(draws, 0)
+            found = np.quantile(draw_windows(run, some, draws, rng, shown).values, share, axis=1)
             parts.append(np.where(np.isfinite(some), some, found))
     lower, middle, upper = np.concatenate(parts, 1)
     return lower, middle, upper

@@ -20,7 +20,8 @@ from caesura.metrics.detect import vus_pr
 from caesura.metrics.forecast import mae, mse, seasonal_error, seasonal_naive
 from caesura.metrics.skill import anomaly_skill, classification_skill, forecast_skill
 from caesura.tasks.detect import fit_detector
-from caesura.tasks.forecast import dlinear_features, examples_of, fit_head, predict_with
+from caesura.tasks.forecast_examples import examples_of
+from caesura.tasks.forecast_head import dlinear_features, fit_head, predict_with
 from caesura.tasks.linear import fit_and_predict, linear_model
 from caesura.tasks.plain_detectors import DETECTORS
 from caesura.tasks.rocket import has_rocket, rocket_predictions

@@ -26,7 +26,7 @@ from caesura.reproduce.dividend.encoders import DividendSettings, random_encoder
 from caesura.reproduce.dividend.rates import DATA
 from caesura.reproduce.dividend.sets import WINDOW, EvaluationSet, family_of, load_set
 from caesura.reproduce.experiment import Context, Experiment, Outcome, Scale
-from caesura.tasks.forecast import Examples, examples_of
+from caesura.tasks.forecast_examples import Examples, examples_of
 from caesura.tasks.forecast_tuned import forecast_training
 from caesura.tasks.needs import inference
 from caesura.tasks.window_features import grid_of

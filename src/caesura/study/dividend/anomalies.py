@@ -27,7 +27,8 @@ from caesura.metrics.detect import vus_pr
 from caesura.metrics.skill import anomaly_skill
 from caesura.study.dividend.task import Said
 from caesura.tasks.detect import fit_detector
-from caesura.tasks.forecast import Floats, bridged_series, examples_of
+from caesura.tasks.forecast import Floats, bridged_series
+from caesura.tasks.forecast_examples import examples_of
 from caesura.tasks.forecast_tuned import trained_to_forecast
 from caesura.tasks.needs import Trained, need
 from caesura.tasks.plain_detectors import DETECTORS, over_channels

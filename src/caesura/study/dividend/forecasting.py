@@ -23,15 +23,9 @@ from caesura.errors import DataError
 from caesura.metrics.forecast import seasonal_error, seasonal_naive
 from caesura.metrics.skill import forecast_skill
 from caesura.study.dividend.task import Said
-from caesura.tasks.forecast import (
-    Examples,
-    Floats,
-    dlinear_features,
-    examples_of,
-    fit_head,
-    predict_with,
-    season_of,
-)
+from caesura.tasks.forecast import season_of
+from caesura.tasks.forecast_examples import Examples, Floats, examples_of
+from caesura.tasks.forecast_head import dlinear_features, fit_head, predict_with
 from caesura.tasks.forecast_tuned import trained_to_forecast
 from caesura.tasks.needs import Trained, need
 from caesura.tasks.random_twin import random_twin
