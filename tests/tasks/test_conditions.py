@@ -192,3 +192,12 @@ def test_gaps_are_filled_by_what_a_series_is(run):
         asked = condition_of(run, {"kind": kind, "other": 0.5}, 1)
         _, middle, _ = fill_windows(run, windows, asked.numbers)
         assert sign * middle[0, 0, 6:10].mean() > 1.0
+
+
+def test_windows_without_a_measurement_are_filled_by_their_own_conditions(run):
+    """As forecasts of series of several classes in one table are."""
+    asked = condition_of(run, {"kind": ["bird", "cat"] * 20, "other": 0.5}, 40)
+    empty = np.full((40, 1, 16), np.nan)
+    _, filled, _ = fill_windows(run, empty, asked.numbers, draws=8)
+    birds, cats = filled[::2].mean(), filled[1::2].mean()
+    assert birds > cats + 2
