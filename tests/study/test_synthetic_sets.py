@@ -352,3 +352,12 @@ def test_sparse_synthetic_series_are_not_resampled():
     sets = read_sets(hourly(60, 24, 0, 0.3), table, None, CONFIG)
     assert sets.synthetic[:, 1].sum(1).tolist() == [2.0] * 60
     assert sets.train[:, 1].mean() == pytest.approx(0.3, abs=0.05)
+
+
+def test_an_error_says_which_table_it_is_of():
+    """A run with classes that made series of any class has written no label."""
+    bare = labelled(60, 2).drop_columns(["kind"])
+    with pytest.raises(DataError, match=r"synthetic data: column 'kind' not in.*--conditions"):
+        read_sets(labelled(160, 0), bare, None, CONFIG, "kind")
+    with pytest.raises(DataError, match="held-out data: no file"):
+        read_sets(labelled(160, 0), labelled(60, 2), "nothing.parquet", CONFIG, "kind")

@@ -91,11 +91,11 @@ def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig, label
     if label:
         columns = config.columns.model_copy(update={"static": (label,), "classes": ()})
         config = config.model_copy(update={"columns": columns})
-    known = read_series(real, config)
+    known = _read("real", real, config)
     if known.irregular:
         config = config.model_copy(update={"rate": known.rate})
-    made = read_series(synthetic, config, known.irregular)
-    other = None if holdout is None else read_series(holdout, config, known.irregular)
+    made = _read("synthetic", synthetic, config, known.irregular)
+    other = None if holdout is None else _read("held-out", holdout, config, known.irregular)
     for name, one in (("synthetic", made), ("held-out", other)):
         if one is not None and one.names != known.names:
             ours, theirs = ", ".join(known.names), ", ".join(one.names)
@@ -124,6 +124,17 @@ def read_sets(real: Any, synthetic: Any, holdout: Any, config: DataConfig, label
         train, unseen = train.begun(), unseen.begun()
     labels = Labels(train.labels, unseen.labels, made.labels) if label else None
     return Sets(train.windows, unseen.windows, np.stack(made.values), made.names, labels)
+
+
+def _read(name: str, source: Any, config: DataConfig, irregular: bool = False) -> Series:
+    """Read one of the tables; an error says which, and where synthetic ones get labels from."""
+    try:
+        return read_series(source, config, irregular)
+    except DataError as error:
+        hint = ""
+        if name == "synthetic" and config.columns.static:
+            hint = ". Series have labels that are made with --condition or --conditions"
+        raise DataError(f"{name} data: {error}{hint}") from error
 
 
 def _of_one_length(
