@@ -31,7 +31,7 @@ def times_of(
     """Return the times of some steps of the grid of some series, as the table has them."""
     sampling = schema.sampling
     if sampling is None:
-        return store.written(series, steps / 1.0)
+        return store.written(series, steps.astype(np.float64))
     since: NDArray[np.float64] = steps / sampling.rate_hz
     return replace(store, calendar=sampling.calendar).written(series, since)
 

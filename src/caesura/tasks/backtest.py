@@ -57,7 +57,8 @@ def measured_quantiles(errors: Floats, levels: Sequence[float]) -> Floats:
     """Return quantiles of errors (rows, channels, steps), NaN where not measured, by channel and
     step: (levels, channels, steps).
 
-    Where few were measured, of the errors of all steps of that channel; where none, of all.
+    Where few were measured, of the errors of all steps of that channel; where these are few too, of
+    all.
     """
     if np.isfinite(errors).all():
         return np.asarray(np.quantile(errors, levels, axis=0))
@@ -71,12 +72,11 @@ def measured_quantiles(errors: Floats, levels: Sequence[float]) -> Floats:
     return out
 
 
-def seasonal_scales(one: Floats, season: int) -> Floats:
-    """Return the seasonal error of each channel (channels, time) in the part that fits a head.
+def seasonal_scales(known: Floats, season: int) -> Floats:
+    """Return the seasonal error of each channel (channels, time), two steps at least.
 
     Of measured samples a season apart; where there are none, of lines across the gaps.
     """
-    known = one[:, : max(2, int(0.6 * one.shape[1]))]
     lag = min(season, known.shape[1] - 1)
     apart = known[:, lag:] - known[:, :-lag]
     told = np.any(np.isfinite(apart), axis=1, keepdims=True)

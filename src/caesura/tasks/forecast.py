@@ -8,7 +8,9 @@ next, intervals and scores come from what is later still.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,8 @@ log = logging.getLogger("caesura")
 Floats = NDArray[np.floating[Any]]
 
 _HEAD = "linear head on this run"
+_FITS = 0.6
+"""Share of the time that fits a head; its seasonal error is what MASE divides by."""
 _NOTABLE = 0.1
 """Share of missing samples from which on it is said that they are bridged."""
 _DRAWN = 100
@@ -92,7 +96,8 @@ def forecast(
         examples = examples.thinned(_DRAWN)
     bridged = [bridged_rows(one) for one in series]
     season = season or season_of(bridged, lookback)
-    scale = [seasonal_scales(one, season) for one in series]
+    fits = [one[:, : max(2, int(_FITS * one.shape[1]))] for one in series]
+    scale = [seasonal_scales(one, season) for one in fits]
     last = np.stack([one[:, -lookback:] for one in bridged])
 
     def read(past: Floats) -> Floats:
@@ -100,17 +105,14 @@ def forecast(
 
     head, linear = fit_head(examples, read), fit_head(examples, dlinear_features)
     past, earlier = examples.of(2)[0], examples.of(1)[0]
-    said = {
-        _HEAD: Said(*(predict_with(head, read, one, horizon) for one in (past, earlier))),
-        "DLinear": Said(
-            *(predict_with(linear, dlinear_features, one, horizon) for one in (past, earlier))
-        ),
-        "seasonal naive": Said(
-            *(seasonal_naive(one, horizon, min(season, lookback)) for one in (past, earlier))
-        ),
+    ways: dict[str, Callable[[Floats], Floats]] = {
+        _HEAD: partial(predict_with, head, read, horizon=horizon),
+        "DLinear": partial(predict_with, linear, dlinear_features, horizon=horizon),
+        "seasonal naive": partial(seasonal_naive, horizon=horizon, season=min(season, lookback)),
     }
+    said = {name: Said(way(past), way(earlier)) for name, way in ways.items()}
     if drawn is None:
-        value = predict_with(head, read, last, horizon)
+        value = ways[_HEAD](last)
         reach = _reach(examples, head, said[_HEAD].latest) * window_size(last, head.floor)[1]
         rows = backtest(examples, said, head, scale)
         return Forecasts(value, value - reach, value + reach, rows, season)

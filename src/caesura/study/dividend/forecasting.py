@@ -20,9 +20,10 @@ from caesura.data.sampling import fit_sampling
 from caesura.data.schema import Schema, fit_schema
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
-from caesura.metrics.forecast import seasonal_error, seasonal_naive
+from caesura.metrics.forecast import seasonal_naive
 from caesura.metrics.skill import forecast_skill
 from caesura.study.dividend.task import Said
+from caesura.tasks.backtest import seasonal_scales
 from caesura.tasks.forecast import season_of
 from caesura.tasks.forecast_examples import Examples, Floats, examples_of
 from caesura.tasks.forecast_head import dlinear_features, fit_head, predict_with
@@ -39,6 +40,8 @@ _FIT_CHOICE = 0.45
 """Share up to which the heads are fitted that choose; their strength comes from what is between."""
 _LOOKBACK = (64, 512)
 _FEWEST = 16
+_STILL = 1e-9
+"""Seasonal error that a channel which repeats itself counts as having."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ def forecasting_parts(
         fitted = [_first(one, cut[0]) for one, cut in zip(series, cuts, strict=True)]
         parts.append(
             ForecastPart(
-                examples, [_scale(one, season) for one in fitted], season, config.rate,
+                examples, [np.maximum(seasonal_scales(one, season), _STILL) for one in fitted], season, config.rate,
                 _blocks(examples, horizon), where,
             )
         )  # fmt: skip
@@ -192,13 +195,6 @@ def forecasting_parts(
 
 def _first(one: Floats, steps: int) -> Floats:
     return bridged_rows(one[:, :steps])
-
-
-def _scale(known: Floats, season: int) -> Floats:
-    """Return the seasonal error of each channel, what MASE divides by."""
-    lag = max(1, min(season, known.shape[1] - 1))
-    found = [seasonal_error(row, lag) if len(row) > lag else 1.0 for row in known]
-    return np.maximum(found, 1e-9)
 
 
 def _blocks(examples: Examples, horizon: int) -> NDArray[np.int64]:
