@@ -184,12 +184,9 @@ def forecasting_parts(
         bounds = [(cut[0], cut[1]) for cut in cuts]
         examples = examples_of(seen, lookback, horizon, bounds, most=most)
         fitted = [_first(one, cut[0]) for one, cut in zip(series, cuts, strict=True)]
-        parts.append(
-            ForecastPart(
-                examples, [np.maximum(seasonal_scales(one, season), _STILL) for one in fitted], season, config.rate,
-                _blocks(examples, horizon), where,
-            )
-        )  # fmt: skip
+        scale = [np.maximum(seasonal_scales(one, season), _STILL) for one in fitted]
+        groups = _blocks(examples, horizon)
+        parts.append(ForecastPart(examples, scale, season, config.rate, groups, where))
     return early, config, parts[0], parts[1]
 
 
