@@ -12,9 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from caesura.errors import StorageError
+from caesura.errors import RecipeError, StorageError
 
-LOCK = ".lock"
+MARKER = ".caesura"
+"""File that a folder of ours is known by; its writer holds a lock on it."""
+_MARKER_TEXT = "This folder is written by caesura; files that it did not write are never touched.\n"
+_TEMPORARY = ".caesura-tmp-"
+"""Begin of the names of files that are not whole yet."""
+_SHOWN_NAMES = 3
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_IN_WORDS = ("No space left", "File too large", "os error 28", "os error 27")
 
@@ -28,7 +33,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(path.suffix, f".{path.stem}.", path.parent)
+        handle, name = tempfile.mkstemp(path.suffix, f"{_TEMPORARY}{path.stem}.", path.parent)
         os.close(handle)
         temporary = Path(name)
         try:
@@ -89,26 +94,92 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time write into a folder; a second one gets a StorageError.
+def is_ours(folder: Path, signs: tuple[str, ...] = ()) -> bool:
+    """Say whether a folder was written by us: by its marker, or by the files named in `signs`, all
+    of which folders of before the marker have."""
+    path = folder / MARKER
+    if path.is_file():
+        with path.open("rb") as file:
+            # a marker that is being written is empty
+            return _MARKER_TEXT.encode().startswith(file.read(len(_MARKER_TEXT)))
+    return bool(signs) and all((folder / name).is_file() for name in signs)
 
-    The lock is the kernel's: it goes with its process, however that ends.
+
+def contents(folder: Path) -> set[str]:
+    """Return the names of what is in a folder, hidden files too, but for our marker and files that
+    are not whole; empty where there is no folder."""
+    if not folder.is_dir():
+        return set()
+    names = {entry.name for entry in folder.iterdir()}
+    ours = {MARKER} if is_ours(folder) else set()
+    return {name for name in names - ours if not name.startswith(_TEMPORARY)}
+
+
+def check_claimable(folder: Path, signs: tuple[str, ...] = (), option: str = "--out") -> None:
+    """Raise a RecipeError where a folder is a file, or holds what is not ours.
+
+    signs: as in `is_ours`. option: what the user named the folder by.
     """
+    if folder.exists() and not folder.is_dir():
+        raise RecipeError(f"{folder} is a file; {option} names a folder")
+    names = sorted(contents(folder))
+    if names and not is_ours(folder, signs):
+        more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+        raise RecipeError(
+            f"{folder} is not empty ({', '.join(names[:_SHOWN_NAMES])}{more}) and was not written "
+            f"by caesura: nothing in it was touched; choose another {option}"
+        )
+
+
+def claim(folder: Path, signs: tuple[str, ...] = (), option: str = "--out") -> None:
+    """Make a folder ours, where it is free or is so already; see `check_claimable`."""
+    check_claimable(folder, signs, option)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / LOCK
-        handle = _hold(path)
-    for left in folder.glob(".*"):  # temporary files of a writer that was killed
-        if left != path and left.is_file():
-            left.unlink(missing_ok=True)
+        if not (folder / MARKER).exists():
+            write_text(folder / MARKER, _MARKER_TEXT)
+
+
+@contextmanager
+def locked(
+    folder: Path,
+    signs: tuple[str, ...] = (),
+    option: str = "--out",
+    *,
+    scratch: bool = False,
+) -> Iterator[None]:
+    """Let one process at a time write into a folder, which is made where there is none.
+
+    A second process gets a StorageError; a folder that is neither empty nor ours a RecipeError
+    (`check_claimable`), before anything in it is touched. The lock is the kernel's: it goes with
+    its process, however that ends. A folder that is made here and stays empty is removed again.
+    scratch: the folder lies in one of ours, and is so whatever it holds.
+    """
+    if not scratch:
+        check_claimable(folder, signs, option)
+    made = not folder.exists()
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = _hold(folder / MARKER)
+        if os.fstat(handle).st_size < len(_MARKER_TEXT):
+            os.pwrite(handle, _MARKER_TEXT.encode(), 0)
+    for unfinished in folder.glob(f"{_TEMPORARY}*"):  # of a writer that was killed
+        unfinished.unlink(missing_ok=True)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is held: who opens it now finds it replaced
+        if not contents(folder):
+            (folder / MARKER).unlink(missing_ok=True)  # while it is held, as `_hold` expects
+            with suppress(OSError):
+                if made:
+                    folder.rmdir()
         os.close(handle)
-        with suppress(OSError):  # what failed before its first file leaves no folder
-            folder.rmdir()
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove a folder for what is needed meanwhile, where it is ours; another stays as it is."""
+    if is_ours(folder):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _hold(path: Path) -> int:
@@ -134,11 +205,6 @@ def cache_folder() -> Path:
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "caesura"
-
-
-def is_free(folder: Path) -> bool:
-    """Say whether a folder is absent or holds nothing but a lock."""
-    return not folder.exists() or all(entry.name == LOCK for entry in folder.iterdir())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from caesura.data.schema import Schema
 from caesura.errors import CheckpointError, RecipeError
-from caesura.files import LOCK, write_text
+from caesura.files import check_claimable, contents, write_text
 from caesura.recipes.schema import Recipe, to_toml
 from caesura.training.checkpoint import read_json
 from caesura.training.state import CHECKPOINT, EARLIER, has_state
@@ -18,10 +18,13 @@ WEIGHTS, RECIPE, SCHEMA, METRICS = "model.safetensors", "recipe.toml", "schema.j
 CALIBRATION, CARD = "calibration.json", "README.md"
 
 
+SIGNS = (RECIPE, SCHEMA)
+"""Files that tell the folders of runs that were begun before folders had a marker."""
+
+
 def check_free(folder: Path) -> None:
     """Raise where a new run would write over something; nothing is ever overwritten."""
-    if folder.is_file():
-        raise RecipeError(f"{folder} is a file; --out names a folder")
+    check_claimable(folder, SIGNS)
     if not _is_new(folder):
         begun = (folder / RECIPE).is_file() and not (folder / METRICS).is_file()
         advice = "continue it with --resume" if begun else "choose another --out, or remove it"
@@ -30,9 +33,7 @@ def check_free(folder: Path) -> None:
 
 def _is_new(folder: Path) -> bool:
     """Say whether no run was begun in a folder: absent, or with no more than its first file."""
-    if folder.is_file():
-        return False
-    return not folder.exists() or {one.name for one in folder.iterdir()} <= {LOCK, SCHEMA}
+    return not folder.is_file() and contents(folder) <= {SCHEMA}
 
 
 def begin(folder: Path, recipe: Recipe, schema: Schema) -> None:
@@ -47,7 +48,7 @@ def begin(folder: Path, recipe: Recipe, schema: Schema) -> None:
 
 def take_back(folder: Path) -> None:
     """Undo `begin` where nothing else was written yet, so that the folder is free again."""
-    if {one.name for one in folder.iterdir()} <= {LOCK, SCHEMA, RECIPE}:
+    if contents(folder) <= {SCHEMA, RECIPE}:
         (folder / RECIPE).unlink(missing_ok=True)
         (folder / SCHEMA).unlink(missing_ok=True)
 

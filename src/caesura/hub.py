@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from caesura.errors import CaesuraError, CheckpointError, RecipeError
-from caesura.files import is_free
+from caesura.files import contents, locked
 from caesura.folder import CALIBRATION, CARD, METRICS, RECIPE, SCHEMA, WEIGHTS
 from caesura.run import Run, load
 
@@ -24,7 +24,7 @@ FILES = (RECIPE, SCHEMA, METRICS, WEIGHTS, CALIBRATION, CARD)
 def save_pretrained(run: Run, folder: str | Path) -> Path:
     """Write a run to a new folder that can be given away: without the paths of its data."""
     folder = Path(folder)
-    if folder.is_file() or not is_free(folder):
+    if folder.is_file() or contents(folder):
         raise RecipeError(f"{folder} is not empty; name a new folder, nothing is overwritten")
     data = run.recipe.data.model_copy(update={"path": ""})
     stages = tuple(
@@ -33,7 +33,8 @@ def save_pretrained(run: Run, folder: str | Path) -> Path:
     )
     recipe = run.recipe.model_copy(update={"data": data, "stages": stages})
     copy = Run(recipe, run.schema, run.parts, run.metrics, run.calibration, run.coverage)
-    copy.save(folder)
+    with locked(folder, option="folder"):
+        copy.save(folder)
     return folder
 
 

@@ -19,7 +19,7 @@ from caesura.data.groups import SeriesGroups
 from caesura.data.read import is_parquet
 from caesura.data.write import write_table
 from caesura.errors import DataError, RecipeError
-from caesura.files import write_json
+from caesura.files import claim, write_json
 from caesura.nn.heads import Pooling
 from caesura.run import Run
 from caesura.tasks.embed import embed
@@ -142,13 +142,9 @@ def _about(
 
 def _check_same(folder: Path, about: dict[str, object]) -> None:
     """Write what the parts are, or compare it with what is there."""
-    if folder.is_file():
-        raise RecipeError(f"{folder} is a file; parts are written to a folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, (_ABOUT,), "--output")
     path = folder / _ABOUT
     if not path.is_file():
-        if any(folder.glob("[!.]*.parquet")):
-            raise RecipeError(f"{folder} holds other files; choose a new folder")
         write_json(path, about)
         return
     found = read_json(path)

@@ -22,6 +22,7 @@ from caesura.errors import DataError, RecipeError
 from caesura.files import locked
 from caesura.folder import (
     RECIPE,
+    SIGNS,
     begin,
     check_free,
     finish,
@@ -359,9 +360,9 @@ def _begun(folder: Path | None, resume: bool, recipe: Recipe, schema: Schema) ->
 
 def _writing(folder: Path | None) -> AbstractContextManager[None]:
     """Hold the folder alone; of several ranks the first one does."""
-    if folder is None or not _is_first_rank() or folder.is_file():
+    if folder is None or not _is_first_rank():
         return nullcontext()
-    return locked(folder)
+    return locked(folder, SIGNS)
 
 
 def _is_first_rank() -> bool:

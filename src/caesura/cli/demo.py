@@ -33,10 +33,11 @@ def demo(
 
     Example: `caesura demo --out demo`
     """
-    from caesura.files import write_json
+    from caesura.files import claim, write_json
     from caesura.study.demo import FULL, QUICK, run_demo
     from caesura.study.demo_report import summary_rows, write_demo_report
 
+    claim(out, ("report.html", "results.json"))
     report = out / "report.html"
     folder = _fresh(out)
     result = run_demo(folder, QUICK if quick else FULL, seeds, _stage)

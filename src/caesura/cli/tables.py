@@ -205,7 +205,9 @@ def bundled(
     from caesura.data.bundled import bundled as path_of
     from caesura.data.read import read_table
     from caesura.data.write import write_table
+    from caesura.files import claim
 
+    claim(output, ("stays.parquet",), "--output")
     for name, kind in (("physionet2012", "stays"), ("physionet2012_outcomes", "outcomes")):
         write_table(read_table(path_of(f"{name}.parquet")), output / f"{kind}.parquet")
     console.result(

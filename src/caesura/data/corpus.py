@@ -17,6 +17,7 @@ from caesura.data.store import RaggedStore
 from caesura.data.synthetic.kernels import kernel_synth, lmc
 from caesura.data.write import write_table
 from caesura.errors import DataError
+from caesura.files import claim
 
 Generator = Literal["kernel-synth", "lmc"]
 GENERATORS: tuple[Generator, ...] = ("kernel-synth", "lmc")
@@ -52,6 +53,7 @@ def synthesise(
         "channels": str(width),
         "seed": str(seed),
     }
+    claim(folder, (f"{generator}-00000.parquet",), "--output")
     paths = []
     for first in range(0, count, SHARD):
         size = min(SHARD, count - first)

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from caesura.errors import CheckpointError, RecipeError
 from caesura.estimators.frames import as_series
-from caesura.files import is_free, write_json
+from caesura.files import contents, locked, write_json
 from caesura.run import Run, load
 from caesura.training.checkpoint import read_json
 from caesura.workflow import pretrain
@@ -71,18 +71,19 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
         `load` of the same class reads it. An estimator in no state but new is a CheckpointError.
         """
         folder = Path(folder)
-        if not is_free(folder):
+        if folder.is_file() or contents(folder):
             raise RecipeError(f"{folder} is not empty; choose another folder, or remove it")
         runs = [name for name in _RUNS if hasattr(self, name)]
         if not runs:
             raise CheckpointError("nothing to save; pretrain or fit this estimator first")
-        for name in runs:
-            getattr(self, name).save(folder / name.strip("_"))
         own = self.get_params(deep=False)
         own["run"] = None if isinstance(self.run, Run) else self.run and str(self.run)
         kept = {name: getattr(self, name) for name in self._remembers if hasattr(self, name)}
         tree = {"class": type(self).__name__, "parameters": own, "fitted": _plain(kept)}
-        write_json(folder / _ABOUT, _plain(tree))
+        with locked(folder, option="folder"):
+            for name in runs:
+                getattr(self, name).save(folder / name.strip("_"))
+            write_json(folder / _ABOUT, _plain(tree))
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caesura.errors import CheckpointError, DataError, RecipeError, StorageError
-from caesura.files import locked, read_limited, write_json
+from caesura.files import check_claimable, claim, locked, read_limited, write_json
 from caesura.reproduce.experiment import Context, Experiment, Scale
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ class Queue:
         self.folder = folder / experiment.name / scale
         self.names = tuple(cells) or known
         self.seeds = seeds or experiment.seeds[scale]
-        if self.results() and not resume:
+        if not self.results():
+            check_claimable(self.folder)
+        elif not resume:
             raise RecipeError(
                 f"{self.folder} holds results; pass --resume to go on, or choose another --out"
             )
@@ -76,10 +78,12 @@ class Queue:
 
     def run(self, bar: Bar) -> bool:
         """Run what is pending; returns whether nothing is left, also with other processes."""
+        if not self.results():
+            claim(self.folder)
         for name, seed in self.pending():
             work = self.folder / "work" / f"{_plain(name)}-{seed}"
             try:
-                with locked(work):
+                with locked(work, scratch=True):
                     if not self._path(name, seed).exists():
                         with bar(f"{name}, seed {seed}") as watch:
                             self._run_cell(name, seed, work, watch)

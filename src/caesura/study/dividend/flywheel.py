@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +27,7 @@ from caesura.data.store import RaggedStore
 from caesura.data.synthetic.kernels import kernel_synth, lmc
 from caesura.data.view import view_store
 from caesura.errors import DataError, RecipeError
-from caesura.files import write_json, write_text
+from caesura.files import locked, remove_scratch, write_json, write_text
 from caesura.metrics.bootstrap import Interval, bootstrap
 from caesura.run import Run
 from caesura.study.dividend.plan import Cell
@@ -149,15 +148,15 @@ class _Mill:
                 if fuel is None:
                     fuel = self._fuelled(store)
                 work = self.study.folder / "work" / path.stem
-                run = (
-                    fuel.untrained(self.cell(seed))
-                    if store is None
-                    else fuel.pretrained(self.cell(seed), work, 1.0)[0]
-                )
-                parts = (self.study.choice, self.study.report)
-                write_json(path, [part.probed(run, 0).tolist() for part in parts])
-                if work.exists():
-                    shutil.rmtree(work)
+                with locked(work, scratch=True):
+                    run = (
+                        fuel.untrained(self.cell(seed))
+                        if store is None
+                        else fuel.pretrained(self.cell(seed), work, 1.0)[0]
+                    )
+                    parts = (self.study.choice, self.study.report)
+                    write_json(path, [part.probed(run, 0).tolist() for part in parts])
+                remove_scratch(work)
             for said, kept in zip(found, json.loads(path.read_text(encoding="utf-8")), strict=True):
                 said.append(np.asarray(kept))
         return found

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -85,16 +85,14 @@ def recommend(study: Study, minutes: float, patches: tuple[int, ...] = ()) -> Re
     cost = sum(study.seconds_a_step(cell(one, first), 4) for one in plan.objectives)
     rounds = 1 + (len(views) + len(others)) / len(plan.objectives)
     steps = max(_FEWEST, int(60 * minutes * _SURE / (rounds * max(cost, 1e-6))))
-    work = study.folder / "recommend"
-    try:
+    with TemporaryDirectory() as scratch:
+        work = Path(scratch)
         tried = [_try(study, cell(one, first), plan.patch, steps, work) for one in plan.objectives]
         best = _best(tried).objective
         tried += [_try(study, cell(best, view), plan.patch, steps, work) for view in views]
         view = _best(tried).view
         tried += [_try(study, cell(best, view), patch, steps, work) for patch in others]
         return Recommendation(_best(tried), tried)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _best(tried: list[Candidate]) -> Candidate:

@@ -6,9 +6,9 @@ A cell is locked while it runs; one whose rate is not chosen yet waits for the c
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from caesura.data.split import Split
 from caesura.data.store import RaggedStore
 from caesura.data.view import View, view_store
 from caesura.errors import CheckpointError, DataError, DivergedError, RecipeError, StorageError
-from caesura.files import locked, read_limited, write_json
+from caesura.files import claim, locked, read_limited, remove_scratch, write_json
 from caesura.recipes.build import build_encoder, build_objective
 from caesura.recipes.presets import completed
 from caesura.recipes.schema import Recipe
@@ -91,10 +91,7 @@ class Study:
                 raise RecipeError(
                     f"{self.folder} holds this study; pass --resume to go on, or another --out"
                 )
-        elif self.folder.exists() and any(self.folder.iterdir()):
-            raise RecipeError(
-                f"{self.folder} is not empty and holds no study; choose another --out"
-            )
+        claim(self.folder, ("plan.json",))
         write_json(path, plan)
 
     def pending(self) -> list[Cell]:
@@ -130,12 +127,15 @@ class Study:
             if not moved:
                 time.sleep(_WAIT_S)  # another process has what is left
         watch("", total, total)
-        shutil.rmtree(self.folder / "work", ignore_errors=True)  # encoders that trials read
+        for cell in self.plan.cells():  # encoders that trials read
+            remove_scratch(self.folder / "work" / cell.name(self.plan))
+        with suppress(OSError):
+            (self.folder / "work").rmdir()
 
     def _run_locked(self, cell: Cell) -> bool:
         work = self.folder / "work" / cell.name(self.plan)
         try:
-            with locked(work):
+            with locked(work, scratch=True):
                 if self.path(cell).exists():
                     return False
                 begun = time.monotonic()
@@ -152,7 +152,7 @@ class Study:
                 return False
             raise
         if cell.kind != "rate":  # the trials' encoders are read by the trials of tuning
-            shutil.rmtree(work, ignore_errors=True)
+            remove_scratch(work)
         return True
 
     def _ready(self, cell: Cell) -> bool:
