@@ -71,14 +71,14 @@ def by_command(*arguments):
 WRITERS = {
     "pretrain": lambda run, out, tmp: tiny_run(out, steps=1),
     "resume": lambda run, out, tmp: tiny_run(out, steps=1, resume=True),
-    "finetune": lambda run, out, tmp: finetune(
-        run, label_table(), out, data=long_table(), steps=1
-    ),
+    "finetune": lambda run, out, tmp: finetune(run, label_table(), out, data=long_table(), steps=1),
     "distil": lambda run, out, tmp: distil(run, "romae", out, data=long_table(), steps=1),
     "save_pretrained": lambda run, out, tmp: save_pretrained(run, out),
-    "estimator": lambda run, out, tmp: caesura.PretrainedFeatures(run=run)
-    .fit(np.random.default_rng(0).normal(size=(6, 2, 12)))
-    .save(out),
+    "estimator": lambda run, out, tmp: (
+        caesura.PretrainedFeatures(run=run)
+        .fit(np.random.default_rng(0).normal(size=(6, 2, 12)))
+        .save(out)
+    ),
     "synthesise": lambda run, out, tmp: synthesise("kernel-synth", 2, 8, out),
     "study": study,
     "embed in parts": embedded_parts,

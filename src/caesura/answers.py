@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caesura.data.clock import Clock, TimeKind
-from caesura.data.column_types import as_typed
+from caesura.data.column_types import as_typed, beside, typed
 from caesura.data.schema import Sampling, Schema
 from caesura.data.store import RaggedStore
 from caesura.tasks.detect import Detected
@@ -46,10 +46,13 @@ def forecast_table(
     columns: dict[str, Any] = {
         schema.columns.id: store.ids.take(pa.array(which)),
         schema.columns.time: times_of(schema, store, which, steps),
-        "channel": np.tile(np.repeat(schema.variables, horizon), series),
     }
-    columns |= {name: getattr(found, name).ravel() for name in ("value", "lower", "upper")}
-    return as_typed(columns, _key_types(schema, store))
+    channel = typed(
+        pa.array(np.tile(np.repeat(schema.variables, horizon), series)),
+        store.column_types.get(schema.columns.channel, ""),
+    )
+    added = {name: getattr(found, name).ravel() for name in ("value", "lower", "upper")}
+    return as_typed(beside(columns, {"channel": channel} | added), _key_types(schema, store))
 
 
 def detection_table(schema: Schema, store: RaggedStore, found: Detected) -> pa.Table:
@@ -60,10 +63,9 @@ def detection_table(schema: Schema, store: RaggedStore, found: Detected) -> pa.T
     columns = {
         schema.columns.id: store.ids.take(pa.array(which)),
         schema.columns.time: times_of(schema, store, which, steps),
-        "score": np.concatenate(found.score),
-        "p_value": np.concatenate(found.p_value),
     }
-    return as_typed(columns, _key_types(schema, store))
+    added = {"score": np.concatenate(found.score), "p_value": np.concatenate(found.p_value)}
+    return as_typed(beside(columns, added), _key_types(schema, store))
 
 
 def imputed_table(schema: Schema, store: RaggedStore, found: Imputed) -> pa.Table:
@@ -75,19 +77,23 @@ def imputed_table(schema: Schema, store: RaggedStore, found: Imputed) -> pa.Tabl
     columns: dict[str, Any] = {
         schema.columns.id: store.ids.take(pa.array(which)),
         schema.columns.time: times_of(schema, store, which, steps),
-        "channel": np.concatenate([np.repeat(variables, n) for n in lengths]),
     }
-    for name in ("value", "lower", "upper"):
-        columns[name] = np.concatenate([one.ravel() for one in getattr(found, name)])
-    columns["imputed"] = ~np.concatenate([one.ravel() for one in found.observed])
-    return as_typed(columns, _key_types(schema, store))
+    channel = typed(
+        pa.array(np.concatenate([np.repeat(variables, n) for n in lengths])),
+        store.column_types.get(schema.columns.channel, ""),
+    )
+    added = {
+        name: np.concatenate([one.ravel() for one in getattr(found, name)])
+        for name in ("value", "lower", "upper")
+    }
+    added["imputed"] = ~np.concatenate([one.ravel() for one in found.observed])
+    return as_typed(beside(columns, {"channel": channel} | added), _key_types(schema, store))
 
 
 def _key_types(schema: Schema, store: RaggedStore) -> dict[str, str]:
-    """Return the types of ids and of channels, whose column results call "channel"."""
-    types, names = store.column_types, schema.columns
-    keys = {names.id: names.id, "channel": names.channel}
-    return {name: types[own] for name, own in keys.items() if own in types}
+    """Return the type of ids."""
+    name = schema.columns.id
+    return {name: store.column_types[name]} if name in store.column_types else {}
 
 
 def synthetic_table(
@@ -127,7 +133,7 @@ def completed_table(schema: Schema, store: RaggedStore, found: Completed) -> pa.
         schema.columns.time: times_of(schema, store, series, steps),
     }
     columns |= cells.named(schema, schema.sampling)
-    return as_typed(columns | {"draw": draw}, store.column_types)
+    return as_typed(beside(columns, {"draw": draw}), store.column_types)
 
 
 class _Cells:

@@ -21,7 +21,7 @@ from caesura.answers import (
     synthetic_table,
 )
 from caesura.card import model_card
-from caesura.data.column_types import typed
+from caesura.data.column_types import beside, free_name, typed
 from caesura.data.config import DataConfig
 from caesura.data.door import open_data
 from caesura.data.labels import Labels, Rare, read_labels
@@ -126,18 +126,18 @@ class Run:
             raise CheckpointError("this run was not fine-tuned; `caesura finetune` it first")
         name = self.schema.columns.id
         ids = typed(store.ids, store.column_types.get(name, ""))
-        columns: dict[str, Any] = {name: ids}
+        columns: dict[str, Any] = {}
         if target.task == "classification":
             names: list[Any] = [int(c) if target.whole_numbers else c for c in target.classes]
             columns["prediction"] = [names[i] for i in outputs.argmax(1)]
         if target.task == "regression":
             single = len(target.names) == 1
-            for name, values in zip(target.names, outputs.T, strict=True):
-                columns["prediction" if single else f"prediction_{name}"] = values
+            for each, values in zip(target.names, outputs.T, strict=True):
+                columns["prediction" if single else f"prediction_{each}"] = values
         else:
-            for name, values in zip(target.classes, outputs.T, strict=True):
-                columns[f"p_{name}"] = values
-        return pa.table(columns)
+            for each, values in zip(target.classes, outputs.T, strict=True):
+                columns[f"p_{each}"] = values
+        return pa.table(beside({name: ids}, columns))
 
     def interpolate(
         self,
@@ -178,9 +178,9 @@ class Run:
         added = {"value": found.value, "lower": found.lower, "upper": found.upper}
         added["trust"] = np.where(found.trusted, "high", "low")
         for name, values in added.items():
-            if name in table.column_names:  # the query may be a table of observations
-                table = table.drop_columns([name])
-            table = table.append_column(name, pa.array(values))
+            if name in table.column_names and table[name].null_count == len(table):
+                table = table.drop_columns([name])  # left empty, to be filled in
+            table = table.append_column(free_name(name, table.column_names), pa.array(values))
         return table
 
     def forecast(self, data: Any = None, *, horizon: int, season: int = 0) -> pa.Table:

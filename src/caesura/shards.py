@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from caesura.data.column_types import typed
+from caesura.data.column_types import beside, typed
 from caesura.data.groups import SeriesGroups
 from caesura.data.read import is_parquet
-from caesura.data.write import write_table
+from caesura.data.write import check_apart, write_table
 from caesura.errors import DataError, RecipeError
 from caesura.files import claim, write_json
 from caesura.nn.heads import Pooling
@@ -73,6 +73,7 @@ def parts_of(
     """
     if not is_parquet(data):
         raise DataError(f"{data} is no Parquet file or folder; parts are of those")
+    check_apart(folder / "part.parquet", data)
     groups = SeriesGroups(Path(data), run.reading(), lenient=True)
     ranges = groups.in_parts(rows)
     _check_same(folder, _about(run, groups, pooling, rows, len(ranges)))
@@ -118,9 +119,8 @@ def _write_part(
         write_table(pa.table({name: pa.array([], groups.ids(0).type)}), path)
         return 0
     whole = np.concatenate(vectors)
-    columns = {name: pa.chunked_array(ids)}
-    columns |= {f"f{i}": pa.array(column) for i, column in enumerate(whole.T)}
-    write_table(pa.table(columns), path)
+    features = {f"f{i}": pa.array(column) for i, column in enumerate(whole.T)}
+    write_table(pa.table(beside({name: pa.chunked_array(ids)}, features)), path)
     return len(whole)
 
 

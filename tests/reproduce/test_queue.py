@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from caesura.cli.main import app
 from caesura.errors import CheckpointError, DataError, RecipeError
-from caesura.files import locked
+from caesura.files import claim, locked
 from caesura.reproduce import catalogue
 from caesura.reproduce.experiment import (
     SCALES,
@@ -80,6 +80,7 @@ def test_a_cell_that_fails_leaves_the_others(tmp_path):
 
 def test_a_cell_that_another_process_runs_is_skipped(tmp_path):
     queue = Queue(toy(), "quick", tmp_path, seeds=1)
+    claim(queue.folder)
     with locked(tmp_path / "toy/quick/work/a-0"):
         assert not queue.run(Bar)
     assert queue.pending() == [("a", 0)]

@@ -43,8 +43,8 @@ def forecast(
     from caesura.tasks.forecast import forecast as forecast_store
     from caesura.tasks.forecast import regular_view
 
-    check_writable(output)
     trained = load(run)
+    check_writable(output, data or trained.recipe.data.path)
     store = trained.open(data)
     view = regular_view(trained, store)
     if draws is None:
@@ -91,8 +91,8 @@ def detect(
     from caesura.tasks.detect import detect as detect_store
     from caesura.tasks.forecast import regular_view
 
-    check_writable(output)
     trained = load(run)
+    check_writable(output, data or trained.recipe.data.path)
     store = trained.open(data)
     known = trained.open(normal)
     marks = []

@@ -95,7 +95,7 @@ def generate(
     from caesura.tasks.generate import generate as generate_windows
     from caesura.tasks.generate_long import generate_long
 
-    check_writable(output)
+    check_writable(output, known, from_coarse)
     try:
         each = tuple(float(part) for part in temperature.split(","))
     except ValueError:
@@ -187,8 +187,8 @@ def impute(
     from caesura.run import load
     from caesura.tasks.impute import impute as impute_store
 
-    check_writable(output)
     trained = load(run)
+    check_writable(output, data or trained.recipe.data.path)
     store = trained.open(data)
     found = impute_store(trained, store, draws, level, seed)
     table = imputed_table(trained.schema, store, found)
@@ -256,7 +256,7 @@ def generation(
     if predict and protocol != "timegan":
         raise RecipeError("--predict is the predictive score's channel: add --protocol timegan")
     if output is not None:
-        check_writable(output)
+        check_writable(output, real, synthetic, holdout)
     given = given_columns(id=id, time=time, channel=channel, value=value, missing=missing)
     config = DataConfig(columns=Columns(**given), rate=rate)
     sets = read_sets(real, synthetic, holdout, config, label)

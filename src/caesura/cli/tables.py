@@ -150,7 +150,7 @@ def convert(
     from caesura.data.corpus import as_long_table
     from caesura.data.write import check_writable, write_table
 
-    check_writable(output)
+    check_writable(output, source)
     table = as_long_table(source)
     write_table(table, output)
     series = len(table["id"].unique()) if "id" in table.column_names else 0

@@ -62,7 +62,7 @@ def embed(
     """
     import pyarrow as pa
 
-    from caesura.data.column_types import typed
+    from caesura.data.column_types import beside, typed
     from caesura.data.write import check_writable, write_table
     from caesura.errors import RecipeError
     from caesura.nn.heads import checked_pooling
@@ -70,11 +70,11 @@ def embed(
     from caesura.tasks.embed import embed as embed_store
     from caesura.tasks.embed import embed_windows
 
-    if output.suffix:
-        check_writable(output)
     read_out = checked_pooling(pooling)
     trained = load(run)
-    if not output.suffix:
+    if output.suffix:
+        check_writable(output, data or trained.recipe.data.path)
+    else:
         if windows or neighbours:
             raise RecipeError("--windows and --neighbours are of one file; name it z.parquet")
         source = data or trained.recipe.data.path
@@ -84,11 +84,11 @@ def embed(
     store = trained.open(data)
     name = trained.schema.columns.id
     ids = typed(store.ids, store.column_types.get(name, ""))
-    columns = {name: ids}
+    own, columns = {name: ids}, {}
     with console.counting_bar("embedding") as show:
         if windows:
             series, start, vectors = embed_windows(trained, store, read_out, show)
-            columns = {name: ids.take(pa.array(series)), "start": pa.array(start)}
+            own, columns = {name: ids.take(pa.array(series))}, {"start": pa.array(start)}
         else:
             vectors = embed_store(trained, store, read_out, show)
     columns |= {f"f{i}": pa.array(vectors[:, i]) for i in range(vectors.shape[1])}
@@ -97,9 +97,9 @@ def embed(
 
         near, distance = nearest(vectors, neighbours)
         for k in range(near.shape[1]):
-            columns[f"neighbour_{k + 1}"] = columns[name].take(pa.array(near[:, k]))
+            columns[f"neighbour_{k + 1}"] = own[name].take(pa.array(near[:, k]))
             columns[f"distance_{k + 1}"] = pa.array(distance[:, k])
-    write_table(pa.table(columns), output)
+    write_table(pa.table(beside(own, columns)), output)
     what = "windows" if windows else "series"
     console.result(f"{len(vectors)} {what}, {vectors.shape[1]} features: {output}")
 
@@ -123,8 +123,9 @@ def predict(run: RunFolder, output: Output, data: Data = None) -> None:
     from caesura.data.write import check_writable, write_table
     from caesura.run import load
 
-    check_writable(output)
-    table = load(run).predict(data)
+    trained = load(run)
+    check_writable(output, data or trained.recipe.data.path)
+    table = trained.predict(data)
     write_table(table, output)
     console.result(f"{table.num_rows} series: {output}")
 
@@ -153,10 +154,10 @@ def interpolate(
     from caesura.errors import RecipeError
     from caesura.run import load
 
-    check_writable(output)
     if (query is None) == (not at):
         raise RecipeError("give either --query FILE or --at every:STEP|t1,t2,...")
     trained = load(run)
+    check_writable(output, query, data or trained.recipe.data.path)
     store = trained.open(data)
     if query is not None:
         queries, table = read_queries(query, store, trained.schema)
@@ -165,7 +166,7 @@ def interpolate(
     with console.counting_bar("interpolating") as show:
         answered = trained.answer(store, queries, table, level, show)
     write_table(answered, output)
-    low = sum(value == "low" for value in answered["trust"].to_pylist())
+    low = sum(value == "low" for value in answered.column(answered.num_columns - 1).to_pylist())
     console.table(trained.coverage, "Coverage of 90 % intervals on held-out series of the training")
     console.result(f"{answered.num_rows} values, {low} with low trust: {output}")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from caesura.data.config import Columns
+
+log = logging.getLogger("caesura")
 
 _DICTIONARY = "dictionary"
 """Of text that is kept once: a category of pandas and polars."""
@@ -40,6 +43,28 @@ def as_typed(columns: Mapping[str, Any], types: Mapping[str, str]) -> pa.Table:
         if name in types:
             table = table.set_column(place, name, typed(table[name], types[name]))
     return table
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return a name for a column of a result that no column of the user's has.
+
+    It is `name` where that is free, else `result_NAME`, of which a warning tells.
+    """
+    free = name
+    while free in taken:
+        free = f"result_{free}"
+    if free != name:
+        log.warning(
+            "column %r is of the data; the result's column of that name is written as %r",
+            name,
+            free,
+        )
+    return free
+
+
+def beside(own: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the user's columns and, by free names (`free_name`), those that a result adds."""
+    return dict(own) | {free_name(name, own): column for name, column in added.items()}
 
 
 def typed(column: Any, name: str) -> Any:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from caesura.data.clock import MICROSECONDS
-from caesura.data.column_types import as_typed
+from caesura.data.column_types import as_typed, free_name
 from caesura.data.columns import numeric, time_values
 from caesura.data.labels import as_type_of
 from caesura.data.read import read_table
@@ -47,7 +47,7 @@ def read_queries(source: Any, store: RaggedStore, schema: Schema) -> tuple[Queri
     """
     table = read_table(source)
     columns = schema.columns
-    name = columns.channel or "channel"
+    name = columns.channel or free_name("channel", {columns.id, columns.time})
     several = len(schema.variables) > 1
     for column in (columns.id, columns.time, *((name,) if several else ())):
         if column not in table.column_names:
@@ -115,7 +115,9 @@ def lay_out_queries(at: str, store: RaggedStore, schema: Schema) -> tuple[Querie
         names = pa.array(schema.variables, pa.string())
         if store.channels_are_numbers and len(schema.value_names) == 1:
             names = names.cast(pa.int64())  # as the table has them, so that results join
-        table[columns.channel or "channel"] = names.take(pa.array(queries.variable))
+        table[columns.channel or free_name("channel", table)] = names.take(
+            pa.array(queries.variable)
+        )
     return queries, as_typed(table, store.column_types)
 
 
