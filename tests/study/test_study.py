@@ -140,7 +140,7 @@ def test_a_cell_is_named_by_all_that_rules_it(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"objectives": ("byol",)}, "unknown objective 'byol'; known: masked_tokens"),
+        ({"objectives": ("byol",)}, "unknown objective 'byol'; known: mae"),
         ({"views": ("blur",)}, "unknown augmentation 'blur'; known: none, jitter"),
         ({"encoders": ("big",)}, "'big' is not WIDTHxDEPTH"),
         ({"folds": 15}, "fold"),

@@ -247,6 +247,31 @@ def test_a_stream_in_chunks_is_the_whole_signal(absent, statistics):
         torch.testing.assert_close(torch.cat(ours), theirs.features[0], atol=1e-5, rtol=1e-4)
 
 
+def test_a_stream_takes_what_arrays_are_made_of():
+    found = signals()
+    run = grid_run(wide_table(found), columns=COLUMNS, settings=("encoder.statistics=fixed",))
+    chunk = np.asarray(found.signals[:1], dtype=np.float64)
+    hidden = chunk.copy()
+    hidden[0, 10:20] = np.nan
+    masked = np.ma.masked_array(np.where(np.isnan(hidden), -9999.0, hidden), np.isnan(hidden))
+    right = run.stream().push(torch.from_numpy(chunk).float())
+    gap = run.stream().push(torch.from_numpy(hidden).float())
+    whole = np.round(chunk)
+    for given, wanted in (
+        (chunk, right),
+        (chunk.astype(np.float32), right),
+        (chunk.tolist(), right),
+        (torch.from_numpy(chunk), right),
+        (whole.astype(int), run.stream().push(whole)),
+        (masked, gap),
+    ):
+        for ours, theirs in zip(run.stream().push(given), wanted, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+    for bad in (["a"], {"x": 1}, "text", [[1.0], [2.0, 3.0]], None):
+        with pytest.raises(DataError, match="a chunk of"):
+            run.stream().push(bad)
+
+
 def test_a_stream_says_what_it_cannot_do(run):
     with pytest.raises(RecipeError, match=r"encoder\.statistics=running, or fixed"):
         run.stream()

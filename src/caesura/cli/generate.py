@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -135,7 +136,8 @@ def generate(
     count, channels, length = values.shape
     made = f"{count} {'series' if steps else 'windows'} of {length} steps x {channels} variables"
     console.result(f"{made} in {seconds:.1f} s: {output}")
-    console.result(f"next: caesura evaluate generation --real DATA --synthetic {output}")
+    place = quote(str(output))
+    console.result(f"next: caesura evaluate generation --real DATA --synthetic {place}")
 
 
 def _complete(

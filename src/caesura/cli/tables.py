@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -135,7 +136,8 @@ def synthesise(
     columns = "value" if generator == "kernel-synth" else ",".join(f"v{c}" for c in range(channels))
     shown = columns if len(columns) < 40 else f"v0,...,v{channels - 1}"
     console.result(f"{count} series of {length} steps in {len(paths)} files: {output}")
-    console.result(f"next: caesura pretrain mae --data {output} --rate 1 --value {shown} --out run")
+    place = quote(str(output))
+    console.result(f"next: caesura pretrain mae --data {place} --rate 1 --value {shown} --out run")
 
 
 @verbs.command()
@@ -210,9 +212,10 @@ def bundled(
     claim(output, ("stays.parquet",), "--output")
     for name, kind in (("physionet2012", "stays"), ("physionet2012_outcomes", "outcomes")):
         write_table(read_table(path_of(f"{name}.parquet")), output / f"{kind}.parquet")
+    stays, outcomes = (quote(str(output / f"{kind}.parquet")) for kind in ("stays", "outcomes"))
     console.result(
         f"{output}/stays.parquet: stay, hour, variable, value\n"
         f"{output}/outcomes.parquet: stay, died\n"
-        f"next: caesura study dividend --data {output}/stays.parquet --id stay --time hour "
-        f"--channel variable --value value --labels {output}/outcomes.parquet --out study"
+        f"next: caesura study dividend --data {stays} --id stay --time hour "
+        f"--channel variable --value value --labels {outcomes} --out study"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -118,13 +119,14 @@ def pretrain(
     _report(run)
     if run.coverage:
         console.table(run.coverage, "Coverage of 90 % intervals on held-out series")
+    place = quote(str(out))
     if "prior" in run.parts:
-        console.result(f"\nrun: {out}\nnext: caesura generate {out} -n 1000 -o synthetic.parquet")
+        console.result(f"\nrun: {out}\nnext: caesura generate {place} -n 1000 -o synthetic.parquet")
         return
-    other = f"caesura interpolate {out} --at every:{run.schema.time_unit * 4:g} -o FILE"
+    other = f"caesura interpolate {place} --at every:{run.schema.time_unit * 4:g} -o FILE"
     if run.schema.sampling is not None:
-        other = f"caesura embed {out} -o FILE"
-    console.result(f"\nrun: {out}\nnext: caesura probe {out} --labels FILE, or {other}")
+        other = f"caesura embed {place} -o FILE"
+    console.result(f"\nrun: {out}\nnext: caesura probe {place} --labels FILE, or {other}")
 
 
 def finetune(
@@ -179,7 +181,9 @@ def finetune(
             on_progress=show,
         )
     _report(tuned)
-    console.result(f"\nrun: {out}\nnext: caesura predict {out} --data FILE -o predictions.parquet")
+    console.result(
+        f"\nrun: {out}\nnext: caesura predict {quote(str(out))} --data FILE -o predictions.parquet"
+    )
 
 
 def distil(
@@ -241,8 +245,9 @@ def distil(
         console.table(rows, "What a linear probe finds, grouped folds, 95 % intervals")
         for row in rows[3:]:
             console.result(found_in_words({"comparison": row["probe of"], **row}))
+    place = quote(str(out))
     console.result(
-        f"\nrun: {out}\nnext: caesura export {out} --onnx FILE --int8, or caesura probe {out} "
+        f"\nrun: {out}\nnext: caesura export {place} --onnx FILE --int8, or caesura probe {place} "
         "--labels FILE"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -30,6 +31,16 @@ class Columns(BaseModel):
     def constant(self) -> tuple[str, ...]:
         """Columns that are constant in a series, numbers and classes."""
         return tuple(dict.fromkeys((*self.static, *self.classes)))
+
+    def as_options(self) -> str:
+        """Return what differs from the defaults as options of the command line, ready for a shell:
+        "--id star --value flux"."""
+        options = []
+        for name, value in self.model_dump(exclude_defaults=True).items():
+            several = isinstance(value, tuple)
+            text = ",".join(f"{one:g}" if name == "missing" else one for one in value)
+            options.append(f"--{name} {quote(text if several else value)}")
+        return " ".join(options)
 
 
 class DataConfig(BaseModel):

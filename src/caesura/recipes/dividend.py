@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from caesura.errors import RecipeError
+
 GENERATIVE = ("masked_tokens", "next_patch", "denoise")
 LATENT = ("jepa", "lejepa", "dino")
 OBJECTIVES = (*GENERATIVE, *LATENT)
@@ -43,7 +45,7 @@ def recipe(
     if patch:
         encoder |= {"patch": patch, "normalise": "window"}
     return {
-        "name": _name(objective),
+        "name": name_of(objective),
         "encoder": encoder,
         "stages": [stage],
         "training": {"epochs": 30, "patience": 6, "lr": 1e-3},
@@ -52,13 +54,24 @@ def recipe(
 
 def presets() -> dict[str, Callable[[], dict[str, Any]]]:
     """Return the recipes by name; masked autoencoding is "mae" here, `romae` with its own sizes."""
-    return {_name(one): partial(recipe, one) for one in (*OBJECTIVES, "vicreg")}
+    return {name_of(one): partial(recipe, one) for one in (*OBJECTIVES, "vicreg")}
+
+
+def objective_of(name: str) -> str:
+    """Return the objective that a recipe's name stands for: "mae" and "romae" mask tokens,
+    "next-patch" is next_patch. An unknown one is a RecipeError."""
+    masked = ("mae", "romae")
+    objective = "masked_tokens" if name in masked else name.replace("-", "_")
+    if objective not in (*OBJECTIVES, "vicreg"):
+        known = ", ".join(name_of(one) for one in (*OBJECTIVES, "vicreg"))
+        raise RecipeError(f"unknown objective {name!r}; known: {known}")
+    return objective
 
 
 def with_patches(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recipe of this file for regular series: those whose data have a rate, or take their
     own."""
-    known = {_name(one) for one in (*OBJECTIVES, "vicreg")}
+    known = {name_of(one) for one in (*OBJECTIVES, "vicreg")}
     encoder = tree.get("encoder", {})
     data = tree.get("data", {})
     regular = data.get("rate", 0) or data.get("own_rate", False)
@@ -67,5 +80,6 @@ def with_patches(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {**tree, "encoder": {"patch": PATCH, "normalise": "window", **encoder}}
 
 
-def _name(objective: str) -> str:
+def name_of(objective: str) -> str:
+    """Return the name of an objective's recipe, which `pretrain` takes."""
     return "mae" if objective == "masked_tokens" else objective.replace("_", "-")

@@ -40,8 +40,9 @@ _LEVELS_RULE = 0.25
 
 def find_recipe(name: str) -> dict[str, Any]:
     """Return the tree of a preset or of a TOML file."""
-    if name in PRESETS:
-        return PRESETS[name]()
+    preset = "mae" if name == "masked_tokens" else name.replace("_", "-")  # as studies say
+    if preset in PRESETS:
+        return PRESETS[preset]()
     if name.endswith(".toml"):
         return read_recipe(Path(name))
     raise RecipeError(

@@ -7,7 +7,9 @@ have not come (`delay_s`), or for `finish`, which takes the end as the end.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -42,9 +44,13 @@ class Stream:
         self.delay_s = tuple((field - 1) / 2 / rate for field in fields)
         """Seconds between a sample and the feature that stands on it, of each level."""
 
-    def push(self, samples: Tensor) -> list[Tensor]:
-        """Return the new features of each level, (places, width), none where all still wait."""
+    def push(self, samples: Tensor | ArrayLike) -> list[Tensor]:
+        """Return the new features of each level, (places, width), none where all still wait.
+
+        samples: (channels, samples), a tensor, an array or lists; NaN, or masked: not measured.
+        """
         channels = self._encoder.config.channels
+        samples = _as_tensor(samples)
         if samples.ndim != 2 or samples.shape[0] != channels:
             raise DataError(f"a chunk of shape {tuple(samples.shape)}; give ({channels}, samples)")
         with inference(self._encoder):
@@ -59,7 +65,7 @@ class Stream:
     def _shown(self, samples: Tensor) -> Tensor:
         module, config = self._encoder.normalise, self._encoder.config
         absent = samples.isnan()[None]
-        x = ((samples.nan_to_num(0.0) - module.center) / module.spread)[None]
+        x = ((samples.nan_to_num(0.0) - module.center) / module.spread).float()[None]
         x = x.masked_fill(absent, 0.0)
         if config.absent == "flag":
             x = torch.cat([x, absent.to(x.dtype)], dim=1)
@@ -73,6 +79,24 @@ class Stream:
             x = block(x, last=last)
             found.append(x[0, :, 0].T.clone())
         return found
+
+
+def _as_tensor(samples: Tensor | ArrayLike) -> Tensor:
+    """Return samples as numbers, in float64 where they are; what has none is a DataError."""
+    if isinstance(samples, Tensor) and not samples.is_complex():
+        exact = samples.dtype == torch.float64
+        return samples.detach().to("cpu", torch.float64 if exact else torch.float32)
+    try:
+        if isinstance(samples, np.ma.MaskedArray):
+            samples = np.ma.filled(samples.astype(np.float64), np.nan)
+        array = np.asarray(samples)
+        exact = array.dtype == np.float64
+        return torch.from_numpy(array.astype(np.float64 if exact else np.float32))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"a chunk of {type(samples).__name__} is no array of numbers ({error}); give "
+            "(channels, samples)"
+        ) from None
 
 
 class _Conv:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from caesura.metrics.bootstrap import Interval, group_resamples
 from caesura.metrics.compare import variance_shares
+from caesura.recipes.dividend import name_of
 from caesura.study.dividend.plan import Cell
 from caesura.study.dividend.work import Study
 
@@ -187,10 +189,9 @@ def advice(found: Answer, study: Study) -> list[str]:
     plan, arm, gain, lines = study.plan, found.chosen, found.chosen.tuned_dividend, []
     rate = f" --rate {plan.data.rate:g}" if plan.data.rate else ""
     window = f" --window {plan.data.window:g}" if plan.data.window else ""
-    command = (
-        f"caesura pretrain {arm.objective.replace('_', '-')} --data {plan.data.path or 'DATA'}"
-    )
-    command = command.replace("pretrain masked-tokens", "pretrain mae") + rate + window
+    columns = plan.data.columns.as_options()
+    command = f"caesura pretrain {name_of(arm.objective)} --data {quote(plan.data.path or 'DATA')}"
+    command += (f" {columns}" if columns else "") + rate + window
     labelled = not (plan.horizon or plan.truth)
     if not gain.excludes_zero:
         width = (gain.upper - gain.lower) / 2

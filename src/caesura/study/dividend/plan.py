@@ -20,7 +20,6 @@ Kind = Literal["rate", "tuning rate", "scratch rate", "arm", "scratch", "beside"
 SCRATCH_VIEW = "-"
 TRIAL_SEED = 100_000
 """Seed of the trials that choose learning rates: none of the report."""
-KNOWN = (*dividend.OBJECTIVES, "vicreg")
 
 
 class DividendPlan(BaseModel):
@@ -63,10 +62,12 @@ class DividendPlan(BaseModel):
     @field_validator("objectives")
     @classmethod
     def _known(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
-        for one in objectives:
-            if one not in KNOWN:
-                raise RecipeError(f"unknown objective {one!r}; known: {', '.join(KNOWN)}")
-        return objectives
+        return tuple(dict.fromkeys(map(dividend.objective_of, objectives)))
+
+    @field_validator("views")
+    @classmethod
+    def _named(cls, views: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(view.replace("-", "_") for view in views))
 
     @field_validator("encoders")
     @classmethod
