@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from caesura.data.column_types import beside, typed
 from caesura.data.groups import SeriesGroups
-from caesura.data.read import is_parquet
+from caesura.data.parquet_files import is_parquet
 from caesura.data.write import check_apart, write_table
 from caesura.errors import DataError, RecipeError
 from caesura.files import claim, write_json

@@ -64,6 +64,9 @@ def test_both_layouts_of_tiny_imagenet_are_read(tmp_path):
     assert kinds == ["n1", "n2"]
     assert images[0, 2, 2].tolist() == [255, 0, 0]
     assert read_image_folder(tmp_path / "val", 4)[1] == ["n2"]
+    shown = next((tmp_path / "train").rglob("*.[jp]*g"))
+    (shown.parent / f"._{shown.name}").write_bytes(b"resource fork")
+    assert read_image_folder(tmp_path / "train", 4)[1] == kinds
 
 
 def test_a_folder_without_images_and_a_damaged_image_are_errors(tmp_path):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pyarrow import ipc
 
 from caesura.data.config import Columns
+from caesura.data.parquet_files import data_files
 from caesura.data.store import DoorReport, RaggedStore
 from caesura.errors import DataError, StorageError
 from caesura.files import cache_folder, write_atomically
@@ -53,7 +54,7 @@ def cached_path(
     """
     if os.environ.get("CAESURA_CACHE") == "off":
         return None
-    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+    files = data_files(source)
     states = [(file, file.stat()) for file in files]
     if sum(state.st_size for _, state in states) < _WORTH_CACHING:
         return None
@@ -61,7 +62,8 @@ def cached_path(
     place = hashlib.blake2b(f"{source.resolve()} {asked}".encode(), digest_size=12).hexdigest()
     content = hashlib.blake2b(digest_size=12)
     for file, state in states:
-        content.update(f"{file.name} {state.st_size} {state.st_mtime_ns}".encode())
+        name = file.relative_to(source) if file != source else file.name
+        content.update(f"{name} {state.st_size} {state.st_mtime_ns}".encode())
         with file.open("rb") as opened:
             opened.seek(max(0, state.st_size - _TAIL))
             content.update(opened.read())

@@ -28,8 +28,6 @@ def clean_store(rows: Rows, columns: Columns, report: DoorReport) -> RaggedStore
     """Return the store of rows that need no mending, else None and an untouched report."""
     if columns.group or columns.constant or columns.missing or len(columns.value) > 1:
         return None
-    if not rows.uniform:
-        return None
     wanted = [columns.id, columns.time, columns.value[0], columns.error, columns.channel]
     if any(name and name not in rows.schema.names for name in wanted):
         return None

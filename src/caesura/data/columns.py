@@ -34,6 +34,8 @@ def require_columns(schema: pa.Schema, columns: Columns) -> None:
             known = ", ".join(schema.names)
             several = _several(schema, {one for _, one in wanted}) if flag == "--value" else ""
             wants = _times(schema) if flag == "--time" else "NAME"
+            if flag == "--id":
+                wants = "NAME, or leave it out where the table is one series"
             raise DataError(
                 f"column {name!r} not in table; columns: {known}. Pass {flag} {wants}{several}"
             )

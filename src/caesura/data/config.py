@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from shlex import quote
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 
 class Columns(BaseModel):
@@ -41,6 +48,19 @@ class Columns(BaseModel):
             text = ",".join(f"{one:g}" if name == "missing" else one for one in value)
             options.append(f"--{name} {quote(text if several else value)}")
         return " ".join(options)
+
+    @property
+    def id_given(self) -> bool:
+        """Say whether `id` was named: only a table that lacks the default one is one series."""
+        return "id" in self.model_fields_set
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out an `id` that was not named, so that what is read again knows it too."""
+        tree: dict[str, Any] = handler(self)
+        if not self.id_given:
+            tree.pop("id", None)
+        return tree
 
 
 class DataConfig(BaseModel):

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from caesura.data.cache import cached_path, load_store, save_store
+from caesura.data.checks import readable
 from caesura.data.clean_table import clean_store
 from caesura.data.column_types import column_types
 from caesura.data.columns import require_columns
 from caesura.data.config import Columns, DataConfig
 from caesura.data.panel import panel_to_store
-from caesura.data.read import is_parquet, read_table, readable
+from caesura.data.parquet_files import is_parquet
+from caesura.data.read import read_table
 from caesura.data.rows import ParquetRows, Rows, TableRows
 from caesura.data.store import DoorReport, RaggedStore
 from caesura.data.table import note_lengths, table_to_store
@@ -59,7 +61,7 @@ def _open_table(
     if lenient:
         columns = without_absent(columns, rows.schema.names)
     notes = unused_channel(rows.schema.names, columns)
-    if columns.id not in rows.schema.names and columns.id == Columns().id:
+    if columns.id not in rows.schema.names and not columns.id_given:
         require_columns(rows.schema, columns.model_copy(update={"id": ""}))
         rows = TableRows(_as_one_series(rows.whole(), columns.id))
         notes.append("no column names the series (--id): the table is taken as one")

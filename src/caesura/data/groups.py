@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from caesura.data.checks import readable
 from caesura.data.config import DataConfig
 from caesura.data.door import open_rows, without_absent
-from caesura.data.read import readable
 from caesura.data.rows import ParquetRows, TableRows
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
@@ -37,10 +37,6 @@ class SeriesGroups:
             columns = without_absent(config.columns, self.rows.schema.names)
             config = config.model_copy(update={"columns": columns})
         self.path, self.config = path, config
-        if not self.rows.uniform:
-            raise DataError(
-                f"the files of {path} differ in their columns or types; make them equal"
-            )
         columns = config.columns
         used = [columns.id, columns.time, columns.channel, *columns.value, columns.error]
         self.names = [name for name in (*used, *columns.constant) if name]

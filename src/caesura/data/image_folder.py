@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caesura.data.parquet_files import is_data
 from caesura.errors import DataError
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -30,7 +31,9 @@ def read_image_folder(folder: Path, size: int) -> tuple[NDArray[np.uint8], list[
         found = sorted(
             (path, path.relative_to(folder).parts[0])
             for path in folder.rglob("*")
-            if path.suffix.lower() in _SUFFIXES and len(path.relative_to(folder).parts) > 1
+            if path.suffix.lower() in _SUFFIXES
+            and len(path.relative_to(folder).parts) > 1
+            and is_data(path.relative_to(folder))
         )
     if not found:
         raise DataError(

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from caesura.data.read import check_names, parquet_files, read_table
+from caesura.data.parquet_files import ParquetFiles
+from caesura.data.read import read_table
 from caesura.errors import DataError
 
 
@@ -17,7 +18,6 @@ class Rows(Protocol):
 
     schema: pa.Schema
     num_rows: int
-    uniform: bool
 
     def whole(self) -> pa.Table:
         """Return all of it."""
@@ -28,8 +28,6 @@ class Rows(Protocol):
 
 class TableRows:
     """A table in memory."""
-
-    uniform = True
 
     def __init__(self, table: pa.Table) -> None:
         self.table, self.schema, self.num_rows = table, table.schema, table.num_rows
@@ -44,37 +42,22 @@ class TableRows:
 
 
 class ParquetRows:
-    """Parquet files in the order of their names; `uniform` where they have one schema."""
+    """Parquet files in the order of their names, keys in their paths as columns."""
 
     def __init__(self, path: Path) -> None:
-        from pyarrow import parquet
-
         self.path = path
-        self.paths = parquet_files(path)
-        try:
-            footers = [parquet.read_metadata(one) for one in self.paths]
-            schemas = [footer.schema.to_arrow_schema() for footer in footers]
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} cannot be read: {error}") from error
-        self.schema = schemas[0]
-        check_names(self.schema, path)
-        self.uniform = all(schema.equals(self.schema) for schema in schemas)
-        self.num_rows = sum(footer.num_rows for footer in footers)
+        self.files = ParquetFiles(path)
+        self.schema = self.files.schema
+        self.groups = self.files.groups
+        self.num_rows = sum(footer.num_rows for footer in self.files.footers)
         self.group_rows = [
-            footer.row_group(group).num_rows
-            for footer in footers
-            for group in range(footer.num_row_groups)
+            self.files.footers[number].row_group(group).num_rows for number, group in self.groups
         ]
         if sum(self.group_rows) != self.num_rows:
             raise DataError(
                 f"{path} is damaged: it says {self.num_rows} rows, and its row groups hold "
                 f"{sum(self.group_rows)}; write it again"
             )
-        self.groups = [
-            (one, group)
-            for one, footer in zip(self.paths, footers, strict=True)
-            for group in range(footer.num_row_groups)
-        ]
 
     def whole(self) -> pa.Table:
         """Read all files into one table."""
@@ -87,12 +70,10 @@ class ParquetRows:
 
     def read_group(self, number: int, names: Sequence[str]) -> pa.Table:
         """Read one row group, counted over all files; a damaged one is a DataError."""
-        from pyarrow import parquet
-
-        path, group = self.groups[number]
+        file, group = self.groups[number]
+        path = self.files.paths[file]
         try:
-            with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-                found = file.read_row_group(group, columns=list(names))
+            found = self.files.read(file, group, names)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(f"row group {group} of {path} cannot be read: {error}") from error
         if found.num_rows != self.group_rows[number]:

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from caesura.data.keys import keys_of
-from caesura.data.read import is_parquet, read_table
+from caesura.data.parquet_files import is_parquet
+from caesura.data.read import read_table
 from caesura.data.rows import ParquetRows, Rows, TableRows
 from caesura.errors import DataError
 from caesura.files import storage_errors

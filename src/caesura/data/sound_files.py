@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from caesura.data.parquet_files import is_data
 from caesura.errors import DataError
 
 _SUFFIXES = (".wav", ".flac")
@@ -74,12 +75,12 @@ def read_esc50(folder: Path, rate_hz: float = 16_000) -> Sounds:
 def read_speech_commands(folder: Path, rate_hz: float = 16_000) -> Sounds:
     """Read Speech Commands: a folder a word; `testing_list.txt` tests, speakers are the groups.
 
-    Folders that begin with "_" (background noise) are left out.
+    What begins with "_" (background noise) or "." is left out.
     """
     paths = sorted(
         path
         for path in folder.glob("*/*")
-        if path.suffix.lower() in _SUFFIXES and not path.parent.name.startswith("_")
+        if path.suffix.lower() in _SUFFIXES and is_data(path.relative_to(folder))
     )
     if not paths:
         raise DataError(f"no sounds in {folder}/WORD/; is it Speech Commands?")

@@ -26,7 +26,7 @@ from caesura.data.config import DataConfig
 from caesura.data.groups import SeriesGroups
 from caesura.data.join import joined
 from caesura.data.keys import keys_of
-from caesura.data.read import is_parquet
+from caesura.data.parquet_files import is_parquet
 from caesura.data.rows import ParquetRows
 from caesura.data.split import Split
 from caesura.data.store import DoorReport, RaggedStore
