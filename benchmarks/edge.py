@@ -21,7 +21,7 @@ import caesura
 from caesura.data.synthetic.pulses import PulseSettings, pulses
 from caesura.export.certificate import cpu_name, session
 from caesura.export.onnx import export_onnx
-from caesura.tasks.needs import inference
+from caesura.training.inference import evaluating
 from caesura.types import Grid
 
 GOALS = {
@@ -82,7 +82,7 @@ def main():
                 grid = Grid(x, torch.ones_like(x, dtype=torch.bool), rate_hz=float(rate))
 
                 def eager(encoder=encoder, grid=grid):
-                    with inference(encoder):
+                    with evaluating(encoder):
                         encoder(grid)
 
                 calls[(recipe, rate, "PyTorch")] = eager

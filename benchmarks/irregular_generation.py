@@ -27,7 +27,7 @@ from caesura.data.grid import sample_store
 from caesura.run import load
 from caesura.signal.noise import keyed_uniform
 from caesura.tasks.generate import decoded, generate
-from caesura.tasks.needs import inference
+from caesura.training.inference import evaluating
 from caesura.workflow import pretrain
 
 COLUMNS = {"id": "snid", "time": "mjd", "channel": "band", "value": ["flux"]}
@@ -77,7 +77,7 @@ def reconstruction(run, table):
     windows = view.tiles(np.arange(len(view)))
     code = run.schema.channel_codes(store)
     by_step, between = [], []
-    with inference(*run.parts.values()):
+    with evaluating(*run.parts.values()):
         for first in range(0, len(windows), 256):
             some = windows.take(np.arange(first, min(first + 256, len(windows))))
             batch = view.collate(some)

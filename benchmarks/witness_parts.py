@@ -23,8 +23,9 @@ from caesura.errors import CheckpointError, DataError
 from caesura.metrics.detect import p_values
 from caesura.signal.noise import keyed_uniform
 from caesura.tasks.detect import average_by_time, normal_places
-from caesura.tasks.needs import Trained, inference, need
+from caesura.tasks.needs import Trained, need
 from caesura.tasks.window_features import grid_of, level_features, windows_of
+from caesura.training.inference import evaluating
 from caesura.types import Grid
 
 Floats = NDArray[np.floating[Any]]
@@ -69,7 +70,7 @@ def masked_surprise(
     size = max(1, samples // _BLOCKS)
     turn = torch.arange(samples) // size % _TURNS
     found = []
-    with inference(encoder, decoder):
+    with evaluating(encoder, decoder):
         for first in range(0, len(windows), _ROWS):
             grid = grid_of(windows[first : first + _ROWS], rate_hz)
             error = torch.zeros(grid.values.shape)
@@ -115,7 +116,7 @@ def code_nats(run: Trained, rate_hz: float | None, windows: Floats) -> list[Floa
     encoder, tokenizer, prior = (need(run, name) for name in ("encoder", "tokenizer", "prior"))
     found: list[list[Floats]] = []
     rng = torch.Generator().manual_seed(0)
-    with inference(encoder, tokenizer, prior):
+    with evaluating(encoder, tokenizer, prior):
         for first in range(0, len(windows), _ROWS):
             grid = grid_of(windows[first : first + _ROWS], rate_hz)
             found.append(_nats(encoder, tokenizer, prior, grid, rng))

@@ -18,14 +18,14 @@ PART_NAMES = ("encoder", "decoder", "head", "tokenizer", "prior", "teacher")
 """The closed list of what may survive a stage: the names of an objective's `parts()`."""
 
 
-class _OnDevice:
+class Movable:
     """Moves every tensor of a frozen dataclass; nested types move with it."""
 
     def _each(self, move: Callable[[Any], Any]) -> Self:
         changed: dict[str, Any] = {}
         for entry in fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
             value = getattr(self, entry.name)
-            if isinstance(value, Tensor | _OnDevice):
+            if isinstance(value, Tensor | Movable):
                 changed[entry.name] = move(value)
         return replace(self, **changed)  # type: ignore[type-var]
 
@@ -39,7 +39,7 @@ class _OnDevice:
 
 
 @dataclass(frozen=True)
-class Scale(_OnDevice):
+class Scale(Movable):
     """What values were normalised by: (value - center) / spread, and asinh of that where `bent`.
 
     Of a grid for each row and channel, (batch, channels, 1); of tokens for each row and element
@@ -62,7 +62,7 @@ class Scale(_OnDevice):
 
 
 @dataclass(frozen=True)
-class Grid(_OnDevice):
+class Grid(Movable):
     """Regularly sampled series: channels in rows, one rate in hertz (None: unknown).
 
     `valid` is False on padding (None: there is none); a sample that was not measured is valid
@@ -87,7 +87,7 @@ class Grid(_OnDevice):
 
 
 @dataclass(frozen=True)
-class Tokens(_OnDevice):
+class Tokens(Movable):
     """Observations or patches at real-valued positions; `valid` is False on padding.
 
     `observed` marks the elements within a token that were measured; `weight` carries the
@@ -128,7 +128,7 @@ class Tokens(_OnDevice):
 
 
 @dataclass(frozen=True)
-class Batch(_OnDevice):
+class Batch(Movable):
     """What an objective receives.
 
     `index` keys what is drawn for each row: the number of its series in the store, or of its
@@ -142,7 +142,7 @@ class Batch(_OnDevice):
 
 
 @dataclass(frozen=True)
-class Level(_OnDevice):
+class Level(Movable):
     """Features at one resolution; `hop_s` and `reach_s` are its step and receptive field.
 
     What stands on places that are not `valid` is unspecified.

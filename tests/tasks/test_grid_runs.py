@@ -21,10 +21,10 @@ from caesura.objectives.supervised import Supervised, SupervisedConfig
 from caesura.recipes import himae
 from caesura.tasks.distil import probe_gap
 from caesura.tasks.embed import embed_windows
-from caesura.tasks.needs import inference
 from caesura.tasks.probe import probe_label
 from caesura.tasks.probe_sources import probe_sources
 from caesura.tasks.recalibrate import recalibrate
+from caesura.training.inference import evaluating
 from caesura.types import Grid
 
 SMALL = ("encoder.widths=[4,8,16]", "training.batch_tokens=4000", "training.patience=0")
@@ -233,7 +233,7 @@ def test_a_stream_in_chunks_is_the_whole_signal(absent, statistics):
     signal = torch.from_numpy(found.signals[:2].ravel())[None]
     signal[0, 100:130] = torch.nan
     seen = ~signal.isnan()
-    with inference(run.parts["encoder"]):
+    with evaluating(run.parts["encoder"]):
         whole = run.parts["encoder"](Grid(signal.nan_to_num()[None], seen[None])).levels
     stream, got = run.stream(), [[], [], []]
     assert stream.delay_s == (0.06, 0.18, 0.42)

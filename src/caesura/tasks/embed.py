@@ -12,11 +12,10 @@ from caesura.data.grid import sample_store
 from caesura.data.store import RaggedStore
 from caesura.data.view import View, view_store
 from caesura.nn.heads import Pooling, mean_of, pooled
-from caesura.tasks.needs import Trained, inference, need
+from caesura.tasks.needs import Trained, need
 from caesura.training.batches import inference_batches
-from caesura.types import Features
-
-_ROWS = 64
+from caesura.training.inference import averaged, row_slices, stacked
+from caesura.types import Batch, Features
 
 
 def embed(
@@ -48,15 +47,16 @@ def embed_windows(
     """
     encoder, view = need(run, "encoder"), sample_store(store, run.schema)
     windows = view.tiles(np.arange(len(view)))
-    found = []
-    with inference(encoder):
-        for first in range(0, len(windows), _ROWS):
-            some = windows.take(np.arange(first, min(first + _ROWS, len(windows))))
-            features = encoder(view.collate(some).inputs)
-            found.append(pooled(features, pooling).float().cpu().numpy())
-            on_progress(first + len(some), len(windows))
+    numbers = np.arange(len(windows))
+    vectors = stacked(
+        encoder,
+        (view.collate(windows.take(numbers[rows])) for rows in row_slices(len(windows))),
+        lambda batch: pooled(encoder(batch.inputs), pooling),
+        total=len(windows),
+        on_progress=on_progress,
+    )
     start = (windows.start - view.offsets[windows.series]) / view.rate_hz
-    return windows.series, start, np.concatenate(found)
+    return windows.series, start, vectors
 
 
 def embed_layers(
@@ -97,19 +97,10 @@ def _vectors(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[NDArray[np.float32]]:
     """Return what `read` makes of the features, averaged over the windows of each series."""
-    sums: list[NDArray[np.float64]] = []
-    weights = np.zeros(len(view))
-    done = 0
-    device = next(encoder.parameters()).device
-    with inference(encoder):
-        for windows, batch in inference_batches(view, limit):
-            features: Features = encoder(batch.inputs.to(device), every_layer=every_layer)
-            found = [vector.float().cpu().numpy() for vector in read(features)]
-            if not sums:
-                sums = [np.zeros((len(view), vector.shape[1])) for vector in found]
-            for total, vector in zip(sums, found, strict=True):
-                np.add.at(total, windows.series, vector * windows.lengths[:, None])
-            np.add.at(weights, windows.series, windows.lengths)
-            done += len(windows)
-            on_progress(min(done, len(view)), len(view))
-    return [(total / weights[:, None]).astype(np.float32) for total in sums]
+
+    def vectors_of(batch: Batch) -> list[torch.Tensor]:
+        return read(encoder(batch.inputs, every_layer=every_layer))
+
+    batches = inference_batches(view, limit)
+    means = averaged(encoder, batches, vectors_of, len(view), on_progress)
+    return [mean.astype(np.float32) for mean in means]

@@ -17,14 +17,14 @@ from caesura.recipes.presets import finetune_recipe
 from caesura.recipes.schema import make_recipe
 from caesura.tasks.forecast_examples import Examples, Floats
 from caesura.tasks.forecast_head import window_floor, window_size
-from caesura.tasks.needs import Trained, inference, need
-from caesura.tasks.window_features import grid_of
+from caesura.tasks.needs import Trained, need
+from caesura.tasks.window_features import grid_of, grids
 from caesura.training.arithmetic import resolved
 from caesura.training.indexed import IndexedBatches
+from caesura.training.inference import stacked
 from caesura.training.loop import Trainer
 from caesura.types import Batch
 
-_ROWS = 256
 _FEWEST = 16
 """Windows of a batch at least."""
 
@@ -45,14 +45,11 @@ class ForecastTraining:
 
     def predict(self, past: Floats) -> NDArray[np.float64]:
         """Return what follows windows (rows, channels, lookback): (rows, channels, horizon)."""
-        found = []
-        with inference(self.objective):
-            for first in range(0, len(past), _ROWS):
-                inputs = grid_of(past[first : first + _ROWS], self.rate_hz)
-                batch = Batch(inputs, torch.zeros(0, dtype=torch.long))
-                found.append(self.objective.predict(batch).double().numpy())
+        nobody = torch.zeros(0, dtype=torch.long)
+        batches = (Batch(inputs, nobody) for inputs in grids(past, self.rate_hz))
+        predicted = stacked(self.objective, batches, self.objective.predict).astype(np.float64)
         center, spread = window_size(past, self.floor)
-        scaled = np.concatenate(found).reshape(len(past), *self.shape)
+        scaled = predicted.reshape(len(past), *self.shape)
         return np.asarray(scaled * spread + center)
 
 

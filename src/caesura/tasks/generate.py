@@ -21,8 +21,9 @@ from caesura.nn.dual_path import Answer
 from caesura.nn.scale_transformer import Cache
 from caesura.signal.noise import keyed_uniform
 from caesura.system import available_bytes
-from caesura.tasks.needs import Trained, inference, need
-from caesura.types import Features, Grid, Level, Scale
+from caesura.tasks.needs import Trained, need
+from caesura.training.inference import device_of, row_slices, run_batches
+from caesura.types import Batch, Features, Grid, Level, Scale
 
 log = logging.getLogger("caesura")
 
@@ -81,17 +82,18 @@ def generate(
     gaps = _leaves_out(settings, sampling)
     check_memory(count, sampling)
     rng = torch.Generator().manual_seed(seed)
-    found = []
-    with inference(*run.parts.values()):
-        most = rows_at_a_time(run)
-        for first in range(0, count, most):
-            rows = min(most, count - first)
-            shown = None if condition is None else condition[first : first + rows]
-            known = _nothing_known(run, rows)
-            given = None if shown is None else torch.from_numpy(shown)
-            latent = sample_latent(run, known, sampling.window, settings, rng, given)
-            found.append(decoded(run, latent, sampling.window, settings.noise, rng, gaps))
-    return in_units(np.concatenate(found), sampling)
+
+    def draw(batch: tuple[int, Tensor | None]) -> NDArray[np.float64]:
+        known = _nothing_known(run, batch[0])
+        latent = sample_latent(run, known, sampling.window, settings, rng, batch[1])
+        return decoded(run, latent, sampling.window, settings.noise, rng, gaps)
+
+    batches = (
+        (rows.stop - rows.start, None if condition is None else torch.from_numpy(condition[rows]))
+        for rows in row_slices(count, rows_at_a_time(run))
+    )
+    drawn = [windows for _, windows in run_batches(run.parts.values(), batches, draw)]
+    return in_units(np.concatenate(drawn), sampling)
 
 
 def _leaves_out(settings: SamplingSettings, sampling: Sampling) -> bool:
@@ -126,22 +128,23 @@ def redraw(
     if not len(windows):
         raise DataError(f"no series is as long as a window of {sampling.window} steps")
     check_memory(len(windows) * draws, sampling)
-    rng, found = torch.Generator().manual_seed(seed), []
-    with inference(*run.parts.values()):
-        size = max(1, rows_at_a_time(run) // draws)
-        for first in range(0, len(windows), size):
-            batch = view.collate(windows.take(np.arange(first, min(first + size, len(windows)))))
-            latent = encoder(batch.inputs).levels[-1].features.mT
-            codes = tokenizer(latent, partial(keyed_uniform, rng, batch.index)).codes
-            given = [code.repeat_interleave(draws, 0) for code in codes[:scales]]
-            rows = len(latent) * draws
-            known = _nothing_known(run, rows)
-            shown = batch.condition
-            if shown is not None:
-                shown = shown.repeat_interleave(draws, 0)
-            drawn = sample_latent(run, known, sampling.window, settings, rng, shown, given)
-            found.append(decoded(run, drawn, sampling.window, settings.noise, rng, gaps))
-    return in_units(np.concatenate(found), sampling)
+    rng = torch.Generator().manual_seed(seed)
+
+    def draw(batch: Batch) -> NDArray[np.float64]:
+        latent = encoder(batch.inputs).levels[-1].features.mT
+        codes = tokenizer(latent, partial(keyed_uniform, rng, batch.index)).codes
+        given = [code.repeat_interleave(draws, 0) for code in codes[:scales]]
+        known = _nothing_known(run, len(latent) * draws)
+        shown = batch.condition
+        if shown is not None:
+            shown = shown.repeat_interleave(draws, 0)
+        drawn = sample_latent(run, known, sampling.window, settings, rng, shown, given)
+        return decoded(run, drawn, sampling.window, settings.noise, rng, gaps)
+
+    numbers, size = np.arange(len(windows)), max(1, rows_at_a_time(run) // draws)
+    batches = (view.collate(windows.take(numbers[at])) for at in row_slices(len(windows), size))
+    redrawn = [each for _, each in run_batches(run.parts.values(), batches, draw)]
+    return in_units(np.concatenate(redrawn), sampling)
 
 
 def sampling_of(run: Trained) -> Sampling:
@@ -156,8 +159,10 @@ def sampling_of(run: Trained) -> Sampling:
 def _nothing_known(run: Trained, rows: int) -> Tensor:
     """Return what the prior reads of windows of which no sample is known: the same for all."""
     sampling = sampling_of(run)
-    empty = torch.zeros(1, len(sampling.means), sampling.window)
-    known: Tensor = need(run, "prior").known(empty, empty > 0)
+    prior = need(run, "prior")
+    shape = 1, len(sampling.means), sampling.window
+    empty = torch.zeros(shape, device=device_of(prior))
+    known: Tensor = prior.known(empty, empty > 0)
     return known.expand(rows, -1, -1)
 
 
@@ -189,9 +194,9 @@ def sample_latent(
     if settings.guidance and condition is not None:
         # the second half of the rows is asked without the condition
         known, condition = torch.cat([known, known]), torch.cat([condition, condition])
-        dropped, guided = torch.arange(2 * rows) >= rows, True
+        dropped, guided = torch.arange(2 * rows, device=known.device) >= rows, True
     cache = Cache(len(prior.transformer.blocks))
-    so_far = torch.zeros(rows, tokenizer.config.width, places)
+    so_far = torch.zeros(rows, tokenizer.config.width, places, device=known.device)
     for number, size in enumerate(sizes):
         sums = [torch.cat([so_far, so_far]) if guided else so_far] if number else []
         (scores,) = prior(sums, [size], known, condition, dropped, number, cache)
@@ -239,9 +244,9 @@ def decoded(
     parts = decoded_parts(run, latent, window, rng)
     scale: Scale = need(run, "encoder").scale_of(_query(run, len(latent), window))
     made = need(run, "decoder").margins(parts.mean + parts.noise) if noise else parts.mean
-    made = scale.restored(made).double().numpy()
+    made = scale.restored(made).double().cpu().numpy()
     if gaps and parts.presence is not None:
-        made = np.where(_measured(run, parts.presence, rng).numpy(), made, np.nan)
+        made = np.where(_measured(run, parts.presence, rng).cpu().numpy(), made, np.nan)
     return np.asarray(made)
 
 
@@ -264,8 +269,9 @@ def decoded_parts(run: Trained, latent: Tensor, window: int, rng: torch.Generato
     """Return what the decoder makes of latent sums."""
     decoder = need(run, "decoder")
     query = _query(run, len(latent), window)
-    shape = latent.shape[0], latent.shape[2]
-    level = Level(latent.mT, torch.ones(shape, dtype=torch.bool), torch.zeros(*shape, 1))
+    shape, device = (latent.shape[0], latent.shape[2]), latent.device
+    valid = torch.ones(shape, dtype=torch.bool, device=device)
+    level = Level(latent.mT, valid, torch.zeros(*shape, 1, device=device))
     said = Answer.of(decoder(Features((level,)), query, split=True))
     noise = decoder.noise.draw(len(latent), window, rng) * said.log_deviation.exp()
     return Parts(said.parts.sum(1), noise, said.presence)
@@ -273,7 +279,8 @@ def decoded_parts(run: Trained, latent: Tensor, window: int, rng: torch.Generato
 
 def _query(run: Trained, rows: int, window: int) -> Grid:
     """Return a window to ask for, of which nothing is known."""
-    empty = torch.zeros(rows, need(run, "encoder").config.channels, window)
+    encoder = need(run, "encoder")
+    empty = torch.zeros(rows, encoder.config.channels, window, device=device_of(encoder))
     return Grid(empty, empty > 0)
 
 

@@ -27,7 +27,8 @@ from caesura.tasks.generate import (
     sampling_of,
 )
 from caesura.tasks.impute import draw_windows
-from caesura.tasks.needs import Trained, check_regular, inference
+from caesura.tasks.needs import Trained, check_regular
+from caesura.training.inference import row_slices
 
 log = logging.getLogger("caesura")
 
@@ -72,15 +73,13 @@ def generate_given(
         name = store.ids[int(windows.series[empty[0]])].as_py()
         raise DataError(f"series {name!r} has a window without any measured sample; leave it out")
     rng, found = torch.Generator().manual_seed(seed), []
-    with inference(*run.parts.values()):
-        size = max(1, rows_at_a_time(run) // draws)
-        for first in range(0, len(whole), size):
-            some = slice(first, first + size)
-            shown = _shown(view.condition, windows.series[some], draws)
-            drawn = draw_windows(run, whole[some], draws, rng, shown, settings)
-            made = in_units(drawn.values.reshape(-1, *whole.shape[1:]), sampling)
-            known = as_measured(whole[some], sampling.value_steps).repeat(draws, 0)
-            found.append(np.where(np.isnan(known), made, known))
+    size = max(1, rows_at_a_time(run) // draws)
+    for some in row_slices(len(whole), size):
+        shown = _shown(view.condition, windows.series[some], draws)
+        drawn = draw_windows(run, whole[some], draws, rng, shown, settings)
+        made = in_units(drawn.values.reshape(-1, *whole.shape[1:]), sampling)
+        known = as_measured(whole[some], sampling.value_steps).repeat(draws, 0)
+        found.append(np.where(np.isnan(known), made, known))
     return Completed(np.concatenate(found), windows, draws)
 
 

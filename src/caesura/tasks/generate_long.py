@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from caesura.errors import DataError, RecipeError
 from caesura.tasks.generate import SamplingSettings, check_memory, in_units, sampling_of
 from caesura.tasks.impute import draw_windows
-from caesura.tasks.needs import Trained, inference
+from caesura.tasks.needs import Trained
+from caesura.training.inference import row_slices
 
 Floats = NDArray[np.floating[Any]]
 
-_ROWS = 64
-"""Series that are drawn at a time."""
+_SERIES_AT_A_TIME = 64
+"""Series that are drawn together: random numbers are used up in their order."""
 _DRAWS = 8
 """Draws of a tile, of which the one is taken that best meets what is known."""
 _SMOOTH = 2.0
@@ -66,13 +67,11 @@ def generate_long(
             plan, count, points, seed=seed + 1, settings=settings, condition=condition
         )
         whole[..., ::ratio] = known[..., : whole[..., ::ratio].shape[2]]
-    with inference(*run.parts.values()):
-        for first in range(0, count, _ROWS):
-            rows = slice(first, min(first + _ROWS, count))
-            shown = None if condition is None else condition[rows]
-            for tile in range(tiles):
-                own = np.s_[rows, :, tile * hop : tile * hop + window]
-                whole[own] = _nearest(run, whole[own], rng, shown, settings)
+    for rows in row_slices(count, _SERIES_AT_A_TIME):
+        shown = None if condition is None else condition[rows]
+        for tile in range(tiles):
+            own = np.s_[rows, :, tile * hop : tile * hop + window]
+            whole[own] = _nearest(run, whole[own], rng, shown, settings)
     return in_units(whole[..., :steps], sampling)
 
 

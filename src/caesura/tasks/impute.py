@@ -22,8 +22,9 @@ from caesura.tasks.generate import (
     sample_latent,
     sampling_of,
 )
-from caesura.tasks.needs import Trained, check_regular, inference, need
+from caesura.tasks.needs import Trained, check_regular, need
 from caesura.tasks.window_features import windows_of
+from caesura.training.inference import evaluating, move, row_slices
 from caesura.types import Grid
 
 Floats = NDArray[np.floating[Any]]
@@ -69,16 +70,15 @@ def impute(
     view = sample_store(store, run.schema, extended=False)
     rng = torch.Generator().manual_seed(seed)
     whole = Imputed([], [], [], [])
-    with inference(*run.parts.values()):
-        for number, one in enumerate(view.series()):
-            seen = np.isfinite(one)
-            measured = as_measured(one, sampling.value_steps)
-            shown = None if view.condition is None else view.condition[[number]]
-            quantiles = _filled(run, one, shown, (draws, level), rng)
-            for kept, q in zip((whole.lower, whole.value, whole.upper), quantiles, strict=True):
-                kept.append(in_units(q[None], sampling)[0])
-                kept[-1][seen] = measured[seen]
-            whole.observed.append(seen)
+    for number, one in enumerate(view.series()):
+        seen = np.isfinite(one)
+        measured = as_measured(one, sampling.value_steps)
+        shown = None if view.condition is None else view.condition[[number]]
+        quantiles = _filled(run, one, shown, (draws, level), rng)
+        for kept, q in zip((whole.lower, whole.value, whole.upper), quantiles, strict=True):
+            kept.append(in_units(q[None], sampling)[0])
+            kept[-1][seen] = measured[seen]
+        whole.observed.append(seen)
     return whole
 
 
@@ -100,13 +100,12 @@ def fill_windows(
     rng = torch.Generator().manual_seed(seed)
     share = [(1 - level) / 2, 0.5, (1 + level) / 2]
     parts, size = [], max(1, rows_at_a_time(run) // draws)
-    with inference(*run.parts.values()):
-        for first in range(0, len(windows), size):
-            some, shown = windows[first : first + size], condition
-            if condition is not None and len(condition) > 1:
-                shown = condition[first : first + size].repeat(draws, 0)
-            found = np.quantile(draw_windows(run, some, draws, rng, shown).values, share, axis=1)
-            parts.append(np.where(np.isfinite(some), some, found))
+    for rows in row_slices(len(windows), size):
+        some, shown = windows[rows], condition
+        if condition is not None and len(condition) > 1:
+            shown = condition[rows].repeat(draws, 0)
+        found = np.quantile(draw_windows(run, some, draws, rng, shown).values, share, axis=1)
+        parts.append(np.where(np.isfinite(some), some, found))
     lower, middle, upper = np.concatenate(parts, 1)
     return lower, middle, upper
 
@@ -133,8 +132,8 @@ def _filled(
     share = np.array([(1 - level) / 2, 0.5, (1 + level) / 2])
     size = max(1, rows_at_a_time(run) // draws)
     wanted = np.flatnonzero(~np.isfinite(windows).all((1, 2)))
-    for first in range(0, len(wanted), size):
-        numbers = wanted[first : first + size]
+    for rows in row_slices(len(wanted), size):
+        numbers = wanted[rows]
         found = draw_windows(run, windows[numbers], draws, rng, condition).values
         quantiles = np.quantile(found, share, axis=1)
         for place, number in enumerate(numbers):
@@ -163,28 +162,32 @@ def draw_windows(
     prior, encoder = need(run, "prior"), need(run, "encoder")
     windows = shared_by_copies(windows, sampling_of(run).copies)
     rows, _, window = windows.shape
-    seen = torch.from_numpy(np.isfinite(windows))
+    seen = np.isfinite(windows)
     raw = torch.from_numpy(np.nan_to_num(windows).astype(np.float32))
-    scale = encoder.scale_of(Grid(raw, seen))
-    values = scale.normalised(raw) * seen
-    known = prior.known(values, seen).repeat_interleave(draws, 0)
-    shown = None if condition is None else torch.from_numpy(condition).expand(len(known), -1)
-    settings = settings or SamplingSettings()
-    latent = sample_latent(run, known, window, settings, rng, shown)
-    parts = decoded_parts(run, latent, window, rng)
-    distance, drawn = _distance(seen.numpy()), parts.mean
-    if settings.noise:
-        decoder = need(run, "decoder")
-        noise = parts.noise * _room(decoder.noise, distance, drawn).repeat_interleave(draws, 0)
-        drawn = decoder.margins(parts.mean + noise)
-    made = drawn.view(rows, draws, -1, window).double().numpy()
-    error = values[:, None].numpy() - made
-    left = _left_of_errors(
-        error, seen.numpy(), np.exp(-((np.arange(window) / encoder.hop) ** power))
-    )
+    distance, settings = _distance(seen), settings or SamplingSettings()
+    with evaluating(*run.parts.values()) as device:
+        shown = move(Grid(raw, torch.from_numpy(seen)), device)
+        scale = encoder.scale_of(shown)
+        values = scale.normalised(shown.values) * shown.observed
+        known = prior.known(values, shown.observed).repeat_interleave(draws, 0)
+        if condition is not None:
+            static = move(torch.from_numpy(condition), device).expand(len(known), -1)
+        latent = sample_latent(
+            run, known, window, settings, rng, None if condition is None else static
+        )
+        parts = decoded_parts(run, latent, window, rng)
+        drawn = parts.mean
+        if settings.noise:
+            decoder = need(run, "decoder")
+            noise = parts.noise * _room(decoder.noise, distance, drawn).repeat_interleave(draws, 0)
+            drawn = decoder.margins(parts.mean + noise)
+        made = drawn.view(rows, draws, -1, window).double().cpu().numpy()
+        error = values[:, None].cpu().numpy() - made
+        scale = move(scale, torch.device("cpu"))
+    left = _left_of_errors(error, seen, np.exp(-((np.arange(window) / encoder.hop) ** power)))
     near = np.where(np.isfinite(distance), _at_lags(left, distance), 0.0)
-    met = made + _lines(error, seen.numpy()) * near[:, None]
-    there = seen.numpy()[:, None]
+    met = made + _lines(error, seen) * near[:, None]
+    there = seen[:, None]
     misfit = np.where(there, np.square(error), 0.0).sum((2, 3)) / np.maximum(there.sum((2, 3)), 1)
     by_draw = replace(
         scale, center=scale.center[:, None].double(), spread=scale.spread[:, None].double()

@@ -23,7 +23,8 @@ from caesura.data.window import Windows, covering_windows, cut_by_tokens
 from caesura.errors import DataError
 from caesura.metrics.conformal import Conformal
 from caesura.nn.likelihood import deviation
-from caesura.tasks.needs import Trained, inference, need
+from caesura.tasks.needs import Trained, need
+from caesura.training.inference import run_batches
 from caesura.training.loader import INFERENCE_TOKENS
 from caesura.types import Tokens
 
@@ -94,20 +95,23 @@ def predict_normal(
     tokens = tokenise_store(store, run.schema)
     size = len(run.schema.value_names)
     answer, spread = np.zeros(len(queries)), np.ones(len(queries))
-    device = next(encoder.parameters()).device
     done = 0
-    with inference(encoder, decoder):
-        for windows, members in _jobs(run, tokens, queries):
-            batch = collate(tokens, windows).to(device)
-            asked, place = _ask(run, tokens, windows, queries, members)
-            predicted = decoder(encoder(batch.inputs), asked.to(device)).float().cpu()
-            row, column, query = place
-            element = queries.variable[query] % size
-            answer[query] = predicted.numpy()[row, column, element]
-            if predicted.shape[-1] > size:  # means, then raw deviations
-                spread[query] = deviation(predicted).numpy()[row, column, size + element]
-            done += len(query)
-            on_progress(done, len(queries))
+    batches = (
+        (collate(tokens, windows).inputs, *_ask(run, tokens, windows, queries, members))
+        for windows, members in _jobs(run, tokens, queries)
+    )
+    for (_, _, place), predicted in run_batches(
+        (encoder, decoder), batches, lambda batch: decoder(encoder(batch[0]), batch[1])
+    ):
+        row, column, query = place
+        element = queries.variable[query] % size
+        answer[query] = predicted[row, column, element]
+        if predicted.shape[-1] > size:  # means, then raw deviations
+            spread[query] = deviation(torch.from_numpy(predicted)).numpy()[
+                row, column, size + element
+            ]
+        done += len(query)
+        on_progress(done, len(queries))
     return answer, spread
 
 

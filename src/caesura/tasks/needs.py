@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import torch
 from torch import nn
 
 from caesura.data.schema import Schema
 from caesura.errors import CheckpointError
 from caesura.recipes.schema import Recipe
-from caesura.training.precision import fast_float32, refuse_dynamic_teams, threads
 
 MADE_BY = {
     "encoder": "`caesura pretrain`",
@@ -66,18 +63,3 @@ def check_regular(run: Trained) -> None:
             "this run was trained on irregular times, laid on a grid that it can generate from; to "
             "forecast, detect or fill there, pre-train `romae` and use `caesura interpolate`"
         )
-
-
-@contextmanager
-def inference(*modules: nn.Module) -> Iterator[None]:
-    """Evaluate modules without gradients, with fast exact products; restore their mode."""
-    refuse_dynamic_teams()
-    modes = [module.training for module in modules]
-    for module in modules:
-        module.eval()
-    try:
-        with torch.inference_mode(), fast_float32(), threads(0):
-            yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.train(mode)

@@ -13,8 +13,10 @@ from caesura.data.view import View, view_store
 from caesura.errors import CheckpointError
 from caesura.nn.heads import pooled
 from caesura.objectives.supervised import SupervisedConfig
-from caesura.tasks.needs import Trained, inference, need
+from caesura.tasks.needs import Trained, need
 from caesura.training.batches import inference_batches
+from caesura.training.inference import averaged
+from caesura.types import Batch
 
 
 def predict(run: Trained, store: RaggedStore) -> NDArray[np.float64]:
@@ -33,20 +35,17 @@ def predict_view(run: Trained, view: View) -> NDArray[np.float64]:
     target = run.schema.target
     if not isinstance(config, SupervisedConfig) or target is None:
         raise CheckpointError("this run was not fine-tuned; `caesura finetune` it first")
-    total = np.zeros((len(view), config.outputs))
-    weights = np.zeros(len(view))
-    limit = run.recipe.training.max_tokens
-    device = next(encoder.parameters()).device
-    with inference(encoder, head):
-        for windows, cpu_batch in inference_batches(view, limit):
-            batch = cpu_batch.to(device)
-            vector = pooled(encoder(batch.inputs), config.pooling)
-            if batch.condition is not None and config.conditions:
-                vector = torch.cat([vector, batch.condition], dim=-1)
-            out = head(vector).double().cpu().numpy()
-            np.add.at(total, windows.series, out * windows.lengths[:, None])
-            np.add.at(weights, windows.series, windows.lengths)
-    return _outputs(total / weights[:, None], target)
+    settings = config
+
+    def outputs_of(batch: Batch) -> list[torch.Tensor]:
+        vector = pooled(encoder(batch.inputs), settings.pooling)
+        if batch.condition is not None and settings.conditions:
+            vector = torch.cat([vector, batch.condition], dim=-1)
+        return [head(vector)]
+
+    batches = inference_batches(view, run.recipe.training.max_tokens)
+    (mean,) = averaged((encoder, head), batches, outputs_of, len(view))
+    return _outputs(mean, target)
 
 
 def _outputs(logits: NDArray[np.float64], target: Any) -> NDArray[np.float64]:

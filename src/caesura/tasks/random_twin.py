@@ -9,7 +9,8 @@ from torch import nn
 from caesura.data.schema import Schema
 from caesura.recipes.build import build_encoder
 from caesura.recipes.schema import Recipe
-from caesura.tasks.needs import Trained
+from caesura.tasks.needs import Trained, need
+from caesura.training.inference import device_of
 
 
 @dataclass(frozen=True)
@@ -24,4 +25,5 @@ class RandomTwin:
 def random_twin(run: Trained, seed: int) -> RandomTwin:
     """Return the run with its encoder drawn anew, from another seed than its own."""
     other = run.recipe.seed + 10_007 + seed
-    return RandomTwin(run.recipe, run.schema, {"encoder": build_encoder(run.recipe, other)})
+    encoder = build_encoder(run.recipe, other).to(device_of(need(run, "encoder")))
+    return RandomTwin(run.recipe, run.schema, {"encoder": encoder})

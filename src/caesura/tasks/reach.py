@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from caesura.tasks.needs import Trained, inference, need
+from caesura.tasks.needs import Trained, need
+from caesura.training.inference import evaluating, move
 from caesura.types import Features, Grid
 
 Span = tuple[float | None, float | None]
@@ -17,11 +18,9 @@ def level_reach(run: Trained, count: int) -> list[Span]:
         return [(None, None)] * count
     encoder = need(run, "encoder")
     blank = torch.zeros(1, len(run.schema.variables), sampling.window)
-    with inference(encoder):
-        found: Features = encoder(
-            Grid(blank, torch.ones_like(blank, dtype=torch.bool), rate_hz=sampling.rate_hz),
-            every_layer=True,
-        )
+    grid = Grid(blank, torch.ones_like(blank, dtype=torch.bool), rate_hz=sampling.rate_hz)
+    with evaluating(encoder) as device:
+        found: Features = encoder(move(grid, device), every_layer=True)
     return [(level.hop_s, level.reach_s) for level in found.levels]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from caesura.training.inference import device_of, move
 from caesura.training.loop import BatchSource
 
 
@@ -17,6 +18,7 @@ def recalibrate(encoder: nn.Module, source: BatchSource, batches: int) -> int:
     layers = [m for m in encoder.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not layers:
         return 0
+    device = device_of(encoder)
     kept = [layer.momentum for layer in layers]
     mode = encoder.training
     for layer in layers:
@@ -26,7 +28,7 @@ def recalibrate(encoder: nn.Module, source: BatchSource, batches: int) -> int:
     with torch.no_grad():
         for step in range(batches):
             for batch in source.training(step, 0, 1):
-                encoder(batch.inputs)
+                encoder(move(batch.inputs, device))
     for layer, momentum in zip(layers, kept, strict=True):
         layer.momentum = momentum
     encoder.train(mode)

@@ -12,7 +12,7 @@ from torch import Tensor
 from caesura.nn.dual_path import Answer
 from caesura.objectives.scale_tokens import ScaleTokens, with_latent
 from caesura.signal.noise import keyed_uniform
-from caesura.tasks.needs import inference
+from caesura.training.inference import evaluating, move
 from caesura.training.loop import VALIDATION_STEP, BatchSource, step_generator
 from caesura.types import Batch
 
@@ -45,9 +45,9 @@ def measure_residual(objective: ScaleTokens, source: BatchSource) -> dict[str, f
     """
     decoder: Any = objective.decoder
     rng = step_generator(0, VALIDATION_STEP)
-    with inference(objective):
-        held = _decoded(objective, source.validation(0, 1))
-        trained = _decoded(objective, _some(source))
+    with evaluating(objective) as device:
+        held = _decoded(objective, (move(batch, device) for batch in source.validation(0, 1)))
+        trained = _decoded(objective, (move(batch, device) for batch in _some(source)))
         decoder.noise.measure(_rest(trained) / trained.spread, trained.observed)
         decoder.margins.measure(_drawn(decoder, trained, rng), trained.real, trained.observed)
         made = decoder.margins(_drawn(decoder, held, rng))

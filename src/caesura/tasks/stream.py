@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from caesura.encoders.conv_pyramid import ConvPyramid
 from caesura.errors import DataError, RecipeError
 from caesura.nn.conv import ResidualBlock, receptive_fields
-from caesura.tasks.needs import Trained, inference, need
+from caesura.tasks.needs import Trained, need
+from caesura.training.inference import device_of, run_once
 
 
 class Stream:
@@ -53,14 +54,17 @@ class Stream:
         samples = _as_tensor(samples)
         if samples.ndim != 2 or samples.shape[0] != channels:
             raise DataError(f"a chunk of shape {tuple(samples.shape)}; give ({channels}, samples)")
-        with inference(self._encoder):
-            return self._through(self._shown(samples), last=False)
+        return self._read(samples, last=False)
 
     def finish(self) -> list[Tensor]:
         """Return the features that were waiting, as at the end of a whole signal."""
-        with inference(self._encoder):
-            shown = self._shown(torch.zeros(self._encoder.config.channels, 0))
-            return self._through(shown, last=True)
+        return self._read(torch.zeros(self._encoder.config.channels, 0), last=True)
+
+    def _read(self, samples: Tensor, *, last: bool) -> list[Tensor]:
+        def read(samples: Tensor) -> list[Tensor]:
+            return self._through(self._shown(samples), last=last)
+
+        return [torch.from_numpy(one) for one in run_once(self._encoder, samples, read)]
 
     def _shown(self, samples: Tensor) -> Tensor:
         module, config = self._encoder.normalise, self._encoder.config
@@ -105,7 +109,7 @@ class _Conv:
     def __init__(self, conv: nn.Conv2d) -> None:
         self.conv, self.kernel, self.stride = conv, conv.kernel_size[1], conv.stride[1]
         self.half = self.kernel // 2
-        self.left = torch.zeros(1, conv.in_channels, 1, self.half)
+        self.left = torch.zeros(1, conv.in_channels, 1, self.half, device=conv.weight.device)
         self.skip = 0  # samples to come that no place reads: a stride beyond the kernel
 
     def __call__(self, x: Tensor, *, last: bool) -> Tensor:
@@ -132,7 +136,8 @@ class _Block:
         self.block = block
         self.first, self.second = _Conv(block.first), _Conv(block.second)
         self.shortcut = _Conv(block.shortcut)
-        self.waiting = torch.zeros(1, block.shortcut.out_channels, 1, 0)
+        device = device_of(block)
+        self.waiting = torch.zeros(1, block.shortcut.out_channels, 1, 0, device=device)
 
     def __call__(self, x: Tensor, *, last: bool) -> Tensor:
         block = self.block

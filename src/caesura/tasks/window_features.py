@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from caesura.nn.heads import mean_of
-from caesura.tasks.needs import inference
+from caesura.training.inference import row_slices, stacked
 from caesura.types import Features, Grid, Level
 
-_ROWS = 256
 _MOST_FLAT = 4096
 """Numbers of a window's features up to which all places are kept."""
 
@@ -25,16 +26,21 @@ def grid_of(windows: Floats, rate_hz: float | None) -> Grid:
     return Grid(torch.where(observed, values, 0.0), observed, rate_hz=rate_hz)
 
 
+def grids(windows: Floats, rate_hz: float | None) -> Iterator[Grid]:
+    """Yield raw windows in batches."""
+    return (grid_of(windows[rows], rate_hz) for rows in row_slices(len(windows)))
+
+
 def level_features(
     encoder: nn.Module, windows: Floats, rate_hz: float | None = None
 ) -> NDArray[np.float32]:
     """Return the last level at every place, (rows, places, width)."""
-    found = []
-    with inference(encoder):
-        for first in range(0, len(windows), _ROWS):
-            features: Features = encoder(grid_of(windows[first : first + _ROWS], rate_hz))
-            found.append(features.levels[-1].features.float().cpu().numpy())
-    return np.concatenate(found)
+
+    def read(grid: Grid) -> torch.Tensor:
+        features: Features = encoder(grid)
+        return features.levels[-1].features
+
+    return stacked(encoder, grids(windows, rate_hz), read)
 
 
 def pooled_features(
@@ -45,13 +51,13 @@ def pooled_features(
     Encoders normalise each window; where level and size tell something, all arms of a
     comparison are told them alike. (rows, widths + 2 channels)
     """
-    found = []
-    with inference(encoder):
-        for first in range(0, len(windows), _ROWS):
-            features: Features = encoder(grid_of(windows[first : first + _ROWS], rate_hz))
-            means = [mean_of(level) for level in features.levels]
-            found.append(torch.cat(means, -1).float().cpu().numpy())
-    return np.concatenate([np.concatenate(found), window_statistics(windows)], axis=1)
+
+    def read(grid: Grid) -> torch.Tensor:
+        features: Features = encoder(grid)
+        return torch.cat([mean_of(level) for level in features.levels], -1)
+
+    means = stacked(encoder, grids(windows, rate_hz), read)
+    return np.concatenate([means, window_statistics(windows)], axis=1)
 
 
 def sequence_features(
@@ -61,17 +67,15 @@ def sequence_features(
 
     The second where the first would have more than 4,096 numbers.
     """
-    found = []
-    with inference(encoder):
-        for first in range(0, len(windows), _ROWS):
-            features: Features = encoder(grid_of(windows[first : first + _ROWS], rate_hz))
-            last = features.levels[-1].features
-            if last[0].numel() <= _MOST_FLAT:
-                rows = last.flatten(1)
-            else:
-                rows = torch.cat([p for level in features.levels for p in _ends(level)], -1)
-            found.append(rows.float().cpu().numpy())
-    return np.concatenate(found)
+
+    def read(grid: Grid) -> torch.Tensor:
+        features: Features = encoder(grid)
+        last = features.levels[-1].features
+        if last[0].numel() <= _MOST_FLAT:
+            return last.flatten(1)
+        return torch.cat([p for level in features.levels for p in _ends(level)], -1)
+
+    return stacked(encoder, grids(windows, rate_hz), read)
 
 
 def _ends(level: Level) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,6 +21,7 @@ from caesura.errors import StorageError
 from caesura.files import cache_folder, write_json
 from caesura.nn.attend import PLAIN_UP_TO, attend, plain_attention_up_to
 from caesura.training.config import TrainingConfig
+from caesura.training.device import runs_on_cuda
 from caesura.training.precision import Products, bf16_is_native, fast_float32, onednn_is_exact
 
 _LENGTHS = (64, 128, 256, 512, 1024)
@@ -51,7 +52,7 @@ def resolved(config: TrainingConfig) -> TrainingConfig:
         length = found[f"plain_{precision}"]
     batches = config.batches
     if batches == "auto":
-        batches = "buckets" if torch.cuda.is_available() else "random"
+        batches = "buckets" if runs_on_cuda() else "random"
     chosen = {"precision": precision, "products": products, "plain_attention": length}
     return config.model_copy(update=chosen | {"batches": batches})
 
@@ -62,7 +63,8 @@ def measured() -> dict[str, int]:
     onednn: 1 where its fp32 products are exact and not slower. plain_fp32, plain_bf16: the
     longest row for which plain attention is not slower than the fused kernel.
     """
-    path = cache_folder() / f"arithmetic-{_machine()}.json"
+    device = "-cuda" if runs_on_cuda() else ""
+    path = cache_folder() / f"arithmetic-{_machine()}{device}.json"
     try:
         found: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
         if set(found) == {"onednn", "plain_fp32", "plain_bf16"}:
@@ -76,7 +78,7 @@ def measured() -> dict[str, int]:
 
 
 def _measure() -> dict[str, int]:
-    if torch.cuda.is_available():
+    if runs_on_cuda():
         return {"onednn": 0, "plain_fp32": PLAIN_UP_TO, "plain_bf16": PLAIN_UP_TO}
     found = {"onednn": int(onednn_is_exact() and _onednn_is_faster())}
     with fast_float32("onednn" if found["onednn"] else "default"):

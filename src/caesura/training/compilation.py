@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import shutil
 
-import torch
 from torch import nn
 
 from caesura.nn.transformer import Block
+from caesura.training.device import runs_on_cuda
 
 log = logging.getLogger("caesura")
 REPAYS_AFTER = 600.0
@@ -22,7 +22,7 @@ REPAYS_AFTER = 600.0
 
 def can_compile() -> bool:
     """Say whether the tools are there: a C++ compiler, or a GPU's own."""
-    return torch.cuda.is_available() or any(map(shutil.which, ("g++", "clang++", "c++")))
+    return runs_on_cuda() or any(map(shutil.which, ("g++", "clang++", "c++")))
 
 
 def compile_blocks(module: nn.Module) -> int:

@@ -16,6 +16,7 @@ from torch import nn
 
 from caesura.errors import CaesuraError, RecipeError
 from caesura.training.config import TrainingConfig
+from caesura.training.device import chosen_device
 from caesura.training.precision import bf16_is_native, refuse_dynamic_teams
 
 
@@ -30,7 +31,7 @@ def launch(config: TrainingConfig) -> Any:
             "remove it or match it to torch: run `caesura doctor`"
         ) from error
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its import sets INFO
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = chosen_device()
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if config.strategy == "single" and world_size > 1:
         raise RecipeError(
@@ -40,10 +41,10 @@ def launch(config: TrainingConfig) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         fabric = Fabric(
-            accelerator=device,
-            devices=1 if config.strategy == "single" else _local_devices(),
+            accelerator=device.type,
+            devices=_devices(config, device),
             num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", "1")),
-            strategy=_strategy(config, device, world_size),
+            strategy=_strategy(config, device.type, world_size),
             precision="bf16-mixed" if _use_bf16(config) else "32-true",
         )
     fabric.launch()
@@ -58,7 +59,10 @@ def _leave() -> None:
         torch.distributed.destroy_process_group()
 
 
-def _local_devices() -> int:
+def _devices(config: TrainingConfig, device: torch.device) -> int | list[int]:
+    """Return the one device, or of several processes how many there are on this machine."""
+    if config.strategy == "single":
+        return 1 if device.index is None else [device.index]
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from caesura.system import available_bytes
+from caesura.training.device import chosen_device
 from caesura.types import Batch, Grid, Tokens
 
 _BYTES = 180
@@ -24,8 +25,9 @@ _SHARE = 0.5
 
 def free_bytes() -> int:
     """Return the memory that this process may still take on its device."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.mem_get_info()[0])
+    device = chosen_device()
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
     return available_bytes()
 
 

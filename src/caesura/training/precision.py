@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 
 from caesura.errors import CaesuraError
+from caesura.training.device import chosen_device, runs_on_cuda
 
 Precision = Literal["auto", "fp32", "bf16"]
 Products = Literal["auto", "default", "onednn"]
@@ -35,22 +36,24 @@ def onednn_is_exact() -> bool:
     return bool(error < _FLOAT32_ERROR)
 
 
-@cache
 def bf16_is_native() -> bool:
-    """Say whether bf16 products run in hardware here (never emulate them on a CPU)."""
-    if torch.cuda.is_available():
+    """Say whether bf16 products run in hardware on the chosen device (a CPU may emulate them)."""
+    if runs_on_cuda():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 @contextmanager
-def fast_float32(products: Products = "auto") -> Iterator[None]:
+def fast_float32(
+    products: Products = "auto", *, device: torch.device | None = None
+) -> Iterator[None]:
     """Use oneDNN's fp32 products inside the block where they are exact; restore after.
 
     "default" leaves torch's own; "onednn", which a recipe from another machine may say, is
-    still refused where it would lose precision.
+    still refused where it would lose precision. device: by default the chosen one.
     """
-    wanted = products != "default" and not torch.cuda.is_available() and onednn_is_exact()
+    on_cpu = (device or chosen_device()).type == "cpu"
+    wanted = products != "default" and on_cpu and onednn_is_exact()
     with _route("medium" if wanted else torch.get_float32_matmul_precision()):
         yield
 
@@ -80,7 +83,7 @@ def threads(wanted: int) -> Iterator[None]:
     On a shared machine a thread that waits for one without a core costs more than it brings.
     """
     before = torch.get_num_threads()
-    if not wanted and not torch.cuda.is_available() and "OMP_NUM_THREADS" not in os.environ:
+    if not wanted and not runs_on_cuda() and "OMP_NUM_THREADS" not in os.environ:
         wanted = min(before, max(1, (os.cpu_count() or 2) // 2))
     torch.set_num_threads(wanted or before)
     try:

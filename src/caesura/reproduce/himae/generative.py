@@ -20,7 +20,7 @@ from caesura.reproduce.experiment import Comparison, Context, Experiment, Outcom
 from caesura.reproduce.himae.mitbih import DATA, MIT_BIH, STAND_IN, read_parts
 from caesura.reproduce.himae.windows import PyramidSettings, Windows, held_out_groups, pretrained
 from caesura.signal.mask import hide_patches
-from caesura.tasks.needs import inference
+from caesura.training.inference import evaluating
 from caesura.types import Grid
 
 _KINDS = ("random", "interior", "suffix")
@@ -107,7 +107,7 @@ def filling_errors(
 def _filled(objective: MaskedGrid, seen: Grid, asked: Grid) -> Tensor:
     encoder: Any = objective.encoder
     decoder: Any = objective.decoder
-    with inference(encoder, decoder):
+    with evaluating(encoder, decoder):
         features = encoder(seen)
         answer = decoder(features, asked.without_values()).float()
         restored: Tensor = features.scale.restored(answer)

@@ -19,8 +19,8 @@ from caesura.reproduce.experiment import Context
 from caesura.reproduce.himae.windows import PyramidSettings, Windows
 from caesura.signal.mask import hide_patches
 from caesura.signal.patch import patchify
-from caesura.tasks.needs import inference
 from caesura.training.indexed import IndexedBatches
+from caesura.training.inference import evaluating
 from caesura.types import Batch, Grid, Tokens
 
 _ROWS = 64
@@ -43,7 +43,7 @@ class PatchTransformer:
         """Return the means over tokens of every layer, joined."""
         found = []
         encoder = self.objective.encoder
-        with inference(self.objective):
+        with evaluating(self.objective):
             for first in range(0, len(data.values), _ROWS):
                 rows = np.arange(first, min(first + _ROWS, len(data.values)))
                 levels = encoder(patches(data.grid(rows), self.patch), every_layer=True).levels
@@ -53,7 +53,7 @@ class PatchTransformer:
     def error(self, test: Windows, rows: NDArray[np.int64], seed: int) -> dict[str, float]:
         """Return the squared error of 80 % hidden patches, of windows in [-1, 1] as a whole."""
         total, count = 0.0, 0.0
-        with inference(self.objective):
+        with evaluating(self.objective):
             for first in range(0, len(rows), _ROWS):
                 grid = test.grid(rows[first : first + _ROWS])
                 rng = torch.Generator().manual_seed(seed + first)

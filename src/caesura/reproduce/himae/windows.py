@@ -24,10 +24,10 @@ from caesura.recipes.build import seeded
 from caesura.reproduce.experiment import Context, Settings
 from caesura.signal.mask import GridMaskKind
 from caesura.tasks.linear import fit_and_predict, linear_model
-from caesura.tasks.needs import inference
 from caesura.tasks.probe import inner_folds
 from caesura.tasks.recalibrate import recalibrate
 from caesura.training.indexed import IndexedBatches
+from caesura.training.inference import evaluating
 from caesura.types import Batch, Grid
 
 Ints = NDArray[np.int64]
@@ -138,7 +138,7 @@ def level_read_outs(
 ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
     """Return means and maxima over the places of each level, (windows, width) each."""
     found: list[list[Tensor]] = []
-    with inference(encoder):
+    with evaluating(encoder):
         for first in range(0, len(data.values), _INFERENCE_ROWS):
             rows = np.arange(first, min(first + _INFERENCE_ROWS, len(data.values)))
             levels = encoder(data.grid(rows)).levels
@@ -211,7 +211,7 @@ def trained_supervised(
                 "batches": "random"}  # fmt: skip
     context.train(objective, source, training, name)
     found = []
-    with inference(objective):
+    with evaluating(objective):
         for first in range(0, len(test.values), _INFERENCE_ROWS):
             rows = np.arange(first, min(first + _INFERENCE_ROWS, len(test.values)))
             found.append(objective.predict(Batch(test.grid(rows), torch.from_numpy(rows))))

@@ -14,7 +14,7 @@ import torch
 from caesura.recipes import romae
 from caesura.recipes.build import seeded
 from caesura.reproduce.experiment import Context, Experiment, Outcome, Settings
-from caesura.tasks.needs import inference
+from caesura.training.inference import evaluating
 from caesura.types import Tokens
 
 
@@ -39,7 +39,7 @@ def _run(cell: str, context: Context) -> Outcome:
     with seeded(context.seed):
         encoder = romae.encoder(own.size, cls=cell == "[CLS]")
     rows = {}
-    with inference(encoder):
+    with evaluating(encoder):
         plain = encoder(tokens).levels[-1].features
         for shift in (1.0, 1e4, 1e6):
             moved = dataclasses.replace(tokens, positions=tokens.positions + shift)

@@ -16,8 +16,8 @@ from caesura.objectives.masked_tokens import MaskedTokens, MaskedTokensConfig
 from caesura.recipes.build import seeded
 from caesura.reproduce.experiment import Context, Settings
 from caesura.signal.mask import MaskKind
-from caesura.tasks.needs import inference
 from caesura.training.indexed import IndexedBatches
+from caesura.training.inference import evaluating
 from caesura.types import Batch, Tokens
 
 _INFERENCE_ROWS = 250
@@ -166,7 +166,7 @@ def predict(
         assert isinstance(tokens, Tokens)
         lost = torch.from_numpy(hidden[rows])
         seen, asked = (tokens.select(*_places(kept)) for kept in (~lost, lost))
-        with inference(objective):
+        with evaluating(objective):
             guess = objective.decoder(objective.encoder(seen), asked.without_values())
         if answer is None:
             answer = np.full((*hidden.shape, guess.shape[-1]), np.nan)

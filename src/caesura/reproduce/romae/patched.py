@@ -20,8 +20,8 @@ from caesura.objectives.supervised import Supervised, SupervisedConfig
 from caesura.recipes.build import seeded
 from caesura.reproduce.experiment import Context, Settings
 from caesura.signal.patch import patchify
-from caesura.tasks.needs import inference
 from caesura.training.indexed import IndexedBatches
+from caesura.training.inference import evaluating
 from caesura.types import Batch, Tokens, as_encoder
 
 Array = NDArray[np.float32]
@@ -157,7 +157,7 @@ def classified(
     }
     context.train(objective, source, training, name)
     guesses: list[NDArray[np.int64]] = []
-    with inference(objective):
+    with evaluating(objective):
         for rows in np.array_split(data.test, -(-len(data.test) // 128)):
             guess = objective.predict(_gather(data, own, rows, None))
             guesses.append(guess.argmax(1).numpy())

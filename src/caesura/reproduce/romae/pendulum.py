@@ -19,8 +19,8 @@ from caesura.objectives.token_regression import TokenRegression, TokenRegression
 from caesura.recipes.build import seeded
 from caesura.reproduce.experiment import Context, Experiment, Outcome, Published, Settings
 from caesura.signal.patch import patchify
-from caesura.tasks.needs import inference
 from caesura.training.indexed import IndexedBatches
+from caesura.training.inference import evaluating
 from caesura.types import Batch, Tokens
 
 PAPER = "[CLS] read-out, the paper's model"
@@ -139,7 +139,7 @@ def _predict(
     objective: Supervised | TokenRegression, data: PendulumFrames, kind: _Cell
 ) -> NDArray[np.float32]:
     guesses = []
-    with inference(objective):
+    with evaluating(objective):
         for rows in np.array_split(np.arange(len(data.frames)), -(-len(data.frames) // 100)):
             guess = objective.predict(_gather(data, rows, kind, None))
             guesses.append(guess.view(len(rows), KEPT, 2).numpy())

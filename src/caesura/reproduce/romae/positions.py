@@ -17,8 +17,8 @@ from caesura.objectives.token_regression import TokenRegression, TokenRegression
 from caesura.recipes import romae
 from caesura.recipes.build import seeded
 from caesura.reproduce.experiment import Context, Experiment, Outcome, Published, Settings
-from caesura.tasks.needs import inference
 from caesura.training.indexed import IndexedBatches
+from caesura.training.inference import evaluating
 from caesura.types import Batch, Tokens
 
 _TOKENS = 10
@@ -93,7 +93,7 @@ def _errors(
     }
     context.train(objective, source, training, "training")
     guesses = []
-    with inference(objective):
+    with evaluating(objective):
         for rows in np.array_split(np.arange(settings.test), max(1, settings.test // 200)):
             guesses.append(objective.predict(_rows(test, rows)) * scale + center)
     return (torch.cat(guesses) - _where(test)).square()[..., 0], _where(test)
