@@ -12,6 +12,7 @@ from caesura.cli.main import app
 from caesura.data.corpus import synthesise
 from caesura.data.write import write_table
 from caesura.errors import CaesuraError, RecipeError
+from caesura.export.certificate import Certificate
 from caesura.files import MARKER, claim, locked, remove_scratch
 from caesura.hub import save_pretrained
 from caesura.run import load
@@ -74,6 +75,7 @@ WRITERS = {
     "finetune": lambda run, out, tmp: finetune(run, label_table(), out, data=long_table(), steps=1),
     "distil": lambda run, out, tmp: distil(run, "romae", out, data=long_table(), steps=1),
     "save_pretrained": lambda run, out, tmp: save_pretrained(run, out),
+    "save": lambda run, out, tmp: run.save(out),
     "estimator": lambda run, out, tmp: (
         caesura.PretrainedFeatures(run=run)
         .fit(np.random.default_rng(0).normal(size=(6, 2, 12)))
@@ -102,6 +104,24 @@ def test_a_folder_of_the_users_is_refused_and_stays_as_it_was(verb, names, run, 
         WRITERS[verb](run, out, tmp_path)
     assert "not empty" in str(refused.value)
     assert snapshot(out) == before
+
+
+def test_a_run_is_not_saved_over_another(run, tmp_path):
+    copy = load(run.folder)
+    copy.save(tmp_path / "new")
+    copy.save(tmp_path / "new")
+    with pytest.raises(RecipeError, match="holds a run"):
+        load(run.folder).save(tmp_path / "new")
+
+
+def test_a_certificate_is_not_written_over_something_else(tmp_path):
+    path = tmp_path / "watch.json"
+    Certificate.check_free(path)
+    for text in ("{}", "[1]", "no json", '{"parity": 1}'):
+        path.write_text(text)
+        with pytest.raises(RecipeError, match="written over"):
+            Certificate.check_free(path)
+        assert path.read_text() == text
 
 
 def test_files_of_the_users_in_a_run_stay(tmp_path):

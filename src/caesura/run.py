@@ -30,8 +30,17 @@ from caesura.data.read import with_columns
 from caesura.data.schema import Schema
 from caesura.data.store import RaggedStore
 from caesura.errors import CheckpointError, DataError, RecipeError
-from caesura.files import write_json, write_text
-from caesura.folder import CALIBRATION, CARD, METRICS, RECIPE, SCHEMA, WEIGHTS, read_schema
+from caesura.files import claim, write_json, write_text
+from caesura.folder import (
+    CALIBRATION,
+    CARD,
+    METRICS,
+    RECIPE,
+    SCHEMA,
+    SIGNS,
+    WEIGHTS,
+    read_schema,
+)
 from caesura.metrics.conformal import Conformal
 from caesura.nn.heads import LinearHead, Pooling, pooled_width
 from caesura.objectives.next_scale import NextScaleConfig
@@ -261,9 +270,15 @@ class Run:
         return Stream(self)
 
     def save(self, folder: str | Path) -> None:
-        """Write the run folder; `metrics.json` comes last and marks it as whole."""
+        """Write the run folder; `metrics.json` comes last and marks it as whole.
+
+        A folder that holds another run, or what is not ours, is a RecipeError.
+        """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        claim(folder, SIGNS, "folder")
+        same = self.folder is not None and folder.resolve() == self.folder.resolve()
+        if (folder / METRICS).is_file() and not same:
+            raise RecipeError(f"{folder} holds a run; name a new folder, nothing is overwritten")
         write_text(folder / RECIPE, to_toml(self.recipe))
         write_text(folder / SCHEMA, self.schema.model_dump_json(indent=2) + "\n")
         tensors: dict[str, Tensor] = {}

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from caesura.files import write_text
+from caesura.errors import RecipeError
+from caesura.files import read_limited, write_text
 
 Feed = Mapping[str, NDArray[Any]]
 
@@ -42,6 +43,21 @@ class Certificate:
     cpu: str
     onnxruntime: str
     notes: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Raise a RecipeError where there is a file that is no certificate."""
+        if not path.exists():
+            return
+        try:
+            found = json.loads(read_limited(path))
+        except (ValueError, OSError):
+            found = None
+        if not (isinstance(found, dict) and {"parity", "onnxruntime"} <= found.keys()):
+            raise RecipeError(
+                f"the graph's certificate would be written over {path}, which is none; name "
+                "another --onnx"
+            )
 
     def write(self, path: Path) -> None:
         """Write as JSON."""

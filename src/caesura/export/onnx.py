@@ -58,6 +58,7 @@ def export_onnx(
     series and observations.
     """
     _require_onnx()
+    Certificate.check_free(path.with_suffix(".json"))
     form = form_of(run, level, head, missing=missing).eval()
     if int8 and not isinstance(form, PyramidForm):
         raise ExportError("int8 is for convolutional runs (himae); export this one in fp32")
