@@ -132,8 +132,9 @@ def test_the_probe_names_hops_fields_twins_and_a_level(run):
     found = signals()
     result = run.probe(labels_of(found), folds=3)
     rows = result.tables["probe"]
-    assert [row["features"] for row in rows[:5]] == [
-        "level 1", "level 2", "level 3", "all levels", "channel statistics"]  # fmt: skip
+    levels = ["level 1", "level 2", "level 3"]
+    others = ["all levels", "levels+max", "channel statistics"]
+    assert [row["features"] for row in rows[:6]] == levels + others
     assert [row["sees s"] for row in rows[:3]] == [0.13, 0.37, 0.85]
     assert rows[0]["random twin"].lower <= rows[0]["random twin"].value
     assert result.names["chosen level"] in {"level 1", "level 2", "level 3"}

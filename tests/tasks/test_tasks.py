@@ -69,11 +69,11 @@ def test_layers_and_random_twin(run):
 def test_probe_shows_layers_controls_and_intervals(run):
     found = run.probe(label_table(), folds=3)
     rows = {row["features"]: row for row in found.tables["probe"]}
-    names = ["layer 1", "layer 2", "all levels", "embedding", "channel statistics"]
+    names = ["layer 1", "layer 2", "all levels", "levels+max", "embedding", "channel statistics"]
     assert list(rows)[:-1] == names
     for row in rows.values():
         assert row["AUROC"].lower <= row["AUROC"].value <= row["AUROC"].upper
-    for name in names[:-1]:
+    for name in names[:-1]:  # statistics have no twin
         assert rows[name]["random twin"].lower <= rows[name]["random twin"].upper
     compared = [row["comparison"] for row in found.tables["differences"]]
     assert compared[:2] == ["embedding - random twin", "embedding - channel statistics"]

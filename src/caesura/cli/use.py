@@ -236,7 +236,7 @@ def probe(
         labelled = store.take(known.series)
         check_folds(known, labelled.group_codes, folds, 0)  # too few labels: said before any work
         with console.bar("probing") as progress:
-            show = console.stepping(progress, 2 * (levels + 3) + (levels if spans else 0))
+            show = console.stepping(progress, 2 * (levels + 4) + (levels if spans else 0))
             if not np.array_equal(known.series, embedded):  # targets mostly share their series
                 sources = probe_sources(trained, labelled, on_progress=show, spans=chosen_times)
                 embedded = known.series

@@ -9,11 +9,11 @@ from caesura.data.scaling import ScaleTable
 from caesura.data.schema import Schema
 from caesura.data.store import RaggedStore
 
-STATISTICS = ("count", "mean", "last", "std", "min", "max")
+STATISTICS = ("count", "mean", "last", "std", "min", "max", "first")
 
 
 def channel_statistics(store: RaggedStore, schema: Schema) -> NDArray[np.float64]:
-    """Return (series, channels x values x 6): count, mean, last, std, min, max; NaN if unseen.
+    """Return the `STATISTICS` (series, channels x values x 7), NaN where nothing was seen.
 
     Of scaled values, so that the control has the same bends as the model; counts are
     log1p(count). A linear model reads both better so, and a weak control would flatter.
@@ -48,4 +48,5 @@ def _statistics(
     result[present, 3] = np.sqrt(square)
     result[present, 4] = np.minimum.reduceat(chosen, starts)
     result[present, 5] = np.maximum.reduceat(chosen, starts)
+    result[present, 6] = chosen[starts]
     return result

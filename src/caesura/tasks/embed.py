@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from caesura.data.grid import sample_store
 from caesura.data.store import RaggedStore
 from caesura.data.view import View, view_store
-from caesura.nn.heads import Pooling, mean_of, pooled
+from caesura.nn.heads import Pooling, max_of, mean_of, pooled
 from caesura.tasks.needs import Trained, need
 from caesura.training.batches import inference_batches
 from caesura.training.inference import averaged, row_slices, stacked
@@ -60,16 +60,24 @@ def embed_windows(
 
 
 def embed_layers(
-    run: Trained, store: RaggedStore, encoder: torch.nn.Module | None = None
+    run: Trained,
+    store: RaggedStore,
+    encoder: torch.nn.Module | None = None,
+    *,
+    maxima: bool = False,
 ) -> list[NDArray[np.float32]]:
-    """Return the mean over places at each level or layer, first to last: (series, width) each."""
+    """Return the mean over places at each level or layer, first to last: (series, width) each.
+
+    maxima: the maxima over places follow the means, in the same order, from the same pass.
+    """
     chosen = encoder or need(run, "encoder")
     view = view_store(store, run.schema)
+    reads = (mean_of, max_of) if maxima else (mean_of,)
     return _vectors(
         chosen,
         view,
         run.recipe.training.max_tokens,
-        lambda features: [mean_of(level) for level in features.levels],
+        lambda features: [read(level) for read in reads for level in features.levels],
         every_layer=True,
     )
 

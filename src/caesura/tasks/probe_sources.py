@@ -18,6 +18,9 @@ from caesura.tasks.reach import level_names, level_reach
 from caesura.tasks.spans import embed_span, hop_of, span_name
 
 ALL, STATISTICS, EMBEDDING = "all levels", "channel statistics", "embedding"
+LEVELS_MAX = "levels+max"
+"""Means and maxima over places of every level, as `caesura embed --pooling levels+max` reads: an
+event that fills little of a series moves the maximum, and hardly the mean."""
 WHOLE = "whole series"
 Watch = Callable[[str], None]
 
@@ -62,13 +65,18 @@ def probe_sources(
     """
     twin = random_twin(run, seed)
     on_progress("embedding")
+    both = embed_layers(run, labelled, maxima=True)
+    blank = embed_layers(run, labelled, twin.parts["encoder"], maxima=True)
     if spans:
         levels = _by_span(run, twin, labelled, spans, on_progress)
     else:
-        levels = _by_level(run, twin, labelled)
+        levels = _by_level(run, both, blank)
     own = [source.features for source in levels.values()]
     theirs = [source.twin for source in levels.values() if source.twin is not None]
-    others = {ALL: Source(np.concatenate(own, 1), np.concatenate(theirs, 1))}
+    others = {
+        ALL: Source(np.concatenate(own, 1), np.concatenate(theirs, 1)),
+        LEVELS_MAX: Source(np.concatenate(both, 1), np.concatenate(blank, 1)),
+    }
     if need(run, "encoder").summary_width:
         others[EMBEDDING] = Source(embed(run, labelled), embed(twin, labelled))
     others[STATISTICS] = Source(channel_statistics(labelled, run.schema))
@@ -76,11 +84,14 @@ def probe_sources(
     return Sources(levels, others, "s" if seconds else "")
 
 
-def _by_level(run: Trained, twin: RandomTwin, labelled: RaggedStore) -> dict[str, Source]:
-    own = embed_layers(run, labelled)
-    theirs = embed_layers(run, labelled, twin.parts["encoder"])
-    names, reach = level_names(run, len(own)), level_reach(run, len(own))
-    return {n: Source(a, b, *r) for n, a, b, r in zip(names, own, theirs, reach, strict=True)}
+def _by_level(
+    run: Trained, both: list[NDArray[np.float32]], blank: list[NDArray[np.float32]]
+) -> dict[str, Source]:
+    """Return the levels of a run and of its twin, from their means and maxima."""
+    count = len(both) // 2
+    names, reach = level_names(run, count), level_reach(run, count)
+    means = zip(names, both[:count], blank[:count], reach, strict=True)
+    return {name: Source(own, twin, *seen) for name, own, twin, seen in means}
 
 
 def _by_span(
