@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -68,6 +68,7 @@ from caesura.training.checkpoint import (
     with_prefix,
     without_prefix,
 )
+from caesura.training.device import chosen_device
 from caesura.types import PART_NAMES, as_encoder
 
 Report = Callable[[int, int], None]
@@ -98,6 +99,13 @@ class Run:
         """Number of levels or layers that a probe scores, where it is not asked by spans."""
         config = self.recipe.encoder
         return len(getattr(config, "widths", ())) or int(getattr(config, "depth", 0))
+
+    def to(self, device: str) -> Self:
+        """Move the model to "cpu", "cuda", "cuda:N" or "auto", and return this run."""
+        where = chosen_device(device)
+        for part in self.parts.values():
+            part.to(where)
+        return self
 
     def open(self, data: Any = None, *, partial: bool = False) -> RaggedStore:
         """Read data as this run's schema wants it; partial: columns of values may lack."""
@@ -293,8 +301,12 @@ class Run:
         self.folder = folder
 
 
-def load(folder: str | Path) -> Run:
-    """Load a run folder; one that is missing, half-written or damaged is a CheckpointError."""
+def load(folder: str | Path, *, device: str = "auto") -> Run:
+    """Load a run folder; one that is missing, half-written or damaged is a CheckpointError.
+
+    device: "cpu", "cuda", "cuda:N", or "auto": CUDA where there is one (`training.device`).
+    """
+    where = chosen_device(device)
     folder = Path(folder)
     if not folder.is_dir():
         raise CheckpointError(f"no run folder at {folder}")
@@ -309,7 +321,7 @@ def load(folder: str | Path) -> Run:
     parts = _parts(recipe, _part_names(meta))
     for name, part in parts.items():
         part.load_state_dict(without_prefix(name, tensors), strict=True)
-        part.eval()
+        part.to(where).eval()
     calibration, coverage = None, []
     if (folder / CALIBRATION).is_file():
         tree = read_json(folder / CALIBRATION)

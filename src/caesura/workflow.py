@@ -43,6 +43,7 @@ from caesura.tasks.pretrain import Material, prepare, resolve_tokens, split_of
 from caesura.tasks.pretrain import pretrain as pretrain_task
 from caesura.tasks.probe import QuickProbe
 from caesura.training.arithmetic import resolved
+from caesura.training.device import using_device
 from caesura.training.loop import Progress
 
 log = logging.getLogger("caesura")
@@ -107,6 +108,7 @@ def pretrain(
     target: tuple[str, ...] = (),
     label_id: str = "",
     resume: bool = False,
+    device: str = "auto",
     on_progress: Watch = _silent,
 ) -> Run:
     """Pre-train on unlabelled series and return the run, written to `out` if given.
@@ -117,12 +119,13 @@ def pretrain(
     changes of the recipe. y: of arrays, what a generator is conditioned on: a class (text, a
     whole number) or a number of each series, the static column "y". labels: an online probe that
     reports and never selects. resume: continue what is in `out`, with the recipe that is there.
+    device: "cpu", "cuda", "cuda:N", or "auto": CUDA where there is one.
 
     Raises DataError, RecipeError, CheckpointError, DivergedError, or StoppedError after an
     interrupt.
     """
     folder = None if out is None else Path(out)
-    with _writing(folder):
+    with using_device(device), _writing(folder):
         if resume and folder is None:
             raise RecipeError("resume needs the folder of the run; pass out")
         resume = resume and (folder is None or is_begun(folder))
@@ -182,6 +185,7 @@ def finetune(
     settings: Sequence[str] = (),
     resume: bool = False,
     from_scratch: bool = False,
+    device: str = "auto",
     on_progress: Watch = _silent,
 ) -> Run:
     """Fine-tune a run on labelled series and return the new run, written to `out` if given.
@@ -192,7 +196,7 @@ def finetune(
     from_scratch: the control, the same model without the pre-trained weights.
     """
     folder = None if out is None else Path(out)
-    with _writing(folder):
+    with using_device(device), _writing(folder):
         resume = resume and (folder is None or is_begun(folder))
         length = _length(steps, epochs, minutes)
         there = _what_is_there(folder, resume, length, seed, settings)
@@ -235,6 +239,7 @@ def distil(
     seed: int | None = None,
     settings: Sequence[str] = (),
     resume: bool = False,
+    device: str = "auto",
     on_progress: Watch = _silent,
 ) -> Run:
     """Teach a smaller encoder to give the vectors of a run, and return it, written to `out`.
@@ -243,7 +248,7 @@ def distil(
     a teacher that has them; else give data.rate in the settings.
     """
     folder = None if out is None else Path(out)
-    with _writing(folder):
+    with using_device(device), _writing(folder):
         resume = resume and (folder is None or is_begun(folder))
         length = _length(steps, epochs, minutes)
         there = _what_is_there(folder, resume, length, seed, settings)

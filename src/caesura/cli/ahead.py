@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from caesura.cli import console
-from caesura.cli.options import Data, RunFolder
+from caesura.cli.options import Data, Device, RunFolder
 from caesura.cli.use import Output
 
 
@@ -28,6 +28,7 @@ def forecast(
         typer.Option(help="Of a run that generates, whose median is taken; 0: the linear head."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    device: Device = "auto",
 ) -> None:
     """Forecast each series beyond its end, with 90 % intervals, beside what it must beat.
 
@@ -73,6 +74,7 @@ def detect(
         str, typer.Option(help="Column of --data that is 1 in anomalies: also score the scores.")
     ] = "",
     level: Annotated[float, typer.Option(help="p-value below which a time is listed.")] = 0.001,
+    device: Device = "auto",
 ) -> None:
     """Score every time stamp by how unlike normal data it is: id, time, score, p_value.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caesura.cli import console
+from caesura.cli.options import Device
 
 if TYPE_CHECKING:
     from caesura.training.loop import Progress
@@ -28,6 +29,7 @@ def demo(
     quick: Annotated[
         bool, typer.Option(help="A one-minute form: all stages, figures that mean little.")
     ] = False,
+    device: Device = "auto",
 ) -> None:
     """Pre-train, interpolate and classify real intensive-care records, and write a report.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caesura.cli import console
-from caesura.cli.options import Data, RunFolder, given_columns, split_names
+from caesura.cli.options import Data, Device, RunFolder, given_columns, split_names
 from caesura.cli.tables import Channel, Id, Missing, Time, Value
 from caesura.cli.use import Output
 
@@ -78,6 +78,7 @@ def generate(
         typer.Option(help="Leave samples out as the data do. Default: where times are irregular."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    device: Device = "auto",
 ) -> None:
     """Write synthetic windows in the columns, units and steps of the training data.
 
@@ -176,6 +177,7 @@ def impute(
     draws: Annotated[int, typer.Option(help="Draws of each gap.")] = 64,
     level: Annotated[float, typer.Option(help="Share of draws within the intervals.")] = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    device: Device = "auto",
 ) -> None:
     """Fill the gaps of regular series: id, time, channel, value, lower, upper, imputed.
 

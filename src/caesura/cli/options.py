@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,24 @@ Minutes = Annotated[float, typer.Option(help="Length in minutes.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of splits, masks and weights.")]
 Resume = Annotated[
     bool, typer.Option(help="Continue what is in --out; begin where nothing is there.")
+]
+
+
+def _choose_device(choice: str) -> str:
+    """Let a device hold for this process and those that it starts; an absent one is an error."""
+    if choice != "auto":
+        from caesura.training.device import VARIABLE, chosen_device
+
+        chosen_device(choice)
+        os.environ[VARIABLE] = choice
+    return choice
+
+
+Device = Annotated[
+    str,
+    typer.Option(
+        callback=_choose_device, help="auto (CUDA where there is any), cpu, cuda or cuda:N."
+    ),
 ]
 
 

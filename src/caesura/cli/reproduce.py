@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from caesura.cli import console
+from caesura.cli.options import Device
 from caesura.errors import CaesuraError, StoppedError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def reproduce(
         "reproduced"
     ),
     resume: Annotated[bool, typer.Option(help="Go on with what is in --out.")] = False,
+    device: Device = "auto",
 ) -> None:
     """Repeat an experiment of a paper and print its figures beside ours.
 

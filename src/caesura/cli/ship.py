@@ -48,7 +48,7 @@ def export(
         raise RecipeError("give --onnx FILE or --executorch FILE")
     if onnx is None and (int8 or missing):
         raise RecipeError("--int8 and --missing are for --onnx")
-    trained = load(run)
+    trained = load(run, device="cpu")  # where what is exported is checked and timed
     known = None if head is None else read_head(head)
     store = trained.open(data)
     console.say("exporting, checking and timing")

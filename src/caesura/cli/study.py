@@ -12,6 +12,7 @@ import typer
 from caesura.cli import console
 from caesura.cli.options import Data as RunData
 from caesura.cli.options import (
+    Device,
     LabelId,
     Labels,
     Rare,
@@ -104,6 +105,7 @@ def dividend(
     tuning_steps: Annotated[int, typer.Option(help="Fine-tuning steps, with --steps.")] = 60,
     processes: Annotated[int, typer.Option(help="Processes that share the cells.")] = 1,
     resume: Resume = False,
+    device: Device = "auto",
 ) -> None:
     """Ask what pre-training buys on your own data and task, with controls and intervals.
 
@@ -197,6 +199,7 @@ def recommend(
     ] = "none,jitter",
     most: Annotated[int, typer.Option(help="Labelled series that are used at most.")] = 500,
     minutes: Annotated[float, typer.Option(help="Time for all of it.")] = 5.0,
+    device: Device = "auto",
 ) -> None:
     """Propose an objective, an augmentation and a resolution, after a short try of each.
 
@@ -257,6 +260,7 @@ def flywheel(
     folds: Annotated[int, typer.Option(help="Folds by group.")] = 3,
     labelled: Annotated[int, typer.Option(help="Labelled series that are used at most.")] = 1000,
     resume: Resume = False,
+    device: Device = "auto",
 ) -> None:
     """Ask whether a generator's series can stand in for one's own in a pre-training.
 

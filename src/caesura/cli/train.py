@@ -11,6 +11,7 @@ import typer
 from caesura.cli import console
 from caesura.cli.options import (
     Data,
+    Device,
     Epochs,
     LabelId,
     Labels,
@@ -85,6 +86,7 @@ def pretrain(
     seed: Seed = None,
     resume: Resume = False,
     set_: Set = None,
+    device: Device = "auto",
 ) -> None:
     """Pre-train on unlabelled series.
 
@@ -150,6 +152,7 @@ def finetune(
     seed: Seed = None,
     resume: Resume = False,
     set_: Set = None,
+    device: Device = "auto",
 ) -> None:
     """Fine-tune a run on labelled series.
 
@@ -208,6 +211,7 @@ def distil(
     seed: Seed = None,
     resume: Resume = False,
     set_: Set = None,
+    device: Device = "auto",
 ) -> None:
     """Teach a small encoder to say what a large one says of the same series.
 

@@ -11,6 +11,7 @@ import typer
 from caesura.cli import console
 from caesura.cli.options import (
     Data,
+    Device,
     LabelId,
     Labels,
     Rare,
@@ -52,6 +53,7 @@ def embed(
         Literal["processes", "ray"],
         typer.Option(help="Who shares the parts of a folder: torchrun's or SLURM's, or Ray's."),
     ] = "processes",
+    device: Device = "auto",
 ) -> None:
     """Write one vector a series: id, f0, f1, ...
 
@@ -115,7 +117,7 @@ def _embed_parts(run: Run, data: str, folder: Path, pooling: Pooling, on_ray: bo
     console.result(f"{done} series embedded now: {folder}")
 
 
-def predict(run: RunFolder, output: Output, data: Data = None) -> None:
+def predict(run: RunFolder, output: Output, data: Data = None, device: Device = "auto") -> None:
     """Write predictions of a fine-tuned run: id, prediction, one probability a class.
 
     Example: `caesura predict tuned --data new.parquet -o predictions.parquet`
@@ -141,6 +143,7 @@ def interpolate(
         str, typer.Option(help="every:STEP over each series' span, or times t1,t2,...")
     ] = "",
     level: Annotated[float, typer.Option(help="Level of the intervals, from 0.5.")] = 0.9,
+    device: Device = "auto",
 ) -> None:
     """Predict values at any time and channel, with calibrated intervals.
 
@@ -198,6 +201,7 @@ def probe(
     head_on: Annotated[
         str, typer.Option(help='What it reads: chosen, "all levels", "level 4", ...')
     ] = "chosen",
+    device: Device = "auto",
 ) -> None:
     """Ask which level or layer of a frozen encoder knows a label, beside its random twin.
 

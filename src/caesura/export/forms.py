@@ -16,6 +16,7 @@ from caesura.nn.normalise import window_scale
 from caesura.objectives.supervised import SupervisedConfig
 from caesura.tasks.needs import Trained, need
 from caesura.tasks.probe_head import ProbeHead
+from caesura.training.inference import device_of
 from caesura.types import Features, Grid, Tokens
 
 Task = Literal["classification", "regression", "multilabel"]
@@ -172,7 +173,7 @@ def form_of(
 
     level: "all", or the number of one level of a pyramid.
     """
-    encoder = need(run, "encoder")
+    encoder = _on_cpu(need(run, "encoder"))
     config = run.recipe.stages[-1].objective
     pooling: Pooling = "auto"
     answer = Answer(None, None)
@@ -186,7 +187,7 @@ def form_of(
             raise RecipeError("this run has a head of its own; leave --head out")
         if config.conditions:
             raise RecipeError("this run's head reads static columns, which no graph here takes")
-        answer = Answer(need(run, "head"), config.task, run.schema.target)
+        answer = Answer(_on_cpu(need(run, "head")), config.task, run.schema.target)
         pooling = config.pooling
     elif head is not None:
         answer = Answer(_linear(head), head.target.task)
@@ -198,6 +199,11 @@ def form_of(
     levels = _levels(encoder, level, head, pooling)
     maxima = pooling == "levels+max"
     return PyramidForm(encoder, levels, answer, missing=missing, maxima=maxima)
+
+
+def _on_cpu(module: nn.Module) -> nn.Module:
+    """Return a module where graphs are traced, checked and timed."""
+    return module if device_of(module).type == "cpu" else copy.deepcopy(module).cpu()
 
 
 def _levels(

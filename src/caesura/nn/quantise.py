@@ -177,12 +177,13 @@ class ScaleQuantiser(nn.Module):
         """Return uses and sums of each code, and some vectors laid on codes by chance."""
         with torch.no_grad(), torch.autocast(vectors.device.type, enabled=False):
             flat, size = vectors.flatten(0, 1), len(self.codes)
+            ones = torch.ones(len(flat), 1, device=flat.device)
             offered = draw(chosen.shape[1]).flatten() < _OFFERED
             slot = (draw(chosen.shape[1]) * size).long().flatten()
             return {
-                "code_hits": _count(chosen.flatten(), torch.ones(len(flat), 1), size)[:, 0],
+                "code_hits": _count(chosen.flatten(), ones, size)[:, 0],
                 "code_sums": _count(chosen.flatten(), flat, size),
-                "offered": _count(slot[offered], torch.ones(int(offered.sum()), 1), size)[:, 0],
+                "offered": _count(slot[offered], ones[offered], size)[:, 0],
                 "offered_sums": _count(slot[offered], flat[offered], size),
             }
 
