@@ -20,10 +20,11 @@ def panel_to_store(
 ) -> tuple[RaggedStore, DoorReport]:
     """Turn (series, channels, time), (series, time) or a list of (channels, time_i) into a store.
 
-    NaN means not observed. Times are the steps 0, 1, ..., or seconds where there is a rate;
+    NaN, and what is masked, means not observed. A frame in a list has a row a time and a column a
+    channel. Times are the steps 0, 1, ..., or seconds where there is a rate;
     ids are the row numbers.
     """
-    blocks = _blocks(panel)
+    blocks = blocks_of(panel)
     size = blocks[0].shape[0]
     report = DoorReport(rows=sum(block.shape[1] for block in blocks), series=len(blocks))
     steps = np.concatenate([np.arange(block.shape[1]) for block in blocks])
@@ -65,8 +66,9 @@ def panel_to_store(
     return store, report
 
 
-def _blocks(panel: Any) -> Sequence[NDArray[np.float64]]:
+def blocks_of(panel: Any) -> Sequence[NDArray[np.float64]]:
     """Return one (channels, time) float64 array a series."""
+    panel = unmasked(panel)
     if isinstance(panel, np.ndarray) and panel.dtype != object:
         if panel.ndim == 2:
             panel = panel[:, None, :]
@@ -86,11 +88,35 @@ def _blocks(panel: Any) -> Sequence[NDArray[np.float64]]:
     return blocks
 
 
+def unmasked(values: Any) -> Any:
+    """Return numbers with NaN where a masked array has none, also those of a list of such arrays;
+    anything else as it is. `np.asarray` would return what lies under the mask."""
+    if isinstance(values, np.ma.MaskedArray):
+        kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+        try:
+            return np.ma.filled(values.astype(kind), np.nan)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"a masked array cannot be read as numbers: {error}") from error
+    held = isinstance(values, list | tuple) or (
+        isinstance(values, np.ndarray) and values.dtype == object
+    )
+    if held and any(isinstance(one, np.ndarray | list | tuple) for one in values):
+        return [unmasked(one) for one in values]
+    return values
+
+
 def _as_float(one: Any) -> NDArray[np.float64]:
     try:
-        return np.asarray(one, dtype=np.float64)
+        found = np.asarray(unmasked(one), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"a series cannot be read as numbers: {error}") from error
+    return found.T if is_frame(one) else found
+
+
+def is_frame(one: Any) -> bool:
+    """Say whether a series is a frame of pandas, polars or Arrow, whose rows are times."""
+    library = type(one).__module__.partition(".")[0]
+    return library in ("pandas", "polars", "pyarrow") and len(getattr(one, "shape", ())) == 2
 
 
 def conditioned(store: RaggedStore, source: Any, y: Any) -> RaggedStore:
@@ -100,9 +126,9 @@ def conditioned(store: RaggedStore, source: Any, y: Any) -> RaggedStore:
         raise DataError(
             "y goes with arrays; name a table's own columns, e.g. columns={'classes': ['label']}"
         )
-    values = np.asarray(y)
+    values = np.ma.asanyarray(y)
     if values.shape != (len(store),):
         raise DataError(f"{len(store)} series and y of shape {values.shape}; give one each")
-    table = pa.table({"y": values.tolist()})
+    table = pa.table({"y": values.tolist()})  # None where it is masked
     found, classes = read_static(table, "y", named=values.dtype.kind != "f")
     return replace(store, static=found[:, None], static_names=("y",), static_classes=(classes,))

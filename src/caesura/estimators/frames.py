@@ -11,7 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caesura.data.config import Columns
+from caesura.data.panel import unmasked
 from caesura.data.read import read_table
+from caesura.errors import DataError
 
 Kind = Literal["array", "arrow", "pandas", "polars"]
 
@@ -28,9 +30,19 @@ def kind_of(X: Any) -> Kind:
 
 
 def as_series(X: Any) -> Any:
-    """Return tables and panels as they are; anything else becomes an array."""
+    """Return tables and panels as they are, NaN where they are masked; anything else becomes an
+    array."""
+    X = unmasked(X)
     known = isinstance(X, np.ndarray | list) or kind_of(X) != "array"
     return X if known else np.asarray(X)
+
+
+def labels_of(y: Any) -> NDArray[Any]:
+    """Return labels as an array; masked ones, which are no labels, are a DataError."""
+    masked = int(np.ma.getmaskarray(y).sum()) if isinstance(y, np.ma.MaskedArray) else 0
+    if masked:
+        raise DataError(f"{masked} labels are masked; leave those series out")
+    return np.asarray(y)
 
 
 def order_of(X: Any, ids: pa.Array, name: str) -> NDArray[np.int64]:

@@ -85,5 +85,5 @@ class SeriesGenerator(Pretrained):
         window) as they came in, or a table (`Run.impute`)."""
         run = self._fitted()
         if kind_of(X) == "array":
-            return np.asarray(fill_windows(run, np.asarray(X), seed=seed)[1])
+            return np.asarray(fill_windows(run, np.asarray(as_series(X)), seed=seed)[1])
         return table_as(run.impute(as_series(X), seed=seed), kind_of(X))

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.base import TransformerMixin
 
+from caesura.data.panel import blocks_of, is_frame
 from caesura.errors import DataError
 from caesura.estimators.base import Pretrained
 from caesura.estimators.frames import as_series, kind_of, table_as
@@ -55,14 +56,17 @@ class SeriesInterpolator(TransformerMixin, Pretrained):  # type: ignore[misc]  #
         run = self._fitted()
         if kind_of(X) != "array":
             raise DataError("transform fills arrays; ask a table by predict(X, query)")
-        series = [np.atleast_2d(np.asarray(one, dtype=np.float64)) for one in X]
+        series = list(blocks_of(X))
         whole = [one.copy() for one in series]
         query, place = _asked(run, series)
         if len(place[0]):
             found = run.interpolate(as_series(X), query, level=self.level)
             for number, row, step, value in zip(*place, found["value"].to_numpy(), strict=True):
                 whole[number][row, step] = value
-        shaped = [made.reshape(np.shape(one)) for made, one in zip(whole, X, strict=True)]
+        shaped = [
+            (made.T if is_frame(one) else made).reshape(np.shape(one))
+            for made, one in zip(whole, X, strict=True)
+        ]
         return np.stack(shaped) if isinstance(X, np.ndarray) else shaped
 
 

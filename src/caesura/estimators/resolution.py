@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from caesura.errors import DataError
 from caesura.estimators.base import Pretrained
-from caesura.estimators.frames import as_series, count_of, order_of
+from caesura.estimators.frames import as_series, count_of, labels_of, order_of
 from caesura.run import Run
 from caesura.tasks.probe import CHOSEN, probe
 from caesura.tasks.spans import chosen_spans
@@ -47,7 +45,7 @@ class ResolutionProbe(Pretrained):
 
     def fit(self, X: Any, y: Any) -> ResolutionProbe:
         """Pre-train on X and probe for labels y (cases,), classes or numbers."""
-        y, count = np.asarray(y), count_of(as_series(X), self.columns)
+        y, count = labels_of(y), count_of(as_series(X), self.columns)
         if y.ndim != 1 or len(y) != count:
             raise DataError(f"{count} series and labels of shape {y.shape}; give one each")
         self.run_ = self._start(X)

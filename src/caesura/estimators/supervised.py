@@ -12,7 +12,15 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 
 from caesura.errors import DataError
 from caesura.estimators.base import Pretrained
-from caesura.estimators.frames import as_series, column_as, columns_as, count_of, kind_of, order_of
+from caesura.estimators.frames import (
+    as_series,
+    column_as,
+    columns_as,
+    count_of,
+    kind_of,
+    labels_of,
+    order_of,
+)
 from caesura.run import Run
 from caesura.tasks.predict import predict
 from caesura.workflow import finetune
@@ -78,7 +86,7 @@ class SeriesClassifier(ClassifierMixin, _Tuned):  # type: ignore[misc]  # untype
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fine-tune to classes y (cases,) of any kind; fewer than two are a DataError."""
-        y = np.asarray(y)
+        y = labels_of(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(f"labels hold {len(self.classes_)} class; two at least are needed")
@@ -114,7 +122,7 @@ class SeriesRegressor(RegressorMixin, _Tuned):  # type: ignore[misc]  # untyped 
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fine-tune to numbers y (cases,); what is not finite is a DataError."""
-        y = np.asarray(y, dtype=np.float64)
+        y = labels_of(y).astype(np.float64)
         if not np.isfinite(y).all():
             raise DataError(f"{int((~np.isfinite(y)).sum())} labels are not finite; leave them out")
         self._fit(X, y)

@@ -42,5 +42,5 @@ class CrossBlock(nn.Module):
         return moved
 
     def _split(self, x: Tensor) -> Tensor:
-        parts = x.view(*x.shape[:2], self.heads, -1)
+        parts = x.view(*x.shape[:2], self.heads, x.shape[2] // self.heads)
         return parts.transpose(1, 2).contiguous()

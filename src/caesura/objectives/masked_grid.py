@@ -21,6 +21,10 @@ from caesura.nn.norm import has_batch_statistics
 from caesura.signal.mask import GridMaskKind, hide_patches
 from caesura.types import Batch, Decoder, Grid, Loss, ScaledEncoder, as_module
 
+_FAR = 10.0
+"""Spreads of what is visible beyond which a row's values are in units of their own: of two visible
+samples that are nearly equal, all others would be thousands of spreads away and rule the loss."""
+
 
 class MaskedGridConfig(BaseModel):
     """Settings of masked autoencoding on a grid; 0.8 and 50 ms (5 samples at 100 Hz) are the
@@ -79,6 +83,10 @@ class MaskedGrid(nn.Module):
         goal = inputs.values.float()
         if features.scale is not None:
             goal = features.scale.normalised(goal)
+            if len(features.scale.spread) > 1:  # of each row, not the same for all
+                far = (goal * inputs.observed).abs().amax(-1, keepdim=True)
+                unit = (far / _FAR).clamp(min=1)
+                goal, predicted = goal / unit, predicted / unit
         weight = (hidden & inputs.observed).float()
         if inputs.weight is not None:
             weight = weight * inputs.weight

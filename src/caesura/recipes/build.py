@@ -33,6 +33,20 @@ _ON_TOKENS = (MaskedTokensConfig, NextPatchConfig, DenoiseConfig, JepaConfig)
 """Objectives that hide, shift or choose tokens."""
 
 
+def needs_two_tokens(recipe: Recipe) -> bool:
+    """Say whether a stage predicts tokens of a series from others, of which one has none."""
+    terms = [
+        term
+        for stage in recipe.stages
+        for term in (
+            [one.objective for one in stage.objective.terms]
+            if isinstance(stage.objective, SumConfig)
+            else [stage.objective]
+        )
+    ]
+    return any(isinstance(one, _ON_TOKENS) for one in terms)
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Draw initial weights from a seed; torch's generator is as before outside the block."""

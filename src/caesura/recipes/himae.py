@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Literal
 
 from caesura.decoders.conv_pyramid import ConvDecoder, ConvDecoderConfig
 from caesura.encoders.conv_pyramid import ConvPyramid, ConvPyramidConfig
 from caesura.errors import RecipeError
+from caesura.nn.conv import hops
 from caesura.objectives.masked_grid import MaskedGrid, MaskedGridConfig
 
+log = logging.getLogger("caesura")
 Size = Literal["base", "small"]
 
 SIZES: dict[str, tuple[int, ...]] = {"base": (16, 32, 64, 128, 256), "small": (16, 32, 64, 128)}
@@ -69,6 +72,38 @@ def recipe(size: Size = "base") -> dict[str, Any]:
             "batch_tokens": 64_000,
         },
     }
+
+
+def shape_of(config: ConvPyramidConfig, window: int) -> dict[str, Any]:
+    """Return the widths and strides of the levels whose step is no longer than a window.
+
+    The others would have one place, of a step that reaches beyond every window.
+    """
+    fits = sum(hop <= window for hop in hops(config.steps))
+    if fits == len(config.widths):
+        return {}
+    if not fits:
+        raise RecipeError(
+            f"windows of {window} steps are shorter than the step of the finest level, "
+            f"{config.steps[0]}; choose --window of that at least, or smaller encoder.strides"
+        )
+    log.warning(
+        "windows of %d steps: levels of steps of %s are left out; a longer --window keeps them",
+        window,
+        ", ".join(map(str, hops(config.steps)[fits:])),
+    )
+    return {"widths": config.widths[:fits], "strides": config.strides[:fits]}
+
+
+def check_patches(config: MaskedGridConfig, rate_hz: float, window: int) -> None:
+    """Raise a RecipeError where a window holds a single patch, so that nothing can be hidden."""
+    patch = max(1, round(config.patch_ms * rate_hz / 1000))
+    if window <= patch:
+        raise RecipeError(
+            f"windows of {window} steps hold one patch of {patch}, of which nothing can be hidden; "
+            f"choose --window of {patch + 1} steps at least"
+            + (", or a smaller stages.0.objective.patch_ms" if patch > 1 else "")
+        )
 
 
 def _known(settings: dict[str, Any], config: type[Any]) -> None:

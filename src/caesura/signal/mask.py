@@ -20,18 +20,26 @@ MaskKind = Literal["uniform", "block", "channel", "moment", "end"]
 Ratio = float | Float[Tensor, " batch"]
 
 
-def hidden_counts(valid: Bool[Tensor, "batch tokens"], ratio: Ratio) -> Int64[Tensor, " batch"]:
-    """Return how many tokens of each row to hide: ceil(ratio x real), one left at least."""
+def hidden_counts(
+    valid: Bool[Tensor, "batch tokens"], ratio: Ratio, visible: int = 1
+) -> Int64[Tensor, " batch"]:
+    """Return how many tokens of each row to hide: ceil(ratio x real), `visible` left at least, and
+    one of two is hidden."""
     real = valid.sum(1)
     # the small term keeps ceil(0.6 * 75) at 45 where floating point gives 45.000001
     wanted = (real * ratio - 1e-6).ceil().long()
-    return torch.minimum(wanted, (real - 1).clamp(min=0))
+    most = torch.maximum(real - visible, (real - 1).clamp(min=0, max=1))
+    return torch.minimum(wanted, most)
 
 
 def hide_smallest(
-    score: Float[Tensor, "batch tokens"], valid: Bool[Tensor, "batch tokens"], ratio: Ratio
+    score: Float[Tensor, "batch tokens"],
+    valid: Bool[Tensor, "batch tokens"],
+    ratio: Ratio,
+    visible: int = 1,
 ) -> Bool[Tensor, "batch tokens"]:
-    """Hide the real tokens with the smallest scores, the exact count of each row.
+    """Hide the real tokens with the smallest scores, the exact count of each row; `visible` stay
+    at least.
 
     score: float32, at least 0. One sort of whole numbers, unique by the place in the row: the
     bits of a float that is not negative are ordered as it is.
@@ -39,7 +47,7 @@ def hide_smallest(
     place = torch.arange(score.shape[1], device=score.device)
     key = (score.float().contiguous().view(torch.int32).long() << 31) | place
     key = key.masked_fill_(~valid, torch.iinfo(torch.int64).max)
-    last = hidden_counts(valid, ratio)[:, None] - 1
+    last = hidden_counts(valid, ratio, visible)[:, None] - 1
     threshold = sorted_rows(key).gather(1, last.clamp(min=0))
     return (key <= threshold) & (last >= 0)
 
@@ -122,7 +130,8 @@ def hide_patches(
     patch: samples; the last one of a row may be shorter. "random": any patches. "block": those
     nearest to a random place, a gap. "mixed": one or the other by row. shared: the same
     patches in all channels; else each channel has its own. Patches without an observed sample
-    do not count, and one with some stays visible.
+    do not count, and two with some stay visible (of two, one): a single sample has no spread to
+    normalise by, and a batch of windows that are all zeros has gradients beyond any number.
     """
     rows, channels, time = observed.shape
     if not shared:
@@ -140,6 +149,6 @@ def hide_patches(
         score = nearness
     elif kind == "mixed":
         score = torch.where(noise[:, count + 1, None] < 0.5, nearness, score)
-    hidden = hide_smallest(score, real, ratio)
+    hidden = hide_smallest(score, real, ratio, visible=2)
     whole = hidden.repeat_interleave(patch, dim=1)[:, None, :time]
     return whole.expand(-1, channels, -1) & observed.any(1, keepdim=True)

@@ -20,10 +20,10 @@ from caesura.data.split import Split, split_by_group
 from caesura.data.store import RaggedStore
 from caesura.data.stream import Corpus
 from caesura.data.view import View, view_store
-from caesura.errors import RecipeError
+from caesura.errors import DataError, RecipeError
 from caesura.metrics.conformal import Conformal
 from caesura.objectives.scale_tokens import ScaleTokens
-from caesura.recipes.build import build_encoder, build_objective
+from caesura.recipes.build import build_encoder, build_objective, needs_two_tokens
 from caesura.recipes.presets import completed, reads_grids
 from caesura.recipes.schema import Recipe
 from caesura.tasks.calibrate import calibrate
@@ -115,6 +115,13 @@ def prepare(store: RaggedStore, recipe: Recipe, split: Split) -> tuple[Recipe, S
         raise RecipeError(
             f"data.{given[0]} is for recipes of regular series (himae); {recipe.name!r} reads "
             "observations at any times"
+        )
+    lengths = store.lengths[split.train]
+    if not reads_grids(recipe) and needs_two_tokens(recipe) and lengths.max() < 2:
+        raise DataError(
+            f"each of {len(lengths)} series has a single observation, and {recipe.name!r} learns "
+            "to predict some from others; give series of two at least (does --id name series?), or "
+            "choose lejepa, dino or vicreg"
         )
     schema = fit_schema(store, split.train, recipe.data)
     if reads_grids(recipe):
