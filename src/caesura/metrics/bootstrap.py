@@ -56,7 +56,25 @@ def bootstrap(
     """
     value = statistic(np.arange(len(groups)))
     found = np.array([statistic(cases) for cases in group_resamples(groups, draws, seed)])
-    found = found[np.isfinite(found)]
+    return percentile_interval(value, found, level)
+
+
+def resample_counts(
+    groups: NDArray[np.int64], *, draws: int = 500, seed: int = 0
+) -> NDArray[np.uint16]:
+    """Return how often each case is in each resample of `bootstrap`: (cases, draws)."""
+    counts = np.empty((draws, len(groups)), dtype=np.uint16)
+    for row, cases in zip(counts, group_resamples(groups, draws, seed), strict=True):
+        row[:] = np.bincount(cases, minlength=len(groups))
+    return np.ascontiguousarray(counts.T)
+
+
+def percentile_interval(
+    value: float, resampled: NDArray[np.float64], level: float = 0.95
+) -> Interval:
+    """Return a figure with the percentile interval of its resamples; those that are NaN are left
+    out."""
+    found = resampled[np.isfinite(resampled)]
     if not len(found):
         return Interval(value, float("nan"), float("nan"), level)
     tail = (1 - level) / 2

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Task = Literal["classification", "regression", "multilabel"]
+_COUNTS_AT_ONCE = 2**22
+"""Cases times resamples that are ranked together, some 100 MB."""
 
 
 def main_score(task: Task, truth: NDArray[Any], predicted: NDArray[Any]) -> float:
@@ -41,6 +43,61 @@ def auroc(positive: NDArray[Any], score: NDArray[Any]) -> float:
         return float("nan")
     ranks = rankdata(score)
     return float((ranks[real].sum() - hits * (hits + 1) / 2) / (hits * misses))
+
+
+def counted_scores(
+    task: Task, truth: NDArray[Any], predicted: NDArray[Any], counts: NDArray[np.uint16]
+) -> NDArray[np.float64]:
+    """Return `main_score` of many resamples at once: one sort serves all of them.
+
+    Args:
+        task: What is predicted.
+        truth: As in `main_score`.
+        predicted: As in `main_score`.
+        counts: How often each case is in each resample, (cases, draws).
+
+    Returns:
+        A score for each resample, NaN where `main_score` is.
+    """
+    if task == "regression":
+        weight = counts.T.astype(np.float64)
+        total = weight.sum(1, keepdims=True)
+        mean = weight @ truth / total
+        centre = truth.mean(0)  # squares about it lose no digits to a large level
+        spread = weight @ np.square(truth - centre) - total * np.square(mean - centre)
+        error = weight @ np.square(truth - predicted)
+        return np.asarray((1 - error / np.maximum(spread, 1e-300)).mean(1))
+    if task == "classification":
+        truth = np.eye(predicted.shape[1])[truth]
+        if predicted.shape[1] == 2:
+            truth, predicted = truth[:, 1:], predicted[:, 1:]
+    blocks = np.array_split(counts, max(1, counts.size // _COUNTS_AT_ONCE), axis=1)
+    scores = []
+    for block in blocks:
+        columns = zip(truth.T, predicted.T, strict=True)
+        scores.append(np.mean([_counted_auroc(t, p, block) for t, p in columns], axis=0))
+    return np.concatenate(scores)
+
+
+def _counted_auroc(
+    positive: NDArray[Any], score: NDArray[Any], counts: NDArray[np.uint16]
+) -> NDArray[np.float64]:
+    """Return `auroc` of each resample, from ranks of cases that count several times."""
+    order = np.argsort(score, kind="stable")
+    first = np.flatnonzero(np.diff(score[order], prepend=-np.inf) > 0)  # of equal scores
+    ordered = counts[order]
+    until = np.cumsum(ordered, axis=0, dtype=np.int64)
+    last = np.append(first[1:], len(order)) - 1
+    of_value = np.repeat(np.arange(len(first)), last - first + 1)
+    real = np.flatnonzero(positive[order] > 0)
+    below = until[first] - ordered[first]
+    value = of_value[real]
+    rank = (below[value] + until[last[value]] + 1) / 2  # the mean rank of equal scores
+    hits = ordered[real].sum(0, dtype=np.int64)
+    misses = until[-1] - hits
+    pairs = (rank * ordered[real]).sum(0) - hits * (hits + 1) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(hits * misses > 0, pairs / (hits * misses), np.nan))
 
 
 def r2(truth: NDArray[Any], predicted: NDArray[Any]) -> float:

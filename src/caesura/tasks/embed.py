@@ -65,19 +65,26 @@ def embed_layers(
     encoder: torch.nn.Module | None = None,
     *,
     maxima: bool = False,
+    whole: bool = False,
 ) -> list[NDArray[np.float32]]:
     """Return the mean over places at each level or layer, first to last: (series, width) each.
 
     maxima: the maxima over places follow the means, in the same order, from the same pass.
+    whole: the vectors of `embed` come last, from the same pass too.
     """
     chosen = encoder or need(run, "encoder")
     view = view_store(store, run.schema)
     reads = (mean_of, max_of) if maxima else (mean_of,)
+
+    def read_all(features: Features) -> list[torch.Tensor]:
+        vectors = [read(level) for read in reads for level in features.levels]
+        return [*vectors, pooled(features, "auto")] if whole else vectors
+
     return _vectors(
         chosen,
         view,
         run.recipe.training.max_tokens,
-        lambda features: [read(level) for read in reads for level in features.levels],
+        read_all,
         every_layer=True,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -24,22 +23,18 @@ def linear_model(task: Task, seed: int, cuts: Cuts | None = None) -> Any:
     cuts: those folds, where groups must not be cut; else three, and single cases for a ridge.
     """
     from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+    from sklearn.linear_model import RidgeCV
     from sklearn.multioutput import MultiOutputClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+
+    from caesura.tasks.logistic import FoldedLogistic
 
     final: Any
     if task == "regression":
         final = RidgeCV(alphas=np.logspace(-2, 5, 15), cv=cuts)
     else:
-        final = LogisticRegressionCV(
-            Cs=STRENGTHS,
-            cv=cuts or 3,
-            scoring="neg_log_loss",
-            max_iter=200,
-            random_state=seed,
-        )
+        final = FoldedLogistic(tuple(STRENGTHS), cuts)
         if task == "multilabel":
             final = MultiOutputClassifier(final)
     return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), final)
@@ -49,12 +44,10 @@ def fit_and_predict(
     model: Any, task: Task, x: NDArray[Any], y: NDArray[Any], x_new: NDArray[Any], classes: int
 ) -> NDArray[np.float64]:
     """Fit and return probabilities (cases, classes or labels) or values (cases, targets)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # non-convergence of the weakest strengths
-        model.fit(x, y)
-        if task == "regression":
-            return np.asarray(model.predict(x_new)).reshape(len(x_new), -1)
-        found = model.predict_proba(x_new)
+    model.fit(x, y)
+    if task == "regression":
+        return np.asarray(model.predict(x_new)).reshape(len(x_new), -1)
+    found = model.predict_proba(x_new)
     if task == "multilabel":
         return np.stack([one[:, -1] for one in found], axis=1)
     full = np.zeros((len(x_new), classes))
@@ -86,8 +79,10 @@ def inner_scores(
 def _at_strength(fitted: Any, task: Task) -> Any:
     """Return the same model, unfitted, with the strength that was chosen as its only one."""
     from sklearn.base import clone
-    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.linear_model import Ridge
     from sklearn.multioutput import MultiOutputClassifier
+
+    from caesura.tasks.logistic import FoldedLogistic
 
     steps = [clone(step) for _, step in fitted.steps[:-1]]
     final = fitted[-1]
@@ -95,9 +90,10 @@ def _at_strength(fitted: Any, task: Task) -> Any:
         last: Any = Ridge(alpha=final.alpha_)
     elif task == "multilabel":
         middle = float(np.median([one.C_[0] for one in final.estimators_]))
-        last = MultiOutputClassifier(LogisticRegression(C=middle, max_iter=200))
-    else:
-        last = LogisticRegression(C=float(np.median(final.C_)), max_iter=200)
+        last = MultiOutputClassifier(FoldedLogistic((middle,)))
+    else:  # its inner part is fitted from where the whole one ended
+        start = (final.coef_, final.intercept_)
+        last = FoldedLogistic((float(final.C_[0]),), start=start)
     return type(fitted)([(str(i), step) for i, step in enumerate([*steps, last])])
 
 

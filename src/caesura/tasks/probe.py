@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from caesura.data.labels import Labels
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
-from caesura.metrics.bootstrap import Interval, bootstrap
-from caesura.metrics.classify import main_score, score_name
+from caesura.metrics.bootstrap import Interval, percentile_interval, resample_counts
+from caesura.metrics.classify import counted_scores, main_score, score_name
 from caesura.tasks.embed import embed
 from caesura.tasks.linear import Cuts, fit_and_predict, folds, inner_scores, linear_model
 from caesura.tasks.needs import Result, Trained
@@ -68,12 +68,13 @@ def probe_label(
 ) -> Result:
     """Score embedded series against one set of labels; rows of the features are the labels'."""
     cuts = folds(labels, groups, num_folds, seed)
+    plan = _Plan(cuts, _nested(labels, groups, cuts, seed))
     name = score_name(labels.target.task)
     scored: dict[str, _Scored] = {}
     for key, source in (sources.levels | sources.others).items():
         watch(key)
         level = key in sources.levels
-        scored[key] = _score(source.features, labels, groups, cuts, seed, with_inner=level)
+        scored[key] = _score(source.features, labels, plan, seed, with_inner=level)
     picked = [_finest_best({k: scored[k].inner[i] for k in sources.levels})
               for i in range(len(cuts))]  # fmt: skip
     nested = np.zeros_like(next(iter(scored.values())).predicted)
@@ -81,22 +82,23 @@ def probe_label(
         nested[test] = scored[key].predicted[test]
     pooled = {k: np.concatenate(scored[k].inner) for k in sources.levels}
     chosen = max(sources.levels, key=picked.count)  # of equally frequent ones the finest
+    resampled = Resampled(labels, groups)
     rows, twins = [], {}
     for key, source in (sources.levels | sources.others).items():
-        interval = scored_interval(labels, groups, scored[key].predicted)
+        interval = resampled.score(scored[key].predicted)
         row = _named(key, source, sources) | {name: interval, TWIN: ""}
         if source.twin is not None:
             watch(f"{key}, {TWIN}")
-            twins[key] = _score(source.twin, labels, groups, cuts, seed).predicted
-            row[TWIN] = scored_interval(labels, groups, twins[key])
+            twins[key] = _score(source.twin, labels, plan, seed).predicted
+            row[TWIN] = resampled.score(twins[key])
         rows.append(row)
     times = f"{picked.count(chosen)} of {len(cuts)} folds"
     title = f"{CHOSEN} ({chosen} in {times})"
-    own = {name: scored_interval(labels, groups, nested), TWIN: ""}
+    own = {name: resampled.score(nested), TWIN: ""}
     rows.append(_named(title, sources.levels[chosen], sources) | own)
     compared = _comparisons(sources, scored, twins, pooled, chosen)
     differences = [
-        {"comparison": f"{a} - {b}", name: difference(labels, groups, ours, theirs)}
+        {"comparison": f"{a} - {b}", name: resampled.difference(ours, theirs)}
         for a, b, ours, theirs in compared
     ]
     metrics = {row["features"]: row[name].value for row in rows[:-1]} | {
@@ -139,23 +141,29 @@ class _Scored:
     inner: list[NDArray[np.float64]] = field(default_factory=list)
 
 
+class _Plan(NamedTuple):
+    """Outer folds, and the inner folds of each training part, the same for all features."""
+
+    cuts: Cuts
+    nested: list[Cuts]
+
+
+def _nested(labels: Labels, groups: NDArray[np.int64], cuts: Cuts, seed: int) -> list[Cuts]:
+    parts = (Labels(labels.series[one], labels.values[one], labels.target) for one, _ in cuts)
+    return [
+        inner_folds(part, groups[train], seed) for part, (train, _) in zip(parts, cuts, strict=True)
+    ]
+
+
 def _score(
-    x: NDArray[Any],
-    labels: Labels,
-    groups: NDArray[np.int64],
-    cuts: Cuts,
-    seed: int,
-    *,
-    with_inner: bool = False,
+    x: NDArray[Any], labels: Labels, plan: _Plan, seed: int, *, with_inner: bool = False
 ) -> _Scored:
     task, classes = labels.target.task, len(labels.target.classes)
     y = _plain(labels)
     width = classes if task != "regression" else labels.values.shape[1]
     predicted = np.zeros((len(y), width))
     inner = []
-    for train, test in cuts:
-        part = Labels(labels.series[train], labels.values[train], labels.target)
-        nested = inner_folds(part, groups[train], seed)
+    for (train, test), nested in zip(*plan, strict=True):
         model = linear_model(task, seed, nested)
         predicted[test] = fit_and_predict(model, task, x[train], y[train], x[test], classes)
         if with_inner:
@@ -212,7 +220,7 @@ def out_of_fold(
     x: NDArray[Any], labels: Labels, groups: NDArray[np.int64], cuts: Cuts, seed: int
 ) -> NDArray[np.float64]:
     """Return the prediction of each case by the model that did not see its fold."""
-    return _score(x, labels, groups, cuts, seed).predicted
+    return _score(x, labels, _Plan(cuts, _nested(labels, groups, cuts, seed)), seed).predicted
 
 
 def _plain(labels: Labels) -> NDArray[Any]:
@@ -220,24 +228,45 @@ def _plain(labels: Labels) -> NDArray[Any]:
     return labels.values.ravel() if single else labels.values
 
 
+class Resampled:
+    """Main scores of predictions on the same resamples of whole groups, each scored once."""
+
+    def __init__(self, labels: Labels, groups: NDArray[np.int64]) -> None:
+        self.labels, self.groups = labels, groups
+        self.counts = resample_counts(groups)
+        self._found: list[tuple[NDArray[Any], float, NDArray[np.float64]]] = []
+
+    def score(self, predicted: NDArray[Any]) -> Interval:
+        """Return the main score with its interval over groups."""
+        return percentile_interval(*self._scores(predicted))
+
+    def difference(self, ours: NDArray[Any], theirs: NDArray[Any]) -> Interval:
+        """Return the paired difference of the main score, with its interval over groups."""
+        (first, one), (second, other) = self._scores(ours), self._scores(theirs)
+        return percentile_interval(first - second, one - other)
+
+    def _scores(self, predicted: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
+        """Return the score of all cases and of each resample."""
+        for known, value, resampled in self._found:
+            if known is predicted:
+                return value, resampled
+        task, truth = self.labels.target.task, self.labels.values
+        value = main_score(task, truth, predicted)
+        resampled = counted_scores(task, truth, predicted, self.counts)
+        self._found.append((predicted, value, resampled))
+        return value, resampled
+
+
 def difference(
     labels: Labels, groups: NDArray[np.int64], ours: NDArray[Any], theirs: NDArray[Any]
 ) -> Interval:
     """Return the paired difference of the main score, with its interval over groups."""
-    task, truth = labels.target.task, labels.values
-
-    def gap(cases: NDArray[np.int64]) -> float:
-        return main_score(task, truth[cases], ours[cases]) - main_score(
-            task, truth[cases], theirs[cases]
-        )
-
-    return bootstrap(gap, groups)
+    return Resampled(labels, groups).difference(ours, theirs)
 
 
 def scored_interval(labels: Labels, groups: NDArray[np.int64], predicted: NDArray[Any]) -> Interval:
     """Return the main score with its interval over groups."""
-    task = labels.target.task
-    return bootstrap(lambda c: main_score(task, labels.values[c], predicted[c]), groups)
+    return Resampled(labels, groups).score(predicted)
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,10 @@ def probe_sources(
     """
     twin = random_twin(run, seed)
     on_progress("embedding")
-    both = embed_layers(run, labelled, maxima=True)
-    blank = embed_layers(run, labelled, twin.parts["encoder"], maxima=True)
+    *both, summary = embed_layers(run, labelled, maxima=True, whole=True)
+    *blank, summary_of_twin = embed_layers(
+        run, labelled, twin.parts["encoder"], maxima=True, whole=True
+    )
     if spans:
         levels = _by_span(run, twin, labelled, spans, on_progress)
     else:
@@ -78,7 +80,7 @@ def probe_sources(
         LEVELS_MAX: Source(np.concatenate(both, 1), np.concatenate(blank, 1)),
     }
     if need(run, "encoder").summary_width:
-        others[EMBEDDING] = Source(embed(run, labelled), embed(twin, labelled))
+        others[EMBEDDING] = Source(summary, summary_of_twin)
     others[STATISTICS] = Source(channel_statistics(labelled, run.schema))
     seconds = not spans or labelled.time_kind == "timestamp"
     return Sources(levels, others, "s" if seconds else "")
