@@ -113,7 +113,7 @@ class Run:
         if isinstance(source, str) and not source:
             raise DataError("this run was trained on data in memory; pass the data (--data PATH)")
         if partial:
-            source = with_columns(source, self.schema.columns.value)
+            source = with_columns(source, self.schema.columns.value, self.schema.columns.names)
         return open_data(source, self.reading(), lenient=True)[0]
 
     def reading(self) -> DataConfig:
@@ -145,8 +145,9 @@ class Run:
         ids = typed(store.ids, store.column_types.get(name, ""))
         columns: dict[str, Any] = {}
         if target.task == "classification":
-            names: list[Any] = [int(c) if target.whole_numbers else c for c in target.classes]
-            columns["prediction"] = [names[i] for i in outputs.argmax(1)]
+            kind = target.label_type or ("int64" if target.whole_numbers else "")
+            names = typed(pa.array(target.classes, pa.string()), kind)
+            columns["prediction"] = names.take(pa.array(outputs.argmax(1)))
         if target.task == "regression":
             single = len(target.names) == 1
             for each, values in zip(target.names, outputs.T, strict=True):

@@ -73,7 +73,7 @@ def test_whole_number_ids_match_their_text():
     numbered = open_data(table.set_column(0, "id", numbers), CONFIG)[0]
     labels = pa.table({"id": [str(i) for i in range(6)], "y": [0, 1] * 3})
     assert read_labels(labels, numbered, "id").series.tolist() == list(range(6))
-    with pytest.raises(DataError, match="make them one type"):
+    with pytest.raises(DataError, match="none of the 1 ids.*string, in the data int64"):
         read_labels(pa.table({"id": ["s1"], "y": [0]}), numbered, "id")
 
 

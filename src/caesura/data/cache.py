@@ -27,7 +27,7 @@ from caesura.errors import DataError, StorageError
 from caesura.files import cache_folder, write_atomically
 
 log = logging.getLogger("caesura")
-_FORMAT = 4
+_FORMAT = 5
 _WORTH_CACHING = 16 * 2**20
 """Bytes of source below which reading it again costs less than a person notices."""
 _TAIL = 65_536

@@ -18,7 +18,9 @@ from caesura.data.clock import clock_of, date_ticks, time_kind
 from caesura.data.config import Columns
 from caesura.data.order import is_rising, is_strict, sorting_index
 from caesura.data.rows import Rows
+from caesura.data.spelling import distinct, spelled
 from caesura.data.store import DoorReport, RaggedStore
+from caesura.data.table import are_numbers
 
 _BLOCK = 32_768
 """Rows whose columns fit into a core's second cache together."""
@@ -66,7 +68,7 @@ def clean_store(rows: Rows, columns: Columns, report: DoorReport) -> RaggedStore
         time_kind=copy.told.kind,
         time_zone=copy.told.zone,
         time_form=copy.told.form,
-        channels_are_numbers=copy.channels.are_numbers,
+        channels_are_numbers=bool(columns.channel) and are_numbers(rows.schema, columns, names),
         error=copy.error,
     )
 
@@ -149,10 +151,10 @@ class _Copy:
         begins = np.flatnonzero(new)
         self.starts.append(begins + done)
         self.firsts.append(batch[columns.id].take(pa.array(begins)))
-        if columns.channel:
-            self.channels.add(batch[columns.channel], slice(done, done + size))
         self._done += size
-        return True
+        return not columns.channel or self.channels.add(
+            batch[columns.channel], slice(done, done + size)
+        )
 
 
 class _Channels:
@@ -160,7 +162,6 @@ class _Channels:
 
     def __init__(self, rows: Rows, name: str) -> None:
         type_ = rows.schema.field(name).type if name else None
-        self.are_numbers = type_ is not None and pa.types.is_integer(type_)
         self._bytes = type_ in (pa.int8(), pa.uint8())
         self._number: dict[Any, int] = {}
         self._raw: NDArray[np.integer[Any]] = (
@@ -170,20 +171,21 @@ class _Channels:
         )
         self._any = bool(name)
 
-    def add(self, column: pa.Array, place: slice) -> None:
-        """Number one batch."""
+    def add(self, column: pa.Array, place: slice) -> bool:
+        """Number one batch; False where a cell is NaN."""
         if self._bytes:
             raw = _numbers(column)
             for value in _present(raw):
                 self._number.setdefault(int(value), int(value))
             self._raw[place] = raw
-            return
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        encoded = column.dictionary_encode()
+            return True
+        if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py():
+            return False
+        cells, codes = distinct(column)
         known = self._number
-        own = [known.setdefault(name, len(known)) for name in encoded.dictionary.to_pylist()]
-        self._raw[place] = np.array(own, dtype=np.int32)[encoded.indices.to_numpy()]
+        own = [known.setdefault(name, len(known)) for name in spelled(cells).to_pylist()]
+        self._raw[place] = np.array(own, dtype=np.int32)[codes]
+        return True
 
     def finished(self) -> tuple[tuple[str, ...], NDArray[np.integer[Any]]]:
         """Return the names, sorted as text, and each row's number among them."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from caesura.data.config import Columns
+from caesura.data.spelling import spelled
 
 log = logging.getLogger("caesura")
 
+_UUID = "uuid"
+_DECIMAL = re.compile(r"(decimal\d+)\((\d+), (-?\d+)\)")
 _DICTIONARY = "dictionary"
 """Of text that is kept once: a category of pandas and polars."""
 
@@ -20,16 +24,28 @@ def column_types(schema: pa.Schema, columns: Columns) -> dict[str, str]:
     """Return the Arrow type's name of each column of a table that results have as well: of numbers,
     booleans, and text of a dictionary. Times have a form of their own (`data.clock`)."""
     names = {columns.id, columns.channel, *columns.value, *columns.constant}
-    found = {name: _name(schema.field(name).type) for name in sorted(names & set(schema.names))}
-    return {name: kind for name, kind in found.items() if kind}
+    found = {name: type_name(schema.field(name).type) for name in sorted(names & set(schema.names))}
+    measured = {name for name in columns.value if found.get(name, "").startswith("decimal")}
+    return {name: kind for name, kind in found.items() if kind and name not in measured}
 
 
-def _name(kind: pa.DataType) -> str:
+def type_name(kind: pa.DataType) -> str:
+    """Return the name of a type in which `typed` writes; "" for text and what stays as it is."""
     types = pa.types
     if types.is_dictionary(kind) and _is_text(kind.value_type):
         return _DICTIONARY
-    plain = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
-    return str(kind) if plain else ""
+    if types.is_dictionary(kind):
+        return type_name(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        return _UUID if kind.equals(pa.uuid()) else ""
+    kept = (
+        types.is_integer(kind),
+        types.is_floating(kind),
+        types.is_boolean(kind),
+        types.is_decimal(kind),
+        types.is_date(kind),
+    )
+    return str(kind) if any(kept) else ""
 
 
 def as_typed(columns: Mapping[str, Any], types: Mapping[str, str]) -> pa.Table:
@@ -73,10 +89,42 @@ def typed(column: Any, name: str) -> Any:
         return column
     if name == _DICTIONARY:
         return column.dictionary_encode() if _is_text(column.type) else column
-    type_ = pa.type_for_alias(name)
+    if name == _UUID:
+        return _as_uuid(column)
+    type_ = _type_of(name)
+    if _is_text(column.type):
+        return _from_text(column, type_)
+    if pa.types.is_decimal(type_):  # Arrow refuses 3 as 3.00 where 10 digits before it have no room
+        found = _from_text(spelled(column), type_)
+        return found if found.type.equals(type_) else column
     if pa.types.is_floating(type_) and pa.types.is_floating(column.type):
         return column.cast(type_)
     return lossless(column, type_)
+
+
+def _type_of(name: str) -> pa.DataType:
+    decimal = _DECIMAL.fullmatch(name)
+    if decimal is None:
+        return pa.type_for_alias(name)
+    return getattr(pa, decimal[1])(int(decimal[2]), int(decimal[3]))
+
+
+def _as_uuid(column: Any) -> Any:
+    """Return bytes of 16 as uuids."""
+    if not pa.types.is_fixed_size_binary(column.type):
+        return column
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return pa.ExtensionArray.from_storage(pa.uuid(), column)
+
+
+def _from_text(texts: Any, type_: pa.DataType) -> Any:
+    """Return names as what they are spelled for; as they are where that is another."""
+    try:
+        found = texts.cast(type_)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return texts
+    return found if spelled(found).equals(spelled(texts)) else texts
 
 
 def lossless(exact: Any, type_: pa.DataType) -> Any:

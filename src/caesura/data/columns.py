@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,14 @@ from numpy.typing import NDArray
 
 from caesura.data.clock import Clock, clock_of, date_ticks, read_text
 from caesura.data.config import Columns
+from caesura.data.spelling import distinct, plain
 from caesura.errors import DataError
 
 _SHOWN = 8
 """Columns that an error proposes at most."""
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(([., '\u00a0\u202f])[0-9]{3})(\2[0-9]{3})*([.,][0-9]+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 _TIMES = ("date", "time", "minute", "hour", "second", "day", "mjd", "jd")
 """How names of columns of times begin."""
 _MOST_SHARED, _APART = 0.5, 0.9
@@ -115,26 +120,21 @@ class Dictionary:
     codes: NDArray[np.int64]
 
 
-def dictionary(table: pa.Table, name: str) -> Dictionary:
-    """Encode a column; nulls are an error, since a row without an id belongs nowhere."""
-    column = table[name].combine_chunks()
-    if column.null_count:
-        raise DataError(f"column {name!r} has {column.null_count} empty cells; fill or drop them")
-    if pa.types.is_floating(column.type):
-        whole = pc.all(pc.equal(column, pc.floor(column))).as_py()
-        if not whole:
-            raise DataError(f"column {name!r} holds fractions; ids must be whole numbers or text")
-        try:
-            column = column.cast(pa.int64())
-        except pa.ArrowInvalid:
+def dictionary(table: pa.Table, name: str, fractions: bool = False) -> Dictionary:
+    """Encode a column; nulls are an error, since a row without an id belongs nowhere.
+
+    fractions: whether 0.5 is a name, as of a channel; it is none of a series.
+    """
+    cells = plain(table[name])
+    if cells.null_count:
+        raise DataError(f"column {name!r} has {cells.null_count} empty cells; fill or drop them")
+    if pa.types.is_floating(cells.type) and not fractions:
+        if pc.all(pc.equal(cells, pc.floor(cells))).as_py():
             raise DataError(
                 f"column {name!r} holds numbers beyond 64 bits; ids that long must be text"
-            ) from None
-    encoded = column.dictionary_encode() if not pa.types.is_dictionary(column.type) else column
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return Dictionary(encoded.dictionary, codes)
+            )
+        raise DataError(f"column {name!r} holds fractions; ids must be whole numbers or text")
+    return Dictionary(*distinct(cells))
 
 
 def numeric(table: pa.Table, name: str) -> NDArray[np.float64]:
@@ -146,14 +146,30 @@ def numeric(table: pa.Table, name: str) -> NDArray[np.float64]:
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     if not holds_numbers(column.type):
-        example = next((v for v in column.to_pylist() if v is not None), None)
+        example = _example(column)
         raise DataError(
             f"column {name!r} is {column.type}, e.g. {example!r}; it must hold numbers. "
-            "Convert it, or name another column"
+            f"{_advice(str(example))}, or name another column"
         )
     return np.array(
         column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64
     )  # a copy: ours to change
+
+
+def _example(column: Any) -> Any:
+    """Return a cell that is no number, else the first one."""
+    cells = [one for one in column.unique().to_pylist() if one is not None]
+    bad = (one for one in cells if not _NUMBER.fullmatch(str(one).strip()))
+    return next(bad, cells[0] if cells else None)
+
+
+def _advice(text: str) -> str:
+    """Say how a number that was written as text is read."""
+    if _THOUSANDS.fullmatch(text.strip()):
+        return "Write it without thousands separators (1234.5)"
+    if _DECIMAL_COMMA.fullmatch(text.strip()):
+        return "Write decimals with a point, or separate the columns by semicolons"
+    return "Convert it; if it marks what was not measured, leave those cells empty"
 
 
 def holds_numbers(kind: pa.DataType) -> bool:

@@ -50,6 +50,11 @@ class Columns(BaseModel):
         return " ".join(options)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Columns whose cells are names: kept as they are written."""
+        return tuple(name for name in (self.id, self.channel, self.group, *self.classes) if name)
+
+    @property
     def id_given(self) -> bool:
         """Say whether `id` was named: only a table that lacks the default one is one series."""
         return "id" in self.model_fields_set

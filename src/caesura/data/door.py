@@ -57,7 +57,11 @@ def _open_table(
     source: Any, columns: Columns, per_observation: bool, lenient: bool
 ) -> tuple[RaggedStore, DoorReport]:
     """Read rows that need no mending as they stream by, others as a whole table."""
-    rows: Rows = ParquetRows(Path(source)) if is_parquet(source) else TableRows(read_table(source))
+    rows: Rows
+    if is_parquet(source):
+        rows = ParquetRows(Path(source))
+    else:
+        rows = TableRows(read_table(source, columns.names, columns.static))
     if lenient:
         columns = without_absent(columns, rows.schema.names)
     notes = unused_channel(rows.schema.names, columns)

@@ -20,6 +20,7 @@ from caesura.data.checks import readable
 from caesura.data.config import DataConfig
 from caesura.data.door import open_rows, without_absent
 from caesura.data.rows import ParquetRows, TableRows
+from caesura.data.spelling import plain
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 
@@ -66,7 +67,7 @@ class SeriesGroups:
     def ids(self, number: int) -> pa.Array:
         """Return the ids of a group's rows."""
         name = self.config.columns.id
-        return self.rows.read_group(number, [name])[name].combine_chunks()
+        return plain(self.rows.read_group(number, [name])[name])
 
     def read(self, number: int, heads: NDArray[np.int64] | None = None) -> RaggedStore | None:
         """Read the series that begin in a row group, to their ends in the following ones; None

@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from caesura.data.column_types import type_name
 from caesura.data.columns import numeric
 from caesura.data.read import read_table
 from caesura.data.schema import Target
+from caesura.data.spelling import places, plain, spelled
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 
@@ -56,7 +58,7 @@ def read_labels(
     more than 20 distinct values are a regression. rare: what becomes of classes with fewer
     than 5 series: kept, left out, or joined as "other".
     """
-    table = read_table(source)
+    table = read_table(source, (id_column,), names or None)
     if id_column not in table.column_names:
         known = ", ".join(table.column_names)
         raise DataError(
@@ -74,7 +76,7 @@ def read_labels(
         known = known.filter(pc.is_valid(known[name]))
     if known.num_rows < table.num_rows:
         log.warning("%d labels are empty and were left out", table.num_rows - known.num_rows)
-    series, kept = match_ids(known[id_column].combine_chunks(), store.ids)
+    series, kept = match_ids(known[id_column], store.ids)
     chosen = known.take(pa.array(kept))
     target, values = _encode(chosen, names, task)
     if rare == "keep" or target.task != "classification":
@@ -91,29 +93,33 @@ def read_labels(
     )
     kinds = np.array(target.classes, dtype=object)[values]
     own = ~few[values]
-    renamed = np.where(own, kinds, OTHER)
-    rows = np.flatnonzero(own) if rare == "drop" else np.arange(len(values))
-    target, values = _encode(pa.table({names[0]: pa.array(renamed[rows])}), names, task)
-    return Labels(series[rows], values, target)
+    if rare == "drop":
+        rows = np.flatnonzero(own)
+        target, values = _encode(chosen.take(pa.array(rows)), names, target.task)
+        return Labels(series[rows], values, target)
+    renamed = pa.array(np.where(own, kinds, OTHER))
+    target, values = _encode(pa.table({names[0]: renamed}), names, target.task)
+    return Labels(series, values, target)
 
 
 def match_ids(wanted: pa.Array, ids: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (numbers in `ids`, rows of `wanted`) of the ids that both have.
 
-    Whole numbers match the same numbers written as text. Unknown ids are counted in a
+    Ids of two types match by their spelling (`data.spelling`). Unknown ids are counted in a
     warning; no match at all and an id that is given twice are errors.
     """
-    same = as_type_of(wanted, ids)
-    found = pc.index_in(same, ids)
+    found = places(wanted, ids)
     rows = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
     unknown = len(wanted) - len(rows)
     if unknown:
         missing = np.setdiff1d(np.arange(len(wanted)), rows)[:3]
         shown = ", ".join(repr(wanted[int(i)].as_py()) for i in missing)
         if not len(rows):
+            same = plain(wanted).type.equals(ids.type)
+            types = "" if same else f" (ids are {wanted.type}, in the data {ids.type})"
             raise DataError(
                 f"none of the {len(wanted)} ids is in the data, first: {shown}; the data has "
-                f"{', '.join(repr(v.as_py()) for v in ids[:3])}"
+                f"{', '.join(repr(v.as_py()) for v in ids[:3])}{types}"
             )
         log.warning("%d ids are not in the data and were left out, first: %s", unknown, shown)
     series = found.take(pa.array(rows)).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -122,19 +128,6 @@ def match_ids(wanted: pa.Array, ids: pa.Array) -> tuple[NDArray[np.int64], NDArr
         name = ids[int(values[counts > 1][0])].as_py()
         raise DataError(f"id {name!r} and {int((counts > 1).sum()) - 1} others are given twice")
     return series, rows
-
-
-def as_type_of(wanted: pa.Array, ids: pa.Array) -> pa.Array:
-    """Cast ids to the type of the data's ids; a DataError where they cannot be the same."""
-    if pa.types.is_dictionary(wanted.type):
-        wanted = wanted.dictionary_decode()
-    try:
-        return wanted.cast(ids.type)
-    except pa.ArrowException:
-        raise DataError(
-            f"ids are {wanted.type} (e.g. {wanted[0].as_py()!r}), in the data {ids.type} "
-            f"(e.g. {ids[0].as_py()!r}); make them one type"
-        ) from None
 
 
 def _only_other(table: pa.Table, id_column: str) -> tuple[str, ...]:
@@ -172,20 +165,19 @@ def _guess_task(table: pa.Table, names: tuple[str, ...]) -> str:
 
 
 def _classes(table: pa.Table, name: str) -> tuple[Target, NDArray[np.int64]]:
-    column = table[name].combine_chunks()
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    distinct = sorted(pc.unique(column).to_pylist())
+    cells = plain(table[name])
+    distinct = pa.array(sorted(pc.unique(cells).to_pylist()), type=cells.type)
     if len(distinct) < 2:
-        left = f"one class only ({distinct[0]!r})" if distinct else "no class with enough series"
+        left = "no class with enough series"
+        if len(distinct):
+            left = f"one class only ({distinct[0].as_py()!r})"
         raise DataError(
             f"label {name!r} has {left} among the series of the data; at least 2 are needed"
         )
-    values = pc.index_in(column, pa.array(distinct, type=column.type)).to_numpy()
     target = Target(
         task="classification",
         names=(name,),
-        classes=tuple(str(value) for value in distinct),
-        whole_numbers=pa.types.is_integer(column.type),
+        classes=tuple(spelled(distinct).to_pylist()),
+        label_type=type_name(table.schema.field(name).type),
     )
-    return target, values.astype(np.int64)
+    return target, pc.index_in(cells, distinct).to_numpy().astype(np.int64)

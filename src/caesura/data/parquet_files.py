@@ -7,7 +7,6 @@ wider one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from caesura.data.checks import check_names
+from caesura.data.spelling import is_whole
 from caesura.errors import DataError
 
 _SUFFIXES = (".parquet", ".pq")
 _NULL = "__HIVE_DEFAULT_PARTITION__"
-_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
-"""Whole numbers as they are written: 007 is none, and stays text."""
 
 
 def is_parquet(source: Any) -> bool:
@@ -131,7 +129,7 @@ class _Keys:
 
     def _type(self, name: str) -> pa.DataType:
         texts = [found[name] for found in self._texts.values() if found.get(name) is not None]
-        whole = texts and all(_WHOLE.fullmatch(str(text)) for text in texts)
+        whole = texts and all(is_whole(str(text)) for text in texts)
         return pa.int64() if whole else pa.string()
 
 
@@ -151,15 +149,14 @@ def _keyed(schema: pa.Schema, types: dict[str, pa.DataType]) -> pa.Schema:
 
 def _unified(paths: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:
     """Return a schema that holds the columns of all files, in the order of the first."""
-    first = schemas[0].remove_metadata()
     if all(schema.equals(schemas[0]) for schema in schemas):
-        return first
+        return pa.schema([pa.field(one.name, _viewless(one.type)) for one in schemas[0]])
     known: dict[str, tuple[pa.DataType, Path]] = {}
     for path, schema in zip(paths, schemas, strict=True):
         for field in schema:
             type_, where = known.get(field.name, (field.type, path))
             known[field.name] = (_common(field.name, type_, where, field.type, path), where)
-    return pa.schema([pa.field(name, type_) for name, (type_, _) in known.items()])
+    return pa.schema([pa.field(name, _viewless(type_)) for name, (type_, _) in known.items()])
 
 
 def _common(
@@ -184,7 +181,14 @@ def _decoded(type_: pa.DataType) -> pa.DataType:
     """Return the type of a column's cells, texts as one kind of text."""
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type
-    return pa.string() if type_.equals(pa.string_view()) else type_
+    return _viewless(type_)
+
+
+def _viewless(type_: pa.DataType) -> pa.DataType:
+    """Return a type that Arrow can filter and take."""
+    if type_.equals(pa.string_view()):
+        return pa.string()
+    return pa.binary() if type_.equals(pa.binary_view()) else type_
 
 
 def _as(column: Any, type_: pa.DataType) -> Any:

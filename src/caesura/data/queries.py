@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from caesura.data.clock import MICROSECONDS
 from caesura.data.column_types import as_typed, free_name
 from caesura.data.columns import numeric, time_values
-from caesura.data.labels import as_type_of
 from caesura.data.read import read_table
 from caesura.data.schema import Schema
+from caesura.data.spelling import places, spelled
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 
@@ -55,7 +55,7 @@ def read_queries(source: Any, store: RaggedStore, schema: Schema) -> tuple[Queri
                 f"query has no column {column!r}; columns: {', '.join(table.column_names)}. "
                 f"It needs {columns.id}, {columns.time}" + (f", {name}" if several else "")
             )
-    series = pc.index_in(as_type_of(table[columns.id].combine_chunks(), store.ids), store.ids)
+    series = places(table[columns.id], store.ids)
     if series.null_count:
         first = table[columns.id][int(np.flatnonzero(series.is_null())[0])].as_py()
         raise DataError(
@@ -80,10 +80,8 @@ def since_origin(
 
 
 def _variables(table: pa.Table, name: str, schema: Schema) -> NDArray[np.int64]:
-    asked = table[name].combine_chunks()
-    if pa.types.is_dictionary(asked.type):
-        asked = asked.dictionary_decode()
-    found = pc.index_in(asked.cast(pa.string()), pa.array(schema.variables, pa.string()))
+    asked = spelled(table[name])
+    found = pc.index_in(asked, pa.array(schema.variables, pa.string()))
     if found.null_count:
         first = asked[int(np.flatnonzero(found.is_null())[0])].as_py()
         raise DataError(

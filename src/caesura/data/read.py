@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,21 @@ from caesura.data.parquet_files import ParquetFiles
 from caesura.errors import DataError
 
 _READERS = (
-    "Parquet (.parquet, .pq, or a folder of them), CSV (.csv, .csv.gz), Arrow (.arrow), "
+    "Parquet (.parquet, .pq, or a folder of them), CSV (.csv, .tsv, .csv.gz), Arrow (.arrow), "
     "Monash (.tsf)"
 )
 
 
-def read_table(source: Any) -> pa.Table:
+def read_table(
+    source: Any, keys: Collection[str] = (), kinds: Collection[str] | None = ()
+) -> pa.Table:
     """Return the table behind a path, an Arrow table, a pandas or polars frame, or a mapping of
-    columns by name."""
+    columns by name.
+
+    keys, kinds: of CSV, which columns are names and which may be (`data.csv_file`).
+    """
     if isinstance(source, str | Path):
-        table = _read_path(Path(source))
+        table = _read_path(Path(source), keys, kinds)
     elif isinstance(source, pa.Table):
         table = source
     elif isinstance(source, Mapping):
@@ -31,6 +36,7 @@ def read_table(source: Any) -> pa.Table:
     else:
         table = _from_frame(source)
     check_names(table.schema, source)
+    table = _without_views(table)
     name = source_name(source)
     try:
         table.validate(full=True)  # text that is not UTF-8 would fail wherever it is read
@@ -41,12 +47,22 @@ def read_table(source: Any) -> pa.Table:
     return table
 
 
-def with_columns(source: Any, names: Sequence[str]) -> Any:
+def _without_views(table: pa.Table) -> pa.Table:
+    """Return views of text and bytes as plain ones: Arrow cannot filter or take views."""
+    kinds = ((pa.string_view(), pa.string()), (pa.binary_view(), pa.binary()))
+    for place, field in enumerate(table.schema):
+        for view, kind in kinds:
+            if field.type.equals(view):
+                table = table.set_column(place, field.name, table[place].cast(kind))
+    return table
+
+
+def with_columns(source: Any, names: Sequence[str], keys: Collection[str] = ()) -> Any:
     """Return a table with empty columns for those of some names that it lacks; what is no table, or
-    lacks them all, as it is."""
+    lacks them all, as it is. keys: as of `read_table`."""
     if isinstance(source, np.ndarray | list | tuple):
         return source
-    table = read_table(source)
+    table = read_table(source, keys)
     absent = [name for name in names if name not in table.column_names]
     if len(absent) == len(names):
         return source
@@ -55,7 +71,7 @@ def with_columns(source: Any, names: Sequence[str]) -> Any:
     return table
 
 
-def _read_path(path: Path) -> pa.Table:
+def _read_path(path: Path, keys: Collection[str], kinds: Collection[str] | None) -> pa.Table:
     if not path.exists():
         raise DataError(f"no file or folder at {path}")
     if path.is_file() and path.stat().st_size == 0:
@@ -64,11 +80,10 @@ def _read_path(path: Path) -> pa.Table:
     try:
         if path.is_dir() or suffixes.endswith((".parquet", ".pq")):
             return ParquetFiles(path).whole()
-        if suffixes.endswith((".csv", ".csv.gz", ".tsv")):
-            from pyarrow import csv
+        if suffixes.endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz")):
+            from caesura.data.csv_file import read_csv
 
-            delimiter = "\t" if suffixes.endswith(".tsv") else ","
-            return csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=delimiter))
+            return read_csv(path, keys, kinds)
         if suffixes.endswith((".arrow", ".feather", ".ipc")):
             from pyarrow import feather
 

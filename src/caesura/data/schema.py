@@ -24,7 +24,8 @@ GAP_IN_UNITS = 4.0
 class Target(BaseModel):
     """What a fine-tuned head predicts; classes or the scaling of each regression target.
 
-    whole_numbers: the classes are numbers, and predictions are given as such.
+    label_type: of the column of classes, in which predictions are given (`data.column_types`);
+    classes are its texts. whole_numbers: what runs of before had of that.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +34,7 @@ class Target(BaseModel):
     names: tuple[str, ...]
     classes: tuple[str, ...] = ()
     whole_numbers: bool = False
+    label_type: str = ""
     centers: tuple[float, ...] = ()
     scales: tuple[float, ...] = ()
 

@@ -23,6 +23,7 @@ from caesura.data.keys import keys_of
 from caesura.data.parquet_files import is_parquet
 from caesura.data.read import read_table
 from caesura.data.rows import ParquetRows, Rows, TableRows
+from caesura.data.spelling import distinct, plain
 from caesura.errors import DataError
 from caesura.files import storage_errors
 
@@ -45,7 +46,8 @@ def sort_table(
     """
     if out.exists():
         raise DataError(f"{out} exists; name a new folder, nothing is overwritten")
-    rows: Rows = ParquetRows(Path(source)) if is_parquet(source) else TableRows(read_table(source))
+    is_stored = is_parquet(source)
+    rows: Rows = ParquetRows(Path(source)) if is_stored else TableRows(read_table(source, by[:1]))
     for name in by:
         if name not in rows.schema.names:
             known = ", ".join(rows.schema.names)
@@ -93,13 +95,11 @@ def _part(ids: pa.Array, parts: int) -> NDArray[np.int64]:
     """Return the part of each row: the same for equal ids."""
     if parts == 1:
         return np.zeros(len(ids), dtype=np.int64)
-    if pa.types.is_dictionary(ids.type):
-        ids = ids.dictionary_decode()
     if ids.null_count:
         raise DataError(f"the id column has {ids.null_count} empty cells; fill or drop them")
-    encoded = ids.dictionary_encode()
-    place = (keys_of(encoded.dictionary) * _GOLDEN >> np.uint64(40)) % np.uint64(parts)
-    return np.asarray(place.astype(np.int64)[encoded.indices.to_numpy()])
+    names, codes = distinct(ids)
+    place = (keys_of(names) * _GOLDEN >> np.uint64(40)) % np.uint64(parts)
+    return np.asarray(place.astype(np.int64)[codes])
 
 
 def _sort_parts(dealt: list[Path], folder: Path, by: tuple[str, str]) -> list[Path]:
@@ -110,7 +110,8 @@ def _sort_parts(dealt: list[Path], folder: Path, by: tuple[str, str]) -> list[Pa
     for number, path in enumerate(dealt):
         table = parquet.read_table(path)
         path.unlink()
-        order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in by])
+        keys = pa.table({name: plain(table[name]) for name in by})
+        order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in by])
         target = folder / f"part-{number:05d}.parquet"
         parquet.write_table(
             table.take(order), target, row_group_size=_ROW_GROUP, write_page_checksum=True

@@ -18,7 +18,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from caesura.data.cache import cached_path, load_store, save_store
@@ -28,6 +27,7 @@ from caesura.data.join import joined
 from caesura.data.keys import keys_of
 from caesura.data.parquet_files import is_parquet
 from caesura.data.rows import ParquetRows
+from caesura.data.spelling import places, plain
 from caesura.data.split import Split
 from caesura.data.store import DoorReport, RaggedStore
 from caesura.errors import DataError, StorageError
@@ -151,8 +151,7 @@ class Corpus:
 
     def _groups_of(self, number: int, store: RaggedStore, name: str) -> pa.Array:
         table = self.groups.rows.read_group(number, [self.config.columns.id, name])
-        ids = table[self.config.columns.id].combine_chunks()
-        return table[name].combine_chunks().take(pc.index_in(store.ids, ids))
+        return plain(table[name]).take(places(store.ids, table[self.config.columns.id]))
 
 
 def should_stream(source: Any, config: DataConfig) -> bool:

@@ -18,6 +18,7 @@ from caesura.data.clock import Clock
 from caesura.data.columns import (
     Dictionary,
     dictionary,
+    holds_numbers,
     numeric,
     require_columns,
     require_distinct,
@@ -25,6 +26,7 @@ from caesura.data.columns import (
 )
 from caesura.data.config import Columns
 from caesura.data.order import sorting_index
+from caesura.data.spelling import is_whole, spelled
 from caesura.data.statics import read_static
 from caesura.data.store import DoorReport, RaggedStore
 from caesura.errors import DataError
@@ -57,20 +59,24 @@ def table_to_store(
         require_distinct(table, columns)
     store = _assemble(rows, ids, channels, names, report)
     if columns.channel:
-        numbers = pa.types.is_integer(dictionary(table, columns.channel).values.type)
-        store = replace(store, channels_are_numbers=numbers)
+        store = replace(store, channels_are_numbers=are_numbers(table.schema, columns, channels))
     return _with_series_columns(store, table, columns, ids, report), report
 
 
 def _channels(table: pa.Table, columns: Columns) -> tuple[tuple[str, ...], NDArray[np.int32]]:
     if not columns.channel:
         return ("",), np.zeros(table.num_rows, dtype=np.int32)
-    found = dictionary(table, columns.channel)
-    names = [str(name) for name in found.values.to_pylist()]
+    found = dictionary(table, columns.channel, fractions=True)
+    names = spelled(found.values).to_pylist()
     order = np.argsort(np.array(names), kind="stable")  # the vocabulary does not depend on rows
     number = np.empty(len(names), dtype=np.int32)
     number[order] = np.arange(len(names), dtype=np.int32)
     return tuple(names[i] for i in order), number[found.codes]
+
+
+def are_numbers(schema: pa.Schema, columns: Columns, channels: tuple[str, ...]) -> bool:
+    """Say whether a table names its channels by whole numbers, also as floats or decimals."""
+    return holds_numbers(schema.field(columns.channel).type) and all(map(is_whole, channels))
 
 
 @dataclass

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from caesura.data.config import Columns
 from caesura.data.panel import unmasked
 from caesura.data.read import read_table
+from caesura.data.spelling import distinct, places
 from caesura.errors import DataError
 
 Kind = Literal["array", "arrow", "pandas", "polars"]
@@ -52,20 +53,20 @@ def order_of(X: Any, ids: pa.Array, name: str) -> NDArray[np.int64]:
     """
     if kind_of(X) == "array":
         return np.arange(len(ids))
-    table = read_table(X)
+    table = read_table(X, (name,))
     if name not in table.column_names:
         return np.arange(len(ids))
-    place = {one: number for number, one in enumerate(ids.to_pylist())}
-    named = table[name].combine_chunks().unique().to_pylist()
-    return np.array([place[one] for one in named if one in place], dtype=np.int64)
+    found = places(distinct(table[name])[0], ids).drop_null()
+    return np.asarray(found.to_numpy(), dtype=np.int64)
 
 
 def count_of(X: Any, columns: Mapping[str, Any] | None) -> int:
     """Return the number of series, before any is read."""
     if kind_of(X) == "array":
         return len(X)
-    table, name = read_table(X), str((columns or {}).get("id", Columns().id))
-    return len(table[name].unique()) if name in table.column_names else 1
+    name = str((columns or {}).get("id", Columns().id))
+    table = read_table(X, (name,))
+    return len(distinct(table[name])[0]) if name in table.column_names else 1
 
 
 def table_as(table: pa.Table, kind: Kind) -> Any:
