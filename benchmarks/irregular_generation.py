@@ -27,7 +27,7 @@ from caesura.data.grid import sample_store
 from caesura.run import load
 from caesura.signal.noise import keyed_uniform
 from caesura.tasks.generate import decoded, generate
-from caesura.training.inference import evaluating
+from caesura.training.inference import row_slices, run_batches
 from caesura.workflow import pretrain
 
 COLUMNS = {"id": "snid", "time": "mjd", "channel": "band", "value": ["flux"]}
@@ -77,23 +77,27 @@ def reconstruction(run, table):
     windows = view.tiles(np.arange(len(view)))
     code = run.schema.channel_codes(store)
     by_step, between = [], []
-    with evaluating(*run.parts.values()):
-        for first in range(0, len(windows), 256):
-            some = windows.take(np.arange(first, min(first + 256, len(windows))))
-            batch = view.collate(some)
-            latent = run.parts["encoder"](batch.inputs).levels[-1].features.mT
-            draw = partial(keyed_uniform, torch.Generator(), batch.index)
-            codes = run.parts["tokenizer"](latent, draw).partial[-1]
-            made = decoded(run, codes, window, noise=False, rng=torch.Generator())
-            for curve, series in zip(made, some.series, strict=True):
-                rows = slice(*store.offsets[series : series + 2])
-                at, true = store.times[rows] * rate, store.values[rows, 0]
-                inside = at <= window - 1
-                for band in range(BANDS):
-                    mine = inside & (code[rows] == band)
-                    near = curve[band][np.round(at[mine]).astype(int)]
-                    by_step.append(near - true[mine])
-                    between.append(np.interp(at[mine], np.arange(window), curve[band]) - true[mine])
+
+    def read(pair):
+        batch = pair[1]
+        latent = run.parts["encoder"](batch.inputs).levels[-1].features.mT
+        draw = partial(keyed_uniform, torch.Generator(), batch.index)
+        codes = run.parts["tokenizer"](latent, draw).partial[-1]
+        return decoded(run, codes, window, noise=False, rng=torch.Generator())
+
+    numbers = np.arange(len(windows))
+    chosen = (windows.take(numbers[rows]) for rows in row_slices(len(windows)))
+    batches = ((some, view.collate(some)) for some in chosen)
+    for (some, _), curves in run_batches(run.parts.values(), batches, read):
+        for curve, series in zip(curves, some.series, strict=True):
+            rows = slice(*store.offsets[series : series + 2])
+            at, true = store.times[rows] * rate, store.values[rows, 0]
+            inside = at <= window - 1
+            for band in range(BANDS):
+                mine = inside & (code[rows] == band)
+                near = curve[band][np.round(at[mine]).astype(int)]
+                by_step.append(near - true[mine])
+                between.append(np.interp(at[mine], np.arange(window), curve[band]) - true[mine])
     return [float(np.median(np.abs(np.concatenate(one)))) for one in (by_step, between)]
 
 

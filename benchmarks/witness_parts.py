@@ -24,8 +24,8 @@ from caesura.metrics.detect import p_values
 from caesura.signal.noise import keyed_uniform
 from caesura.tasks.detect import average_by_time, normal_places
 from caesura.tasks.needs import Trained, need
-from caesura.tasks.window_features import grid_of, level_features, windows_of
-from caesura.training.inference import evaluating
+from caesura.tasks.window_features import grids, level_features, windows_of
+from caesura.training.inference import run_batches, stacked
 from caesura.types import Grid
 
 Floats = NDArray[np.floating[Any]]
@@ -34,7 +34,6 @@ Reading = Callable[[Floats], Floats]
 Fit = Callable[[Floats], Reading]
 """From normal windows to a reading."""
 
-_ROWS = 256
 _BLOCKS = 16
 """Blocks of a window, hidden in turn."""
 _TAIL = 0.9
@@ -69,20 +68,19 @@ def masked_surprise(
     samples = windows.shape[-1]
     size = max(1, samples // _BLOCKS)
     turn = torch.arange(samples) // size % _TURNS
-    found = []
-    with evaluating(encoder, decoder):
-        for first in range(0, len(windows), _ROWS):
-            grid = grid_of(windows[first : first + _ROWS], rate_hz)
-            error = torch.zeros(grid.values.shape)
-            for number in range(_TURNS):
-                hidden = (turn == number) & grid.observed
-                seen = grid.observed & ~hidden
-                features = encoder(replace(grid, values=grid.values * seen, observed=seen))
-                goal = features.scale.normalised(grid.values.float())
-                told = decoder(features, grid.without_values()).float()
-                error = torch.where(hidden, (told - goal).square(), error)
-            found.append(error.mean(1).numpy())
-    return np.concatenate(found)
+
+    def read(grid: Grid) -> torch.Tensor:
+        error = torch.zeros_like(grid.values)
+        for number in range(_TURNS):
+            hidden = (turn == number).to(error.device) & grid.observed
+            seen = grid.observed & ~hidden
+            features = encoder(replace(grid, values=grid.values * seen, observed=seen))
+            goal = features.scale.normalised(grid.values.float())
+            told = decoder(features, grid.without_values()).float()
+            error = torch.where(hidden, (told - goal).square(), error)
+        return error.mean(1)
+
+    return stacked((encoder, decoder), grids(windows, rate_hz), read)
 
 
 def _improbability(run: Trained, rate_hz: float | None, normal: Floats) -> Reading:
@@ -114,26 +112,26 @@ def code_nats(run: Trained, rate_hz: float | None, windows: Floats) -> list[Floa
     Nothing is shown to the prior but the coarser codes.
     """
     encoder, tokenizer, prior = (need(run, name) for name in ("encoder", "tokenizer", "prior"))
-    found: list[list[Floats]] = []
     rng = torch.Generator().manual_seed(0)
-    with evaluating(encoder, tokenizer, prior):
-        for first in range(0, len(windows), _ROWS):
-            grid = grid_of(windows[first : first + _ROWS], rate_hz)
-            found.append(_nats(encoder, tokenizer, prior, grid, rng))
-    return [np.concatenate(scale) for scale in zip(*found, strict=True)]
+    scales = run_batches(
+        (encoder, tokenizer, prior),
+        grids(windows, rate_hz),
+        lambda grid: _nats(encoder, tokenizer, prior, grid, rng),
+    )
+    return [np.concatenate(scale) for scale in zip(*(each for _, each in scales), strict=True)]
 
 
 def _nats(
     encoder: nn.Module, tokenizer: nn.Module, prior: Any, grid: Grid, rng: torch.Generator
-) -> list[Floats]:
+) -> list[torch.Tensor]:
     latent = encoder(grid).levels[-1].features.mT
-    index = torch.arange(len(latent))
+    index = torch.arange(len(latent), device=latent.device)
     read = tokenizer(latent, partial(keyed_uniform, rng, index))
     nothing = torch.zeros_like(grid.values)
     sizes = [code.shape[1] for code in read.codes]
     scores = prior(read.partial[:-1], sizes, prior.known(nothing, nothing > 0))
     return [
-        F.cross_entropy(score.float().mT, code, reduction="none").numpy()
+        F.cross_entropy(score.float().mT, code, reduction="none")
         for score, code in zip(scores, read.codes, strict=True)
     ]
 

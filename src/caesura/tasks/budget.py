@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from caesura.training.inference import device_of, move
 from caesura.types import Batch, Grid, Tokens, as_encoder, as_module
 
 DRAWS = 4
@@ -17,6 +18,7 @@ def tokens_a_row(objective: Any, batch: Batch) -> float:
     """Return the tokens that encoder and teacher read for each series, views counted, mean of
     four draws."""
     counted = 0
+    batch = move(batch, device_of(as_module(objective)))
 
     def count(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         nonlocal counted
@@ -45,6 +47,7 @@ def operations_a_row(objective: Any, batch: Batch) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     module = as_module(objective)
+    batch = move(batch, device_of(module))
     counter = FlopCounterMode(display=False)
     with counter:
         objective(batch, torch.Generator().manual_seed(0)).total.backward()

@@ -134,7 +134,10 @@ class Trainer:
         if not (config.steps or config.epochs or config.minutes):
             raise RecipeError("no length of training; set one of steps, epochs, minutes")
         self.fabric = launch(config)
-        self.model: Any = self.fabric.setup_module(_Wrapped(as_module(objective)))
+        module = as_module(objective)
+        if config.strategy == "single":  # parts of an earlier stage are on the device already
+            module.to(self.fabric.device)
+        self.model: Any = self.fabric.setup_module(_Wrapped(module))
         fused = config.strategy != "fsdp"  # sharded tensors have no fused kernel on a CPU
         optimizer = adamw(self.model, config.lr, config.weight_decay, config.betas, fused)
         self.optimizer: Any = self.fabric.setup_optimizers(optimizer)

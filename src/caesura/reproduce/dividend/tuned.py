@@ -28,9 +28,9 @@ from caesura.reproduce.dividend.sets import WINDOW, EvaluationSet, family_of, lo
 from caesura.reproduce.experiment import Context, Experiment, Outcome, Scale
 from caesura.tasks.forecast_examples import Examples, examples_of
 from caesura.tasks.forecast_tuned import forecast_training
-from caesura.tasks.window_features import grid_of
+from caesura.tasks.window_features import grid_of, grids
 from caesura.training.indexed import IndexedBatches
-from caesura.training.inference import evaluating
+from caesura.training.inference import stacked
 from caesura.types import Batch
 
 SCRATCH, SCRATCH_CAUSAL = "from scratch", "from scratch, looking back only"
@@ -112,12 +112,8 @@ def _normal_examples(normal: NDArray[np.floating[Any]]) -> Examples:
 
 
 def _said(made: Any, x: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    rows = []
-    with evaluating(made):
-        for first in range(0, len(x), 256):
-            batch = Batch(grid_of(x[first : first + 256], 1.0), torch.zeros(0, dtype=torch.long))
-            rows.append(made.predict(batch).float().numpy())
-    return np.concatenate(rows)
+    nobody = torch.zeros(0, dtype=torch.long)
+    return stacked(made, (Batch(grid, nobody) for grid in grids(x, 1.0)), made.predict)
 
 
 def untrained(cell: str, context: Context) -> nn.Module:

@@ -20,13 +20,14 @@ from caesura.reproduce.experiment import Comparison, Context, Experiment, Outcom
 from caesura.reproduce.himae.mitbih import DATA, MIT_BIH, STAND_IN, read_parts
 from caesura.reproduce.himae.windows import PyramidSettings, Windows, held_out_groups, pretrained
 from caesura.signal.mask import hide_patches
-from caesura.training.inference import evaluating
+from caesura.training.inference import row_slices, stacked
 from caesura.types import Grid
 
 _KINDS = ("random", "interior", "suffix")
 _SHARES = (0.3, 0.5, 0.8)
 _RANDOM, _MIXED = f"{MIT_BIH}, random masks", f"{MIT_BIH}, mixed masks"
-_ROWS = 64
+_MASKED_AT_A_TIME = 64
+"""Windows whose masks are drawn together, by one seed."""
 
 
 class GenerativeSettings(PyramidSettings):
@@ -83,9 +84,9 @@ def filling_errors(
     squares: dict[str, float] = {}
     total, spread = 0.0, 0.0
     patch = max(1, round(own.patch_ms * test.rate_hz / 1000))
-    for first in range(0, len(rows), _ROWS):
-        grid = test.grid(rows[first : first + _ROWS])
-        hidden = hidden_of(grid, kind, share, seed + first, patch)
+    for chosen in row_slices(len(rows), _MASKED_AT_A_TIME):
+        grid = test.grid(rows[chosen])
+        hidden = hidden_of(grid, kind, share, seed + chosen.start, patch)
         seen = without(grid, hidden)
         whole = window_scale(grid.values, grid.observed, "min-max")
         goal = whole.normalised(grid.values)
@@ -107,11 +108,14 @@ def filling_errors(
 def _filled(objective: MaskedGrid, seen: Grid, asked: Grid) -> Tensor:
     encoder: Any = objective.encoder
     decoder: Any = objective.decoder
-    with evaluating(encoder, decoder):
-        features = encoder(seen)
-        answer = decoder(features, asked.without_values()).float()
+
+    def read(grids: tuple[Grid, Grid]) -> Tensor:
+        features = encoder(grids[0])
+        answer = decoder(features, grids[1].without_values()).float()
         restored: Tensor = features.scale.restored(answer)
-        return restored.clone()
+        return restored
+
+    return torch.from_numpy(stacked((encoder, decoder), [(seen, asked)], read))
 
 
 def simple_fillings(

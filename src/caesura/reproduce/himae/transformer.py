@@ -20,10 +20,11 @@ from caesura.reproduce.himae.windows import PyramidSettings, Windows
 from caesura.signal.mask import hide_patches
 from caesura.signal.patch import patchify
 from caesura.training.indexed import IndexedBatches
-from caesura.training.inference import evaluating
+from caesura.training.inference import row_slices, run_batches, stacked
 from caesura.types import Batch, Grid, Tokens
 
-_ROWS = 64
+_MASKED_AT_A_TIME = 64
+"""Windows whose masks are drawn together, by one seed."""
 
 
 @dataclass(frozen=True)
@@ -41,36 +42,40 @@ class PatchTransformer:
 
     def features(self, data: Windows) -> NDArray[np.float32]:
         """Return the means over tokens of every layer, joined."""
-        found = []
-        encoder = self.objective.encoder
-        with evaluating(self.objective):
-            for first in range(0, len(data.values), _ROWS):
-                rows = np.arange(first, min(first + _ROWS, len(data.values)))
-                levels = encoder(patches(data.grid(rows), self.patch), every_layer=True).levels
-                found.append(torch.cat([mean_of(level) for level in levels], dim=1))
-        return torch.cat(found).float().numpy()
+        encoder, numbers = self.objective.encoder, np.arange(len(data.values))
+
+        def read(tokens: Tokens) -> torch.Tensor:
+            levels = encoder(tokens, every_layer=True).levels
+            return torch.cat([mean_of(level) for level in levels], dim=1)
+
+        grids = (data.grid(numbers[rows]) for rows in row_slices(len(numbers)))
+        return stacked(self.objective, (patches(grid, self.patch) for grid in grids), read)
 
     def error(self, test: Windows, rows: NDArray[np.int64], seed: int) -> dict[str, float]:
         """Return the squared error of 80 % hidden patches, of windows in [-1, 1] as a whole."""
-        total, count = 0.0, 0.0
-        with evaluating(self.objective):
-            for first in range(0, len(rows), _ROWS):
-                grid = test.grid(rows[first : first + _ROWS])
-                rng = torch.Generator().manual_seed(seed + first)
-                index = torch.arange(len(grid.values))
-                hidden = hide_patches(grid.observed, index, rng, self.patch, 0.8)
-                seen = without(grid, hidden)
-                scale = window_scale(seen.values, seen.observed, "min-max")
-                tokens = patches(seen, self.patch)
-                kept = tokens.observed.any(-1)
-                guess = self.objective.decoder(
-                    self.objective.encoder(_kept(tokens, kept)), tokens.without_values()
-                )
-                flat = guess.float().flatten(1)[:, None]
-                whole = window_scale(grid.values, grid.observed, "min-max")
-                gap = whole.normalised(scale.restored(flat)) - whole.normalised(grid.values)
-                total += float((gap.square() * hidden).sum())
-                count += float(hidden.sum())
+        encoder, decoder = self.objective.encoder, self.objective.decoder
+
+        def read(batch: tuple[Grid, int]) -> list[torch.Tensor]:
+            grid, first = batch
+            rng = torch.Generator().manual_seed(seed + first)
+            index = torch.arange(len(grid.values), device=grid.values.device)
+            hidden = hide_patches(grid.observed, index, rng, self.patch, 0.8)
+            seen = without(grid, hidden)
+            scale = window_scale(seen.values, seen.observed, "min-max")
+            tokens = patches(seen, self.patch)
+            visible = _kept(tokens, tokens.observed.any(-1))
+            guess = decoder(encoder(visible), tokens.without_values())
+            flat = guess.float().flatten(1)[:, None]
+            whole = window_scale(grid.values, grid.observed, "min-max")
+            gap = whole.normalised(scale.restored(flat)) - whole.normalised(grid.values)
+            return [(gap.square() * hidden).sum(), hidden.sum()]
+
+        batches = (
+            (test.grid(rows[chosen]), chosen.start)
+            for chosen in row_slices(len(rows), _MASKED_AT_A_TIME)
+        )
+        sums = [terms for _, terms in run_batches(self.objective, batches, read)]
+        total, count = (sum(float(term) for term in terms) for terms in zip(*sums, strict=True))
         return {"MSE": total / count}
 
 

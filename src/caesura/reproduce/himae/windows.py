@@ -27,11 +27,10 @@ from caesura.tasks.linear import fit_and_predict, linear_model
 from caesura.tasks.probe import inner_folds
 from caesura.tasks.recalibrate import recalibrate
 from caesura.training.indexed import IndexedBatches
-from caesura.training.inference import evaluating
+from caesura.training.inference import row_slices, run_batches, stacked
 from caesura.types import Batch, Grid
 
 Ints = NDArray[np.int64]
-_INFERENCE_ROWS = 64
 ALL, ALL_MAX = "all levels", "all levels, with maxima"
 
 
@@ -137,13 +136,15 @@ def level_read_outs(
     encoder: ConvPyramid, data: Windows
 ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
     """Return means and maxima over the places of each level, (windows, width) each."""
-    found: list[list[Tensor]] = []
-    with evaluating(encoder):
-        for first in range(0, len(data.values), _INFERENCE_ROWS):
-            rows = np.arange(first, min(first + _INFERENCE_ROWS, len(data.values)))
-            levels = encoder(data.grid(rows)).levels
-            found.append([read(level) for read in (mean_of, max_of) for level in levels])
-    both = [torch.cat(parts).float().numpy() for parts in zip(*found, strict=True)]
+    numbers = np.arange(len(data.values))
+    grids = (data.grid(numbers[rows]) for rows in row_slices(len(numbers)))
+
+    def read(grid: Grid) -> list[Tensor]:
+        levels = encoder(grid).levels
+        return [pool(level) for pool in (mean_of, max_of) for level in levels]
+
+    pooled = [vectors for _, vectors in run_batches(encoder, grids, read)]
+    both = [np.concatenate(parts) for parts in zip(*pooled, strict=True)]
     half = len(both) // 2
     return both[:half], both[half:]
 
@@ -210,13 +211,13 @@ def trained_supervised(
     training = {"steps": own.tuning_steps, "lr": own.tuning_lr, "weight_decay": 1e-3,
                 "batches": "random"}  # fmt: skip
     context.train(objective, source, training, name)
-    found = []
-    with evaluating(objective):
-        for first in range(0, len(test.values), _INFERENCE_ROWS):
-            rows = np.arange(first, min(first + _INFERENCE_ROWS, len(test.values)))
-            found.append(objective.predict(Batch(test.grid(rows), torch.from_numpy(rows))))
-    answer = torch.cat(found).double().numpy()
-    return answer * spread + center
+    numbers = np.arange(len(test.values))
+    batches = (
+        Batch(test.grid(numbers[rows]), torch.from_numpy(numbers[rows]))
+        for rows in row_slices(len(numbers))
+    )
+    predicted = stacked(objective, batches, objective.predict).astype(np.float64)
+    return predicted * spread + center
 
 
 def scored(truth: NDArray[Any], predicted: NDArray[np.float64], groups: Ints) -> dict[str, float]:

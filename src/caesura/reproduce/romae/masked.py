@@ -17,10 +17,8 @@ from caesura.recipes.build import seeded
 from caesura.reproduce.experiment import Context, Settings
 from caesura.signal.mask import MaskKind
 from caesura.training.indexed import IndexedBatches
-from caesura.training.inference import evaluating
-from caesura.types import Batch, Tokens
-
-_INFERENCE_ROWS = 250
+from caesura.training.inference import ROWS, run_batches
+from caesura.types import Batch, Tokens, as_module
 
 
 class MaskedSettings(Settings):
@@ -160,18 +158,25 @@ def predict(
     With a likelihood the last axis has the means, then the raw deviations. What was not
     hidden is NaN.
     """
-    answer: NDArray[np.float64] | None = None
-    for rows in np.array_split(np.arange(len(values)), -(-len(values) // _INFERENCE_ROWS)):
+
+    def batch(rows: NDArray[np.int64]) -> tuple[Tokens, Tokens, NDArray[np.int64]]:
         tokens = batch_of(values, times / unit, rows).inputs
         assert isinstance(tokens, Tokens)
         lost = torch.from_numpy(hidden[rows])
         seen, asked = (tokens.select(*_places(kept)) for kept in (~lost, lost))
-        with evaluating(objective):
-            guess = objective.decoder(objective.encoder(seen), asked.without_values())
+        return seen, asked, rows
+
+    def read(batch: tuple[Tokens, Tokens, NDArray[np.int64]]) -> torch.Tensor:
+        seen, asked, _ = batch
+        return objective.decoder(objective.encoder(seen), asked.without_values())[asked.valid]
+
+    answer: NDArray[np.float64] | None = None
+    parts = np.array_split(np.arange(len(values)), -(-len(values) // ROWS))
+    for (_, _, rows), predicted in run_batches(as_module(objective), map(batch, parts), read):
         if answer is None:
-            answer = np.full((*hidden.shape, guess.shape[-1]), np.nan)
+            answer = np.full((*hidden.shape, predicted.shape[-1]), np.nan)
         row, step = np.nonzero(hidden[rows])
-        answer[rows[row], step] = guess[asked.valid].double().numpy()
+        answer[rows[row], step] = predicted
     assert answer is not None
     return answer
 

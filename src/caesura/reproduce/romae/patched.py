@@ -21,7 +21,7 @@ from caesura.recipes.build import seeded
 from caesura.reproduce.experiment import Context, Settings
 from caesura.signal.patch import patchify
 from caesura.training.indexed import IndexedBatches
-from caesura.training.inference import evaluating
+from caesura.training.inference import stacked
 from caesura.types import Batch, Tokens, as_encoder
 
 Array = NDArray[np.float32]
@@ -156,12 +156,9 @@ def classified(
         "batch_tokens": 2**20,
     }
     context.train(objective, source, training, name)
-    guesses: list[NDArray[np.int64]] = []
-    with evaluating(objective):
-        for rows in np.array_split(data.test, -(-len(data.test) // 128)):
-            guess = objective.predict(_gather(data, own, rows, None))
-            guesses.append(guess.argmax(1).numpy())
-    return np.concatenate(guesses)
+    parts = np.array_split(data.test, -(-len(data.test) // 128))
+    batches = (_gather(data, own, rows, None) for rows in parts)
+    return np.asarray(stacked(objective, batches, objective.predict).argmax(1))
 
 
 def class_numbers(labels: Sequence[str] | NDArray[np.str_]) -> NDArray[np.int64]:

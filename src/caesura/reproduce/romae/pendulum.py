@@ -20,7 +20,7 @@ from caesura.recipes.build import seeded
 from caesura.reproduce.experiment import Context, Experiment, Outcome, Published, Settings
 from caesura.signal.patch import patchify
 from caesura.training.indexed import IndexedBatches
-from caesura.training.inference import evaluating
+from caesura.training.inference import stacked
 from caesura.types import Batch, Tokens
 
 PAPER = "[CLS] read-out, the paper's model"
@@ -138,12 +138,9 @@ def _gather(
 def _predict(
     objective: Supervised | TokenRegression, data: PendulumFrames, kind: _Cell
 ) -> NDArray[np.float32]:
-    guesses = []
-    with evaluating(objective):
-        for rows in np.array_split(np.arange(len(data.frames)), -(-len(data.frames) // 100)):
-            guess = objective.predict(_gather(data, rows, kind, None))
-            guesses.append(guess.view(len(rows), KEPT, 2).numpy())
-    return np.concatenate(guesses)
+    parts = np.array_split(np.arange(len(data.frames)), -(-len(data.frames) // 100))
+    batches = (_gather(data, rows, kind, None) for rows in parts)
+    return stacked(objective, batches, objective.predict).reshape(len(data.frames), KEPT, 2)
 
 
 _OWN = PendulumSettings()
