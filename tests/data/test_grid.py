@@ -112,13 +112,13 @@ def test_a_rate_must_be_given_and_the_error_names_the_data_s_own():
         fit_sampling(store, np.arange(1), schema, config)
 
 
-def test_a_window_longer_than_every_recording_is_an_error_and_than_some_a_note(caplog):
+def test_a_window_longer_than_every_recording_is_made_shorter_and_than_some_a_note(caplog):
     long, short = np.arange(600.0)[None], np.arange(90.0)[None]
-    with pytest.raises(
-        DataError,
-        match=r"window of 10 s \(1000 steps\) is longer than every .* \(longest 6 s, 600 steps\)",
-    ):
-        opened([long, long, short], window=10.0)
+    _, schema = opened([long, long, short], window=10.0)
+    assert schema.sampling.window == 600
+    assert "a window of 1000 steps is too long for these series, of 600" in caplog.text
+    _, schema = opened([long, short], window=4.0)  # two train and validate by time
+    assert schema.sampling.window == 200
     store, schema = opened([long, long, short], window=2.0)
     assert "1 of 3 series are shorter than a window of 2 s, first 2" in caplog.text
     grid = sample_store(store, schema)
@@ -135,6 +135,8 @@ def test_a_window_longer_than_every_recording_is_an_error_and_than_some_a_note(c
         (3, 900, 1.0, 900),  # series of one length are windows
         (1, 900, 1.0, 64),  # one recording is cut, and 10 s of 1 Hz are too few steps
         (1, 300, 1.0, 37),  # it has eight windows at least
+        (1, 26, 1.0, 8),  # or two of eight steps
+        (1, 10, 1.0, 5),
         (2, 4000, 100.0, 500),
         (1, 17420, 1 / 3600, 64),  # seconds say nothing of hours
         (1, 20000, 100.0, 1000),
@@ -148,6 +150,16 @@ def test_a_window_that_is_not_given_suits_the_recordings(count, length, rate, st
     })  # fmt: skip
     _, schema = opened(table, rate=rate)
     assert schema.sampling.window == steps
+
+
+def test_three_quarters_of_unequal_series_hold_a_window():
+    lengths = [20, 30, 40, 45, 50, 60, 70, 72]
+    _, schema = opened([np.arange(float(n))[None] for n in lengths], rate=1.0)
+    assert schema.sampling.window == 30
+    _, schema = opened([np.arange(float(n))[None] for n in (70, 80, 90, 300)], rate=1.0)
+    assert schema.sampling.window == 64
+    _, schema = opened([np.arange(float(n))[None] for n in (3, 3, 3, 40)], rate=1.0)
+    assert schema.sampling.window == 8
 
 
 def test_covering_windows_reach_the_end_and_tiles_may_overlap():

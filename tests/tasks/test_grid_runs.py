@@ -122,10 +122,28 @@ def test_irregular_and_rateless_data_are_errors_before_a_folder_is_made(tmp_path
 def test_a_window_that_nothing_can_train_on_leaves_the_folder_free(tmp_path):
     """Found once batches are made, when the folder was begun."""
     table = pa.table({"time": np.arange(900) / 100, "value": np.sin(np.arange(900) / 7)})
-    with pytest.raises(DataError, match="no window of 850 steps fits .*longest series 900 steps"):
-        grid_run(table, tmp_path / "out", settings=["data.window=8.5"])
+    flat = table.set_column(1, "value", pa.array(np.zeros(900)))
+    with pytest.raises(DataError, match="windows can be learned from"):
+        grid_run(flat, tmp_path / "out", settings=["data.window=0.5"])
     again = grid_run(table, tmp_path / "out", settings=["data.window=0.5"])
     assert again.folder == tmp_path / "out"
+
+
+def test_a_window_that_is_too_long_for_a_recording_is_made_shorter(caplog):
+    table = pa.table({"time": np.arange(900) / 100, "value": np.sin(np.arange(900) / 7)})
+    made = grid_run(table, settings=["data.window=8.5"])
+    assert made.schema.sampling.window == 300
+    assert "a window of 850 steps is too long for these series" in caplog.text
+
+
+def test_where_no_validating_series_holds_a_window_time_splits():
+    """All but one are short, so that a role by series would have none."""
+    rng = np.random.default_rng(0)
+    series = [rng.standard_normal((1, length)) for length in (900, 40, 40, 40, 40, 40)]
+    made = caesura.pretrain(
+        series, "himae", steps=1, settings=["data.rate=1", "data.window=100", "training.threads=1"]
+    )
+    assert made.metrics["validation_loss"] > 0
 
 
 def test_the_probe_names_hops_fields_twins_and_a_level(run):

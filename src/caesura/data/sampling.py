@@ -31,6 +31,12 @@ _LEAST_USUAL = 16
 """Steps of the usual seconds below which the usual steps are taken."""
 _FEW, _OF_FEW = 2, 8
 """So few recordings are split by time, and have so many windows at least where none is given."""
+_OF_ASKED = 3
+"""Windows that few recordings hold at least where one that was asked for is too long."""
+_SHORTEST = 8
+"""Steps of a window of series that are too short for the usual ones, where they have as many."""
+_SHORTER_SHARE = 0.25
+"""Share of the series that may be shorter than a window where none is given."""
 _BINNED_UP_TO = 256
 """Steps up to which irregular series of unequal length are windows as they are."""
 _WHOLE_SHARE = 0.999
@@ -72,11 +78,16 @@ def fit_sampling(
     grid, sampling = _laid_out(store, train, schema, config, irregular)
     binned = sampling.binned
     window = _window(grid.lengths, config, usual, binned)
+    if config.window and not silent and window < (asked := round(config.window * config.rate)):
+        log.warning(
+            "a window of %d steps is too long for these series, of %d steps at most: windows of %d",
+            asked, grid.lengths.max(), window,
+        )  # fmt: skip
     if not config.window and not silent and (counts or window < grid.lengths.max()):
         unit = "STEPS" if counts else "SECONDS"
         log.warning("windows of %d steps; --window %s changes it", window, unit)
     if not binned:
-        _require_a_window(grid, window, config.rate)
+        _note_short(grid, window, config.rate)
     columns = np.concatenate([np.arange(*grid.offsets[one : one + 2]) for one in train])
     values, observed = grid.signal.values[:, columns], grid.signal.observed[:, columns]
     if config.binned and not silent:
@@ -170,16 +181,9 @@ def _next_id(ids: pa.Array) -> int | None:
     return most + 1 if most < _HASHED else None
 
 
-def _require_a_window(grid: GridStore, window: int, rate: float) -> None:
-    """Raise where every series is shorter than a window, and warn of those that are."""
+def _note_short(grid: GridStore, window: int, rate: float) -> None:
+    """Say which series are shorter than a window."""
     short = np.flatnonzero(grid.lengths < window)
-    if len(short) == len(grid.lengths):
-        longest = int(grid.lengths.max())
-        raise DataError(
-            f"a window of {window / rate:g} s ({window} steps) is longer than every "
-            f"recording (longest {longest / rate:.4g} s, {longest} steps); pass a shorter "
-            "--window"
-        )
     if len(short):
         log.warning(
             "%d of %d series are shorter than a window of %g s, first %r: left out of the training",
@@ -257,16 +261,27 @@ def _window(
 ) -> int:
     """Return the window's steps: those asked for, whole series of one length, or the usual ones.
 
-    Of one or two recordings, which train and validate by time, eight windows at least.
+    Never more than there are: three quarters of the series hold a window of the usual steps, and
+    the longest one that is asked for. One or two recordings train and validate by time: they hold
+    eight windows at least, or two of eight steps where they are short; three of a length that is
+    asked for.
     """
+    longest, few = int(lengths.max()), len(lengths) <= _FEW
     if config.window:
-        return max(1, round(config.window * config.rate))
-    if binned and lengths.max() <= _BINNED_UP_TO:
-        return int(lengths.max())
-    few = len(lengths) <= _FEW
+        steps = max(1, round(config.window * config.rate))
+        if binned:  # which makes series as long as a window
+            return steps
+        if few:
+            return steps if 2 * steps <= longest else max(1, longest // _OF_ASKED)
+        return min(steps, longest)
+    if binned and longest <= _BINNED_UP_TO:
+        return longest
     if len(np.unique(lengths)) == 1 and lengths[0] <= _WHOLE_UP_TO and not few:
         return int(lengths[0])
     usual = round(usual_s * config.rate)
     if usual < _LEAST_USUAL:  # seconds say nothing of series by the hour or the day
         usual = _USUAL_STEPS
-    return max(1, min(usual, int(lengths.max()) // _OF_FEW)) if few else usual
+    if few:
+        return max(1, min(usual, max(longest // _OF_FEW, min(_SHORTEST, longest // 2))))
+    most = int(np.quantile(lengths, _SHORTER_SHARE, method="lower"))
+    return min(usual, max(most, min(_SHORTEST, longest)))

@@ -43,7 +43,12 @@ def pretraining_batches(
     if isinstance(view, TokenStore):
         return _series_batches(view, (train, validation), settings, seed, order)
     tiles, other = view.tiles(train, data.overlap), view.tiles(validation)
-    if len(np.intersect1d(train, validation)):  # few recordings: by time
+    by_time = bool(len(np.intersect1d(train, validation)))  # few recordings
+    if not by_time and not (len(tiles) and len(other)):  # all long series have one role
+        everything = np.union1d(train, validation)
+        tiles, other = view.tiles(everything, data.overlap), view.tiles(everything)
+        by_time = True
+    if by_time:
         tiles, other = _earlier(view, tiles, data.validation), _latest(view, other, data.validation)
     chosen = view.worth_learning(tiles, data.quality, data.constant)
     held_out = view.worth_learning(other, data.quality, data.constant)
