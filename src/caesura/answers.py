@@ -39,7 +39,8 @@ def times_of(
 def forecast_table(
     schema: Schema, store: RaggedStore, lengths: NDArray[np.int64], found: Forecasts
 ) -> pa.Table:
-    """Return id, time, channel, value, lower, upper of what follows series of some lengths."""
+    """Return id, time, channel, value, lower, upper of what follows series of some lengths, and the
+    way by which it was forecast."""
     series, channels, horizon = found.value.shape
     which = np.repeat(np.arange(series), channels * horizon)
     steps = np.repeat(lengths[:, None] + np.arange(horizon), channels, 0).ravel()
@@ -52,6 +53,7 @@ def forecast_table(
         store.column_types.get(schema.columns.channel, ""),
     )
     added = {name: getattr(found, name).ravel() for name in ("value", "lower", "upper")}
+    added["way"] = np.repeat(found.by_series.ravel().astype(str), horizon)
     return as_typed(beside(columns, {"channel": channel} | added), _key_types(schema, store))
 
 

@@ -50,7 +50,7 @@ from caesura.recipes.schema import Recipe, make_recipe, read_recipe, to_toml
 from caesura.tasks.conditions import condition_of
 from caesura.tasks.detect import detect
 from caesura.tasks.embed import embed
-from caesura.tasks.forecast import forecast, regular_view
+from caesura.tasks.forecast import ForecastSettings, forecast
 from caesura.tasks.generate import generate
 from caesura.tasks.generate_given import generate_given
 from caesura.tasks.impute import impute
@@ -201,12 +201,23 @@ class Run:
             table = table.append_column(free_name(name, table.column_names), pa.array(values))
         return table
 
-    def forecast(self, data: Any = None, *, horizon: int, season: int = 0) -> pa.Table:
-        """Return what follows each regular series: id, time, channel, value, lower, upper
-        (`tasks.forecast`)."""
+    def forecast(
+        self,
+        data: Any = None,
+        *,
+        horizon: int,
+        season: int = 0,
+        draws: int | None = None,
+        seed: int = 0,
+        way: str = "",
+    ) -> pa.Table:
+        """Return what follows each regular series: id, time, channel, value, lower, upper, way.
+
+        See `tasks.forecast.ForecastSettings`.
+        """
         store = self.open(data)
-        found = forecast(self, store, horizon, season)
-        return forecast_table(self.schema, store, regular_view(self, store).lengths, found)
+        found = forecast(self, store, ForecastSettings(horizon, season, draws, seed, way))
+        return forecast_table(found.schema, store, found.lengths, found)
 
     def detect(self, data: Any = None, *, normal: Any = None) -> pa.Table:
         """Return id, time, score, p_value of each time stamp beside normal data, by default those

@@ -7,7 +7,8 @@ import pytest
 import caesura
 from caesura.errors import CheckpointError, DataError
 from caesura.tasks.detect import average_by_time, compare_detectors, detect
-from caesura.tasks.forecast import forecast, season_of
+from caesura.tasks.forecast import ForecastSettings, forecast
+from caesura.tasks.forecast_anchors import season_of
 from caesura.tasks.forecast_examples import examples_of
 from caesura.tasks.forecast_head import (
     dlinear_features,
@@ -40,11 +41,12 @@ def run():
 
 def test_a_wave_is_forecast_with_intervals_that_hold(run):
     store = run.open(waves())
-    found = forecast(run, store, horizon=8)
+    found = forecast(run, store, ForecastSettings(8))
     assert found.value.shape == (4, 1, 8)
     assert found.season == 16
-    ways = {"linear head on this run", "DLinear", "seasonal naive"}
-    assert {row["forecast"] for row in found.backtest} == ways
+    ways = {"linear head on this run", "DLinear", "seasonal naive", "last value", "average"}
+    assert {row["forecast"] for row in found.backtest} == ways | {"written (best by channel)"}
+    assert set(found.ways) == ways
     t = np.arange(400, 408)
     truth = np.stack([np.sin(2 * np.pi * t / 16 + k) for k in range(4)])[:, None]
     assert np.abs(found.value - truth).mean() < 0.2
@@ -91,11 +93,11 @@ def test_roles_follow_time_and_do_not_overlap():
 
 def test_a_horizon_longer_than_the_series_says_what_to_do(run):
     with pytest.raises(DataError, match=r"needs series of 464; the longest has 400"):
-        forecast(run, run.open(waves()), horizon=400)
+        examples_of([np.zeros((1, 400))], 64, 400)
     with pytest.raises(DataError, match=r"the longest has 64\. Choose a run with a shorter window"):
         examples_of([np.zeros((1, 64))], 64, 1)
     with pytest.raises(DataError, match="give 1 or more"):
-        forecast(run, run.open(waves()), horizon=0)
+        ForecastSettings(0)
 
 
 def test_a_run_on_irregular_series_is_sent_to_interpolate():
@@ -103,7 +105,7 @@ def test_a_run_on_irregular_series_is_sent_to_interpolate():
 
     irregular = tiny_run(steps=4)
     with pytest.raises(CheckpointError, match="caesura interpolate --at"):
-        forecast(irregular, irregular.open(long_table()), horizon=3)
+        forecast(irregular, irregular.open(long_table()), ForecastSettings(3))
 
 
 def test_a_season_is_the_shortest_of_its_multiples():

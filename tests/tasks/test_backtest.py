@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from caesura.tasks.backtest import Said, backtest, measured_quantiles, seasonal_scales
+from caesura.tasks.backtest import Predictions, backtest, measured_quantiles, seasonal_scales
 from caesura.tasks.forecast_examples import examples_of
-from caesura.tasks.forecast_head import dlinear_features, fit_head, predict_with
+from caesura.tasks.forecast_head import dlinear_features, fit_head, predict_with, window_floor
 
 WINDOW, HORIZON = 24, 6
 
@@ -25,8 +25,9 @@ def scored(values, said=None):
     examples = examples_of([values], WINDOW, HORIZON)
     head = fit_head(examples, dlinear_features)
     said = said or (lambda past: predict_with(head, dlinear_features, past, HORIZON))
-    found = {"one": Said(said(examples.of(2)[0]), said(examples.of(1)[0]))}
-    (row,) = backtest(examples, found, head, [seasonal_scales(values[:, :360], 12)])
+    latest, earlier = (said(examples.of(role)[0]) for role in (2, 1))
+    found = {"one": Predictions(latest, earlier, latest[:0])}
+    (row,) = backtest(examples, found, head.floor, [seasonal_scales(values[:, :360], 12)])
     return row
 
 
@@ -57,9 +58,11 @@ def test_what_was_not_measured_is_not_scored():
         np.testing.assert_array_equal(then[row], values[:, begin[row] - WINDOW : begin[row]])
     assert np.isfinite(past).all()
     assert np.isfinite(future).all()
-    perfect = {"one": Said(np.where(np.isnan(later), 99.0, later), examples.of(1)[1])}
-    head = fit_head(examples, dlinear_features)
-    (row,) = backtest(examples, perfect, head, [seasonal_scales(values[:, :360], 12)])
+    perfect = {
+        "one": Predictions(np.where(np.isnan(later), 99.0, later), examples.of(1)[1], past[:0])
+    }
+    floor = window_floor(examples.of(0)[0])
+    (row,) = backtest(examples, perfect, floor, [seasonal_scales(values[:, :360], 12)])
     assert row["MASE"] == row["MAE"] == row["MSE"] == 0
 
 

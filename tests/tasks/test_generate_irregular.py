@@ -7,7 +7,7 @@ import pytest
 from caesura.answers import synthetic_table
 from caesura.data.grid import sample_store
 from caesura.errors import CheckpointError, RecipeError
-from caesura.tasks.forecast import forecast
+from caesura.tasks.forecast import ForecastSettings, forecast
 from caesura.tasks.generate import SamplingSettings, generate
 from caesura.tasks.generate_given import generate_given
 from caesura.tasks.generate_long import generate_long
@@ -140,7 +140,7 @@ def test_regular_series_have_no_gaps_unless_they_are_asked_for():
 
 def test_verbs_of_regular_series_say_that_they_need_some(run):
     store = run.open(table())
-    for verb in (lambda: forecast(run, store, 3), lambda: impute(run, store)):
+    for verb in (lambda: forecast(run, store, ForecastSettings(3)), lambda: impute(run, store)):
         with pytest.raises(CheckpointError, match="irregular times"):
             verb()
 
@@ -162,7 +162,7 @@ def test_series_on_steps_of_which_most_is_missing_have_all_verbs():
     assert all(np.isfinite(one).all() for one in filled.value)
     assert sum(one.sum() for one in filled.observed) == len(hour)
     long = run.open(sparse.filter(pa.array(np.isin(ids, np.flatnonzero(spans >= 48)))))
-    assert np.isfinite(forecast(run, long, 3, draws=4).value).all()
+    assert np.isfinite(forecast(run, long, ForecastSettings(3, draws=4)).value).all()
     given = generate_given(run, store)
     measured = np.isfinite(sample_store(store, run.schema).series()[0][:, :24])
     assert given.values[0][measured] == pytest.approx(np.sin(hour[ids == 0] / 4)[: measured.sum()])

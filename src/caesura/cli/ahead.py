@@ -25,41 +25,40 @@ def forecast(
     season: Annotated[int, typer.Option(help="Steps of a season; 0: found in the data.")] = 0,
     draws: Annotated[
         int | None,
-        typer.Option(help="Of a run that generates, whose median is taken; 0: the linear head."),
+        typer.Option(
+            help="Of a run that generates, whose median is one way to forecast; default 64 where "
+            "its window is longer than the horizon; 0: without them."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    way: Annotated[
+        str, typer.Option(help="The way to write, a name of the table. Default: the best.")
+    ] = "",
     device: Device = "auto",
 ) -> None:
-    """Forecast each series beyond its end, with 90 % intervals, beside what it must beat.
+    """Forecast each series beyond its end, with 90 % intervals, by the best of several ways.
 
-    Writes id, time, channel, value, lower, upper. A head on the frozen encoder is fitted to
-    the earlier parts of the series; a run of timemar draws what follows, 64 times, where the
-    horizon is shorter than its window. The table is a backtest on the latest fifth.
+    Writes id, time, channel, value, lower, upper, way. Ways: a head on the frozen encoder, draws of
+    a run of timemar, DLinear, the last season again, the last value, an average. The best of each
+    channel on earlier windows is written; the table is a backtest on the latest ones.
 
     Example: `caesura forecast run --horizon 24 -o next.parquet`
     """
     from caesura.answers import forecast_table
     from caesura.data.write import check_writable, write_table
     from caesura.run import load
+    from caesura.tasks.forecast import ForecastSettings
     from caesura.tasks.forecast import forecast as forecast_store
-    from caesura.tasks.forecast import regular_view
 
+    settings = ForecastSettings(horizon, season, draws, seed, way)
     trained = load(run)
     check_writable(output, data or trained.recipe.data.path)
     store = trained.open(data)
-    view = regular_view(trained, store)
-    if draws is None:
-        draws = 64 if "prior" in trained.parts and horizon < view.window else 0
-    found = forecast_store(trained, store, horizon, season, draws, seed)
-    write_table(forecast_table(trained.schema, store, view.lengths, found), output)
-    title = f"Backtest on the latest fifth, {horizon} steps ahead, season {found.season}"
+    found = forecast_store(trained, store, settings)
+    write_table(forecast_table(found.schema, store, found.lengths, found), output)
+    title = f"Backtest on the latest windows, {horizon} steps ahead, season {found.season}"
     console.table(found.backtest, title)
-    best = min(found.backtest, key=lambda row: row["MASE"])["forecast"]
-    written = found.backtest[0]["forecast"]
-    said = "" if best == written else f"; written: {written}"
-    if draws and found.backtest[0]["MASE"] > found.backtest[1]["MASE"]:
-        said += " (--draws 0: the head)"
-    console.result(f"best in the backtest: {best}{said}")
+    console.result(f"written: {', '.join(dict.fromkeys(found.written))}")
     console.result(f"{found.value.size} values with 90 % intervals: {output}")
 
 

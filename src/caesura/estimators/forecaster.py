@@ -11,14 +11,15 @@ from caesura.errors import DataError
 from caesura.estimators.base import Pretrained, regular
 from caesura.estimators.frames import as_series, kind_of, table_as
 from caesura.run import Run
-from caesura.tasks.forecast import forecast, regular_view
+from caesura.tasks.forecast import ForecastSettings, forecast
 
 
 class SeriesForecaster(Pretrained):
     """Pre-trains on regular series, and says what follows each one (`tasks.forecast`).
 
     X and the parameters are those of `estimators.base.Pretrained`. horizon: steps ahead. window:
-    steps that it looks back. season: steps; 0: found in the data.
+    steps that it looks back, fewer where series are shorter. season, draws, way: as in
+    `tasks.forecast.ForecastSettings`, with `random_state` for the seed.
     """
 
     def __init__(
@@ -26,6 +27,8 @@ class SeriesForecaster(Pretrained):
         horizon: int = 24,
         window: int = 96,
         season: int = 0,
+        draws: int | None = None,
+        way: str = "",
         recipe: str = "lejepa",
         steps: int = 300,
         run: Run | str | Path | None = None,
@@ -37,6 +40,8 @@ class SeriesForecaster(Pretrained):
         self.horizon = horizon
         self.window = window
         self.season = season
+        self.draws = draws
+        self.way = way
         super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
 
     def _implied(self) -> tuple[str, ...]:
@@ -50,19 +55,20 @@ class SeriesForecaster(Pretrained):
 
     def predict(self, X: Any = None) -> Any:
         """Return what follows each series of X, by default those of the fit: (cases, channels,
-        horizon), or a table of id, time, channel, value, lower, upper (90 %).
+        horizon), or a table of id, time, channel, value, lower, upper (90 %), way.
 
-        A linear head on the frozen encoder is fitted to the earlier parts of the series; how good
-        it was on the latest is left in `backtest_`, beside what it must beat.
+        Of several ways to forecast that of each channel is taken which was best on earlier windows
+        (`written_`); how good each was on the latest is left in `backtest_`.
         """
         run = self._fitted()
         if X is None and not hasattr(self, "series_"):
             raise DataError("series are not saved with an estimator; pass X")
         asked = self.series_ if X is None else as_series(X)
         store = run.open(asked)
-        found = forecast(run, store, self.horizon, self.season)
-        self.backtest_ = found.backtest
+        settings = ForecastSettings(self.horizon, self.season, self.draws, self._seed(), self.way)
+        found = forecast(run, store, settings)
+        self.backtest_, self.written_ = found.backtest, found.written
         if kind_of(asked) == "array":
             return found.value
-        lengths = regular_view(run, store).lengths
-        return table_as(forecast_table(run.schema, store, lengths, found), kind_of(asked))
+        table = forecast_table(found.schema, store, found.lengths, found)
+        return table_as(table, kind_of(asked))

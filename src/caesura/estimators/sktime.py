@@ -11,7 +11,7 @@ from sktime.forecasting.base import BaseForecaster
 
 from caesura.estimators.forecaster import SeriesForecaster
 from caesura.run import Run
-from caesura.tasks.forecast import forecast
+from caesura.tasks.forecast import ForecastSettings, forecast
 
 
 class SktimeForecaster(BaseForecaster):  # type: ignore[misc]  # untyped base
@@ -100,7 +100,7 @@ class SktimeForecaster(BaseForecaster):  # type: ignore[misc]  # untyped base
         ahead = fh.to_relative(self.cutoff).to_numpy()
         series = [*getattr(self, "panel_", []), _channels_first(self._past)]
         store = run.open(series)
-        found = forecast(run, store, int(ahead.max()), self.season)
+        found = forecast(run, store, ForecastSettings(int(ahead.max()), self.season))
         value = found.value[-1][:, ahead.astype(int) - 1].T
         return pd.DataFrame(
             value, index=fh.to_absolute_index(self.cutoff), columns=self._past.columns

@@ -1,160 +1,145 @@
-"""Forecasts by a linear head on a frozen encoder, beside the forecasts it must beat.
+"""What follows regular series: several ways to forecast, and of each channel the best one.
 
-The head reads the features of a window and predicts what follows, less the window's mean, over
-its deviation. Everything is in order of time: the head is fitted first, its strength chosen
-next, intervals and scores come from what is later still.
+Ways are a linear head on the run's frozen encoder, a generator's draws, DLinear, the last season
+again, the last value, and an average. Everything is in order of time: heads are fitted first, their
+strength and the way of each channel are chosen on what is later, and what is latest scores what is
+written and tells its intervals. Then the heads are fitted once more, to all of it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
+from caesura.data.config import DataConfig
 from caesura.data.grid import GridStore, sample_store
+from caesura.data.regular import is_irregular
+from caesura.data.sampling import fit_sampling
+from caesura.data.schema import Schema
 from caesura.data.store import RaggedStore
-from caesura.errors import CheckpointError, DataError
-from caesura.metrics.forecast import seasonal_naive
-from caesura.tasks.backtest import Said, backtest, measured_quantiles, seasonal_scales
-from caesura.tasks.forecast_draws import Drawn, stretched
-from caesura.tasks.forecast_examples import Examples, examples_of
-from caesura.tasks.forecast_head import Head, dlinear_features, fit_head, predict_with, window_size
+from caesura.errors import CheckpointError, DataError, RecipeError
+from caesura.tasks.backtest import Predictions, backtest, measured_quantiles, seasonal_scales
+from caesura.tasks.forecast_anchors import season_of, usual_season
+from caesura.tasks.forecast_candidates import Material, drawn_way, linear_ways, plain_ways
+from caesura.tasks.forecast_draws import Drawn
+from caesura.tasks.forecast_examples import examples_of, plan_of
+from caesura.tasks.forecast_head import window_size
+from caesura.tasks.forecast_ways import (
+    AVERAGE,
+    DLINEAR,
+    DRAWS,
+    HEAD,
+    NAIVE,
+    WRITTEN,
+    averaged,
+    best_ways,
+    by_channel,
+    check_way,
+    errors_by_channel,
+)
 from caesura.tasks.needs import Trained, check_regular, need
-from caesura.tasks.window_features import bridged_rows, sequence_features
+from caesura.tasks.window_features import bridged_rows
 
 log = logging.getLogger("caesura")
 
 Floats = NDArray[np.floating[Any]]
 
-_HEAD = "linear head on this run"
 _FITS = 0.6
 """Share of the time that fits a head; its seasonal error is what MASE divides by."""
 _NOTABLE = 0.1
 """Share of missing samples from which on it is said that they are bridged."""
 _DRAWN = 100
 """Windows that choose, and that score, where each needs draws from a generator."""
+_USUAL_DRAWS = 64
+_CONFIDENCE = 0.9
 
 
-def season_of(series: list[Floats], most: int) -> int:
-    """Return the lag, `most` at most, of the highest autocorrelation of differences; 1 where none
-    reaches 0.2."""
-    total = np.zeros(most + 2)
-    for one in series:
-        for row in one:
-            change = np.diff(row[-20_000:])
-            change = change - change.mean()
-            size = float(change @ change)
-            if size <= 0 or len(change) < 2 * most:
-                continue
-            spectrum = np.abs(np.fft.rfft(change, 2 * len(change))) ** 2
-            total += np.fft.irfft(spectrum)[: most + 2] / size
-    if most < 2 or not total[0]:
-        return 1
-    found = total / total[0]
-    peaks = 2 + np.flatnonzero((found[2:-1] > found[1:-2]) & (found[2:-1] >= found[3:]))
-    high = peaks[found[peaks] >= 0.2]
-    if not len(high):
-        return 1
-    # of a season and its multiples, nearly as high, the season
-    return int(high[found[high] >= 0.9 * found[high].max()][0])
+@dataclass(frozen=True)
+class ForecastSettings:
+    """What is asked of a forecast.
+
+    horizon: steps ahead. season: steps; 0: found by autocorrelation, or the calendar's. draws: of a
+    run that generates; None: 64 where its window is longer than the horizon, else 0, which leaves
+    its draws out. seed: of the draws. way: the way to write; "": the best of each channel.
+    """
+
+    horizon: int
+    season: int = 0
+    draws: int | None = None
+    seed: int = 0
+    way: str = ""
+
+    def __post_init__(self) -> None:
+        if self.horizon < 1:
+            raise DataError(f"a horizon of {self.horizon} steps; give 1 or more")
+        check_way(self.way)
 
 
 @dataclass(frozen=True)
 class Forecasts:
-    """What follows each series: (series, channels, horizon), its interval, and a backtest."""
+    """What follows each series: (series, channels, horizon), its 90 % interval, and a backtest.
+
+    ways: what each way forecasts. written: the way of each channel; by_series: that of each series
+    and channel, which differs for series that are shorter than a window. schema, lengths: the grid
+    that steps are of, and the steps of each series.
+    """
 
     value: Floats
     lower: Floats
     upper: Floats
     backtest: list[dict[str, Any]]
     season: int
+    ways: Mapping[str, Floats]
+    written: tuple[str, ...]
+    by_series: NDArray[np.object_]
+    schema: Schema
+    lengths: NDArray[np.int64]
 
 
-def forecast(
-    run: Trained, store: RaggedStore, horizon: int, season: int = 0, draws: int = 0, seed: int = 0
-) -> Forecasts:
+def forecast(run: Trained, store: RaggedStore, settings: ForecastSettings) -> Forecasts:
     """Forecast `horizon` steps beyond the end of each series of a store, with 90 % intervals.
 
-    The head is fitted to the earlier parts of these series; the intervals hold the share of
-    errors of the latest 20 % of the steps (of one step ahead and channel each). season: steps;
-    0: found by autocorrelation. draws: of a run that generates, whose median is the forecast and
-    whose bounds are stretched until they held 90 % before the latest 20 %; 0: the head.
+    Of each channel the way is written that was best on the windows before the latest (`_choose`);
+    intervals hold that share of its errors on windows that it was not fitted to. Short series look
+    back less than a window of the run (`plan_of`); those too short for that get the last season.
     """
-    if horizon < 1:
-        raise DataError(f"a horizon of {horizon} steps; give 1 or more")
-    encoder, view = need(run, "encoder"), regular_view(run, store)
-    series = _long_enough(view, store)
-    lookback = view.window
-    drawn = Drawn(run, horizon, draws, seed) if draws else None
-    examples = examples_of(series, lookback, horizon)
+    view, schema, encoder = _seen_by(run, store)
+    draws = settings.draws
+    if draws is None:
+        usable = "prior" in run.parts and settings.horizon < view.window
+        draws = _USUAL_DRAWS if usable else 0
+    drawn = Drawn(run, settings.horizon, draws, settings.seed) if draws else None
+    material = _material(view, schema, settings, few=drawn is not None)
+    ways, bounds = linear_ways(material, encoder, view.rate_hz) | plain_ways(material), None
     if drawn is not None:
-        examples = examples.thinned(_DRAWN)
-    bridged = [bridged_rows(one) for one in series]
-    season = season or season_of(bridged, lookback)
-    fits = [one[:, : max(2, int(_FITS * one.shape[1]))] for one in series]
-    scale = [seasonal_scales(one, season) for one in fits]
-    last = np.stack([one[:, -lookback:] for one in bridged])
-
-    def read(past: Floats) -> Floats:
-        return sequence_features(encoder, past, view.rate_hz)
-
-    head, linear = fit_head(examples, read), fit_head(examples, dlinear_features)
-    past, earlier = examples.of(2)[0], examples.of(1)[0]
-    ways: dict[str, Callable[[Floats], Floats]] = {
-        _HEAD: partial(predict_with, head, read, horizon=horizon),
-        "DLinear": partial(predict_with, linear, dlinear_features, horizon=horizon),
-        "seasonal naive": partial(seasonal_naive, horizon=horizon, season=min(season, lookback)),
-    }
-    said = {name: Said(way(past), way(earlier)) for name, way in ways.items()}
-    if drawn is None:
-        value = ways[_HEAD](last)
-        reach = _reach(examples, head, said[_HEAD].latest) * window_size(last, head.floor)[1]
-        rows = backtest(examples, said, head, scale)
-        return Forecasts(value, value - reach, value + reach, rows, season)
-    ends = np.stack([one[:, -lookback:] for one in series])
-    own, (lower, value, upper) = _drawn(drawn, examples, ends, view.condition)
-    rows = backtest(examples, {"draws of this run": own} | said, head, scale)
-    return Forecasts(value, lower, upper, rows, season)
+        predictions, bounds = drawn_way(drawn, material, view.condition)
+        ways = {DRAWS: predictions} | ways
+    fits = [one[:, : max(2, int(_FITS * one.shape[1]))] for one in material.series]
+    scale = [seasonal_scales(one, material.season) for one in fits]
+    units = [_units(one, unit) for one, unit in zip(fits, scale, strict=True)]
+    written = _choose(material, ways, units, settings.way)
+    rows: list[dict[str, Any]] = []
+    if material.examples is not None:
+        scored = {WRITTEN: by_channel(ways, written)} | ways
+        rows = backtest(material.examples, scored, material.floor, scale)
+    by_series = _by_series(material, written, store)
+    value, lower, upper = _with_intervals(material, ways, by_series, bounds)
+    _note_written(written, schema, [row["MASE"] for row in rows])
+    ends = {name: one.ends for name, one in ways.items()}
+    return Forecasts(
+        value, lower, upper, rows, material.season, ends, tuple(written), by_series, schema,
+        view.lengths,
+    )  # fmt: skip
 
 
-def _reach(examples: Examples, head: Head, said: Floats) -> Floats:
-    """Return how far 90 % of what was measured was from the head's forecasts, by channel and step,
-    in sizes of windows."""
-    past, future = examples.of(2)[0], examples.measured_of(2)[1]
-    errors = head.scaled(past, future) - head.scaled(past, said)
-    return np.asarray(measured_quantiles(np.abs(errors), [0.9])[0])
-
-
-def _drawn(
-    drawn: Drawn, examples: Examples, ends: Floats, condition: NDArray[np.float32] | None
-) -> tuple[Said, tuple[Floats, ...]]:
-    """Return the medians of draws after the windows that score and after earlier ones; and lower
-    bound, median and upper bound of what follows the `ends` of the series.
-
-    Draws see gaps as gaps. The bounds would have held 90 % of what came after the earlier windows.
-    condition: of each series, (series, numbers).
-    """
-
-    def asked(past: Floats, series: NDArray[np.int64]) -> Floats:
-        return drawn.quantiles(past, None if condition is None else condition[series])
-
-    latest, earlier = (
-        asked(examples.measured_of(role)[0], examples.series[examples.role == role])
-        for role in (2, 1)
-    )
-    last = asked(ends, np.arange(len(ends)))
-    lower, upper = stretched(last, earlier, examples.measured_of(1)[1])
-    medians = Said(drawn.in_steps(latest[1]), drawn.in_steps(earlier[1]))
-    return medians, tuple(drawn.in_steps(one) for one in (lower, last[1], upper))
-
-
-def _long_enough(view: GridStore, store: RaggedStore) -> list[Floats]:
-    """Return the series, NaN in gaps; one shorter than a window is a DataError."""
+def _material(view: GridStore, schema: Schema, settings: ForecastSettings, few: bool) -> Material:
+    """Cut series into windows; few: so few that each can be drawn after."""
     series: list[Floats] = list(view.series())
     missing = 1 - float(view.signal.observed.mean())
     if missing > _NOTABLE:
@@ -163,13 +148,155 @@ def _long_enough(view: GridStore, store: RaggedStore) -> list[Floats]:
             "been measured, but by draws; what is scored was measured",
             100 * missing,
         )
-    for number, one in enumerate(series):
-        if one.shape[1] < view.window:
-            raise DataError(
-                f"series {store.ids[number].as_py()!r} has {one.shape[1]} steps, a window of this "
-                f"run {view.window}; leave it out, or pre-train with a shorter --window"
-            )
-    return series
+    bridged = [bridged_rows(one) for one in series]
+    horizon, season = settings.horizon, settings.season
+    if not season:
+        longest = max(view.window, 2 * horizon)
+        season = season_of(bridged, max(1, min(longest, int(view.lengths.max()) // 3)))
+    if season == 1 and schema.sampling is not None and not settings.season:
+        usual = usual_season(schema.sampling, schema.time_kind == "timestamp")
+        season = usual if int(np.median(view.lengths)) >= 2 * usual + horizon else 1
+    plan, examples = plan_of(view.lengths, view.window, horizon), None
+    if plan.roles:
+        examples = examples_of(series, plan.lookback, horizon, needed=plan.roles)
+        examples = examples.after_a_season(season)
+        examples = examples.thinned(_DRAWN) if few else examples
+    ends = np.stack([_last(one, plan.lookback) for one in bridged])
+    return Material(series, examples, plan, ends, horizon, season)
+
+
+def _last(one: Floats, steps: int) -> Floats:
+    """Return the last steps of (channels, time), the first value again before its begin."""
+    short = max(0, steps - one.shape[1])
+    return np.pad(one, ((0, 0), (short, 0)), mode="edge")[:, -steps:]
+
+
+def _units(known: Floats, scale: Floats) -> Floats:
+    """Return what errors of channels are told in: their seasonal error or, of what repeats itself,
+    their deviation, or 1 of what never changes."""
+    changes = np.isfinite(known).sum(1) > 0
+    deviation = np.array(
+        [np.nanstd(row) if seen else 0.0 for row, seen in zip(known, changes, strict=True)]
+    )
+    return np.where(scale > 0, scale, np.where(deviation > 0, deviation, 1.0))
+
+
+def _choose(
+    material: Material, ways: dict[str, Predictions], scale: list[Floats], way: str
+) -> list[str]:
+    """Return the way of each channel that is written, and add their average to the ways.
+
+    The one of least error on the windows that choose, which are earlier than those that score.
+    """
+    examples, channels = material.examples, material.ends.shape[1]
+    written = [DRAWS if DRAWS in ways else NAIVE] * channels
+    if examples is not None and (examples.role == 1).any():
+        errors = errors_by_channel(examples, ways, scale)
+        if len(ways) > 1:
+            ways[AVERAGE] = averaged(ways, errors)
+            errors = errors_by_channel(examples, ways, scale)
+        written = best_ways(list(ways), errors)
+    if way and way not in ways:
+        raise RecipeError(
+            f"no forecast by {way!r} of this run and these series; there are: {', '.join(ways)}"
+        )
+    return [way] * channels if way else written
+
+
+def _by_series(material: Material, written: list[str], store: RaggedStore) -> NDArray[np.object_]:
+    """Return the way of each series and channel: those too short for a window get the last season
+    again, or draws, and are named in the log."""
+    out = np.tile(np.array(written, dtype=object), (len(material.series), 1))
+    lengths = np.array([one.shape[1] for one in material.series])
+    short = np.flatnonzero(lengths < material.plan.lookback)
+    if len(short):
+        needs_window = np.isin(out[short].astype(str), (HEAD, DLINEAR, AVERAGE))
+        out[short] = np.where(needs_window, NAIVE, out[short])
+        log.warning(
+            "%d of %d series are shorter than the %d steps that a forecast looks back: first %r. "
+            "They get the %s",
+            len(short), len(out), material.plan.lookback, store.ids[int(short[0])].as_py(), NAIVE,
+        )  # fmt: skip
+    return out
+
+
+def _with_intervals(
+    material: Material,
+    ways: Mapping[str, Predictions],
+    by_series: NDArray[np.object_],
+    bounds: tuple[Floats, Floats] | None,
+) -> tuple[Floats, Floats, Floats]:
+    """Return the forecasts that are written, and their bounds."""
+    value, lower, upper = np.empty((3, *ways[NAIVE].ends.shape))
+    size = window_size(material.ends, material.floor)[1]
+    for name in np.unique(by_series.astype(str)):
+        mine, ends = by_series == name, ways[name].ends
+        if name == DRAWS and bounds is not None:
+            low, high = bounds
+        else:
+            reach: Floats = size * _reach(material, ways[name])
+            if material.examples is None:
+                reach = _reach_of_seasons(material)
+            low, high = ends - reach, ends + reach
+        value[mine], lower[mine], upper[mine] = ends[mine], low[mine], high[mine]
+    return value, lower, upper
+
+
+def _reach(material: Material, forecasts: Predictions) -> Floats:
+    """Return how far 90 % of what was measured was from forecasts that were fitted before it, by
+    channel and step, in sizes of windows."""
+    errors = [np.empty((0, *forecasts.ends.shape[1:]))]
+    for role, predictions in ((1, forecasts.earlier), (2, forecasts.latest)):
+        if material.examples is not None:
+            past, came = material.examples.of(role)[0], material.examples.measured_of(role)[1]
+            errors.append((came - predictions) / window_size(past, material.floor)[1])
+    return np.asarray(measured_quantiles(np.abs(np.concatenate(errors)), [_CONFIDENCE])[0])
+
+
+def _reach_of_seasons(material: Material) -> Floats:
+    """Return how far 90 % of the values of each series and channel were from those a season before,
+    and further by the root of the seasons ahead; NaN where nothing tells of it."""
+    out = np.full((len(material.series), material.ends.shape[1]), np.nan)
+    for number, one in enumerate(material.series):
+        lag = min(material.season, one.shape[1] - 1)
+        for channel, row in enumerate(one if lag else ()):
+            apart = np.abs(row[lag:] - row[:-lag])
+            apart = apart[np.isfinite(apart)]
+            if len(apart):
+                out[number, channel] = np.quantile(apart, _CONFIDENCE)
+    seasons = 1 + np.arange(material.horizon) // material.season
+    return np.asarray(out[..., None] * np.sqrt(seasons))
+
+
+def _note_written(written: list[str], schema: Schema, errors: list[float]) -> None:
+    """Say which way is written of which channels."""
+    names: dict[str, list[str]] = {name: [] for name in written}
+    for variable, name in zip(schema.variables, written, strict=True):
+        names[name].append(variable)
+    if len(names) == 1:
+        log.info("written: %s", written[0])
+        return
+    each = "; ".join(f"{name}: {', '.join(map(str, some))}" for name, some in names.items())
+    log.info("written, by channel: %s", each)
+
+
+def _seen_by(run: Trained, store: RaggedStore) -> tuple[GridStore, Schema, nn.Module | None]:
+    """See a store on the run's grid, and return its encoder.
+
+    Regular series of a run that reads any times are seen on their own grid, and without an encoder;
+    irregular ones are a CheckpointError.
+    """
+    encoder = need(run, "encoder")
+    if run.schema.sampling is not None or is_irregular(store):
+        return regular_view(run, store), run.schema, encoder
+    everything = np.arange(len(store))
+    config = DataConfig(columns=run.schema.columns, own_rate=True)
+    schema = fit_sampling(store, everything, run.schema, config, silent=True)
+    log.warning(
+        "this run reads observations at any times and no windows: its encoder has no part in the "
+        "forecast. Pre-train with --set data.own_rate=true, or --rate, for a head on the run"
+    )
+    return sample_store(store, schema, extended=False, silent=True), schema, None
 
 
 def regular_view(run: Trained, store: RaggedStore) -> GridStore:

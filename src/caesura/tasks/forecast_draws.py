@@ -30,7 +30,7 @@ class Drawn:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        window = sampling_of(self.run).window
+        window = self.window
         if self.horizon >= window or self.draws < 2:
             raise RecipeError(
                 f"{self.draws} draws of {self.horizon} steps by a run with windows of {window}; "
@@ -38,14 +38,21 @@ class Drawn:
                 "--draws 0 forecasts with a linear head"
             )
 
+    @property
+    def window(self) -> int:
+        """Steps of a window of the run."""
+        return sampling_of(self.run).window
+
     def quantiles(self, past: Floats, condition: NDArray[np.float32] | None = None) -> Floats:
         """Return lower bound, median and upper bound of 90 % of the draws that follow windows
         (rows, channels, time), NaN where nothing was measured: (3, rows, channels, horizon).
 
         condition: of each window, (rows, numbers), scaled as the training's were.
         """
-        later = np.full((*past.shape[:2], self.horizon), np.nan)
-        asked = np.concatenate([past[..., self.horizon :], later], -1)
+        window = self.window
+        asked = np.full((*past.shape[:2], window), np.nan)
+        known = past[..., max(0, past.shape[-1] - (window - self.horizon)) :]
+        asked[..., window - self.horizon - known.shape[-1] : window - self.horizon] = known
         found = fill_windows(
             self.run, asked, condition, draws=self.draws, level=_LEVEL, seed=self.seed
         )

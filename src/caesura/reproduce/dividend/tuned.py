@@ -108,7 +108,7 @@ def _normal_examples(normal: NDArray[np.floating[Any]]) -> Examples:
     """Return windows of the normal part, each channel its own series, and what follows them."""
     series = [row[None] for row in normal]
     bounds = [(int(0.8 * normal.shape[1]), normal.shape[1])] * len(series)
-    return examples_of(series, WINDOW, _AHEAD, bounds, scored=False)
+    return examples_of(series, WINDOW, _AHEAD, bounds, needed=(0, 1))
 
 
 def _said(made: Any, x: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

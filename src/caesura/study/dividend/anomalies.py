@@ -117,7 +117,7 @@ class AnomalyPart:
         start = random_twin(run, seed) if from_scratch else run
         horizon = max(1, self.window // 8)
         bounds = [(int(0.8 * one.shape[1]), one.shape[1]) for one in self.normal]
-        examples = examples_of(self.normal, self.window, horizon, bounds, scored=False)
+        examples = examples_of(self.normal, self.window, horizon, bounds, needed=(0, 1))
         made = trained_to_forecast(start, examples, rate, steps, self.rate_hz, seed)
         return self._detected(made.objective.parts()["encoder"], seed)
 

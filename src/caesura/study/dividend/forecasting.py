@@ -24,7 +24,7 @@ from caesura.metrics.forecast import seasonal_naive
 from caesura.metrics.skill import forecast_skill
 from caesura.study.dividend.task import Said
 from caesura.tasks.backtest import seasonal_scales
-from caesura.tasks.forecast import season_of
+from caesura.tasks.forecast_anchors import season_of
 from caesura.tasks.forecast_examples import Examples, Floats, examples_of
 from caesura.tasks.forecast_head import dlinear_features, fit_head, predict_with
 from caesura.tasks.forecast_tuned import trained_to_forecast
