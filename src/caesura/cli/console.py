@@ -132,7 +132,7 @@ def training_bar(name: str) -> Iterator[Callable[[Step], None]]:
             note = f"step {step.step}  loss {step.train_loss:.4f}"
             if math.isfinite(step.validation_loss):
                 note += f"  validation {step.validation_loss:.4f}"
-            progress.update(task, completed=min(step.fraction, 1.0), note=note)
+            progress.update(task, completed=min(step.fraction, 1.0), note=step.note or note)
 
         yield show
         progress.update(task, completed=1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -50,10 +51,35 @@ def stretches(
     """
     first, _ = _beginnings(store, store.times / span + phase)
     owner = store.series[first]
+    return _cut(store, first, owner, store.clock[first])
+
+
+def runs(store: RaggedStore, length: int) -> tuple[RaggedStore, NDArray[np.int64]]:
+    """Return a store with a series for each run of at most `length` observations, of about equal
+    lengths within a series, and the number of the series that each was cut from.
+
+    The first run of a series counts its times as the series does, each other one from its own first
+    observation.
+    """
+    counts = -(-store.lengths // length)
+    bounds = zip(store.offsets[:-1], store.offsets[1:], counts, strict=True)
+    cuts = [
+        np.linspace(begin, end, count + 1)[:-1].astype(np.int64) for begin, end, count in bounds
+    ]
+    first = np.concatenate(cuts)
+    owner = np.repeat(np.arange(len(store)), counts)
+    at_head = first == store.offsets[owner]
+    return _cut(store, first, owner, np.where(at_head, store.origins[owner], store.clock[first]))
+
+
+def _cut(
+    store: RaggedStore, first: NDArray[np.int64], owner: NDArray[np.int64], origins: NDArray[Any]
+) -> tuple[RaggedStore, NDArray[np.int64]]:
+    """Return a store whose series begin at some rows, with what is known of their owners."""
     cut = replace(
         store,
         offsets=np.append(first, len(store.clock)).astype(np.int64),
-        origins=store.clock[first],
+        origins=origins,
         ids=store.ids.take(pa.array(owner)),
         groups=store.group_codes[owner],
         static=None if store.static is None else store.static[owner],

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from caesura.data.pieces import runs
 from caesura.data.queries import Queries
 from caesura.data.scaling import ScaleTable
 from caesura.data.store import RaggedStore
@@ -18,6 +22,18 @@ from caesura.tasks.needs import Trained
 RATIOS = (0.1, 0.3, 0.5)
 """Shares of hidden observations: near ones and far ones must both be calibrated."""
 _MOST_SERIES = 300
+MAX_OBSERVATIONS = 131_072
+"""Observations of a role that are predicted at most, at each ratio: more cost time, and a quantile
+of so many residuals does not move."""
+_TRIAL_OBSERVATIONS = 1024
+"""Observations by which the speed is measured where time is short, and that are used at least."""
+Report = Callable[[float], None]
+
+log = logging.getLogger("caesura")
+
+
+def _nobody(share: float) -> None:
+    """Report progress to nobody."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +88,31 @@ def hidden_queries(
     return queries, scaled[np.arange(len(row)), element].astype(np.float64)
 
 
-def residuals(run: Trained, store: RaggedStore, seed: int) -> Residuals:
+class Sample(NamedTuple):
+    """Series or pieces of them, and the number of the series that each comes from."""
+
+    store: RaggedStore
+    owner: NDArray[np.int64]
+
+
+def sampled(
+    store: RaggedStore, series: NDArray[np.int64], limit: int, piece: int, seed: int
+) -> Sample:
+    """Return the first 300 series; where these have more observations than a limit, a random
+    sample of their pieces of at most `piece` observations, one at least."""
+    chosen = store.take(series[:_MOST_SERIES])
+    if len(chosen.clock) <= limit:
+        return Sample(chosen, np.arange(len(chosen)))
+    cut, owner = runs(chosen, piece)
+    order = np.random.default_rng((seed, 7)).permutation(len(cut))
+    count = max(1, int((np.cumsum(cut.lengths[order]) <= limit).sum()))
+    drawn = np.sort(order[:count])
+    return Sample(cut.take(drawn), owner[drawn])
+
+
+def residuals(
+    run: Trained, store: RaggedStore, seed: int, on_progress: Report = _nobody
+) -> Residuals:
     """Predict hidden observations of a store at each ratio of `RATIOS`."""
     found: list[Residuals] = []
     for number, ratio in enumerate(RATIOS):
@@ -80,7 +120,11 @@ def residuals(run: Trained, store: RaggedStore, seed: int) -> Residuals:
         queries, truth = hidden_queries(run, store, rows)
         if not len(queries):
             continue
-        mean, spread = predict_normal(run, seen, queries)
+
+        def show(done: int, total: int, number: int = number) -> None:
+            on_progress((number + done / total) / len(RATIOS))
+
+        mean, spread = predict_normal(run, seen, queries, show)
         absolute = np.abs(mean - truth) / spread
         distance = distances(run, seen, queries)
         found.append(Residuals(absolute, queries.variable, distance, queries.series))
@@ -92,31 +136,74 @@ def residuals(run: Trained, store: RaggedStore, seed: int) -> Residuals:
     )
 
 
+class Roles(NamedTuple):
+    """Numbers of the series that fit the normaliser, and of those that give the quantiles."""
+
+    validation: NDArray[np.int64]
+    calibration: NDArray[np.int64]
+
+
 def calibrate(
     run: Trained,
     store: RaggedStore,
-    validation: NDArray[np.int64],
-    calibration: NDArray[np.int64],
+    roles: Roles,
     seed: int,
+    *,
     level: float = 0.9,
+    seconds: float = 0.0,
+    on_progress: Report = _nobody,
 ) -> tuple[Conformal, list[dict[str, Any]]]:
     """Fit the normaliser on validation series, the quantiles on calibration series.
 
     Also returns rows (variable, hidden values, coverage) at `level`, measured crosswise:
     each half of the calibration series is covered by quantiles of the other half.
+
+    Args:
+        run: A run with a decoder that answers queries.
+        store: All series.
+        roles: Which of them calibrate.
+        seed: Of the draws of what is hidden.
+        level: Confidence of the rows.
+        seconds: Time that it may take, about; 0: as the sample of `MAX_OBSERVATIONS` needs.
+        on_progress: Receives the share that is done.
     """
+    piece = run.recipe.training.max_tokens
+    limit = _affordable(run, store, roles, seed, seconds) if seconds else MAX_OBSERVATIONS
+    chosen, held_out = (sampled(store, one, limit, piece, seed) for one in roles)
+    _note_sample(store, roles, chosen, held_out)
     variables = len(run.schema.variables)
-    fit = residuals(run, store.take(validation[:_MOST_SERIES]), seed)
+    fit = residuals(run, chosen.store, seed, lambda share: on_progress(share / 2))
     normaliser = Normaliser.fit(fit.absolute, fit.variable, fit.distance, variables)
-    held = residuals(run, store.take(calibration[:_MOST_SERIES]), seed + 1)
+    held = residuals(run, held_out.store, seed + 1, lambda share: on_progress(0.5 + share / 2))
+    owners = np.unique(held_out.owner, return_inverse=True)[1]
+    halves = owners % 2 if owners.max(initial=0) else np.arange(len(owners)) % 2
+    half_of = halves[held.series]
     covered = np.zeros(len(held.absolute), dtype=np.bool_)
     for half in (0, 1):
-        other, own = held.where(held.series % 2 != half), held.series % 2 == half
+        other, own = held.where(half_of != half), half_of == half
         crosswise = Conformal.fit(normaliser, other.absolute, other.variable, other.distance)
         width = crosswise.half_width(held.variable[own], held.distance[own], level)
         covered[own] = held.absolute[own] <= width
     rows = coverage_rows(run, held.variable, covered)
     return Conformal.fit(normaliser, held.absolute, held.variable, held.distance), rows
+
+
+def _affordable(run: Trained, store: RaggedStore, roles: Roles, seed: int, seconds: float) -> int:
+    """Return the observations of a role that can be predicted in half of a time."""
+    piece = min(run.recipe.training.max_tokens, _TRIAL_OBSERVATIONS)
+    begun = time.monotonic()
+    trial = sampled(store, roles.validation, _TRIAL_OBSERVATIONS, piece, seed)
+    residuals(run, trial.store, seed)
+    took = max(time.monotonic() - begun, 1e-3)
+    speed = len(trial.store.clock) / took
+    fits = int(speed * (seconds - took) / 2)
+    return min(MAX_OBSERVATIONS, max(_TRIAL_OBSERVATIONS, fits))
+
+
+def _note_sample(store: RaggedStore, roles: Roles, chosen: Sample, held_out: Sample) -> None:
+    used = len(chosen.store.clock) + len(held_out.store.clock)
+    there = int(sum(store.lengths[one].sum() for one in roles))
+    log.info("calibrating intervals on %s of %s held-out observations", f"{used:,}", f"{there:,}")
 
 
 def coverage_rows(

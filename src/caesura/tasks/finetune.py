@@ -27,6 +27,7 @@ from caesura.recipes.schema import Recipe
 from caesura.tasks.linear import folds
 from caesura.tasks.needs import Trained, need
 from caesura.tasks.predict import predict_view
+from caesura.tasks.verb_clock import VerbClock
 from caesura.training.batches import labelled_batches
 from caesura.training.loop import Progress, Trainer
 
@@ -63,6 +64,7 @@ def finetune(
     the labels come with a split: it chooses the weights and stops the training.
     `from_scratch` starts from the same architecture untrained, the control.
     """
+    clock = VerbClock(60 * recipe.training.minutes)
     labelled = store.take(labels.series)
     train, validation = labels.split or _split(labels, labelled.group_codes, recipe.seed)
     target = _fitted_target(labels, train)
@@ -80,10 +82,19 @@ def finetune(
     values = torch.from_numpy(_encoded(labels.values, target))
     settings = recipe.training
     source = labelled_batches(view, train, validation, values, settings, recipe.seed)
+    scoring = float(view.lengths[validation].sum()) / settings.batch_tokens / 3
     trainer = Trainer(
-        objective, source, settings, recipe.seed, folder=folder, on_progress=on_progress
+        objective,
+        source,
+        settings,
+        recipe.seed,
+        folder=folder,
+        on_progress=on_progress,
+        limit=clock.limit(1.0, scoring),
     )
-    state = trainer.fit(resume=resume)
+    with clock.training():
+        state = trainer.fit(resume=resume)
+    clock.add(state.seconds)
     merge_low_rank(encoder)
     parts: dict[str, nn.Module] = {**objective.parts()}
     stage = recipe.stages[0].model_copy(update={"objective": config})
@@ -93,7 +104,7 @@ def finetune(
     predicted = predict_view(Finetuned(whole, schema, parts, {}), held)
     scores = all_scores(labels.target.task, labels.values[validation], predicted)
     metrics = {f"validation {name}": value for name, value in scores.items()}
-    metrics |= {"steps": state.step, "best_step": state.best_step, "seconds": state.seconds}
+    metrics |= {"steps": state.step, "best_step": state.best_step, "seconds": clock.spent}
     metrics |= {"train_series": len(train), "validation_series": len(validation)}
     return Finetuned(whole, schema, parts, metrics)
 

@@ -139,12 +139,13 @@ def _jobs(
             tokens.units_since(cut.start, origin) + tokens.units_since(cut.stop - 1, origin)
         )
         times = queries.times[asked] / run.schema.time_unit
-        nearest = np.abs(times[:, None] - middle[None, :]).argmin(1)
-        for window in range(last - first):
-            near = asked[nearest == window]
+        nearest = np.searchsorted(0.5 * (middle[1:] + middle[:-1]), times)
+        by_window = np.argsort(nearest, kind="stable")
+        cuts = np.flatnonzero(np.diff(nearest[by_window])) + 1
+        for members in np.split(by_window, cuts):
+            near, window = asked[members], int(first + nearest[members[0]])
             rows += [
-                (int(first) + window, near[i : i + _MOST_QUERIES])
-                for i in range(0, len(near), _MOST_QUERIES)
+                (window, near[i : i + _MOST_QUERIES]) for i in range(0, len(near), _MOST_QUERIES)
             ]
     sizes = np.array([windows.lengths[w] + len(own) for w, own in rows])
     by_size = np.argsort(sizes, kind="stable")

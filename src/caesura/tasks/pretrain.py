@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,11 +27,12 @@ from caesura.objectives.scale_tokens import ScaleTokens
 from caesura.recipes.build import build_encoder, build_objective, needs_two_tokens
 from caesura.recipes.presets import completed, reads_grids
 from caesura.recipes.schema import Recipe
-from caesura.tasks.calibrate import calibrate
+from caesura.tasks.calibrate import Roles, calibrate
 from caesura.tasks.channel_basis import begin_basis, ranked
 from caesura.tasks.probe import QuickProbe
 from caesura.tasks.recalibrate import recalibrate
-from caesura.tasks.residual import measure_residual
+from caesura.tasks.residual import measure_residual, measured_steps
+from caesura.tasks.verb_clock import VerbClock
 from caesura.training.batches import pretraining_batches
 from caesura.training.config import TrainingConfig
 from caesura.training.indexed import IndexedBatches
@@ -42,6 +44,8 @@ from caesura.types import as_module
 
 log = logging.getLogger("caesura")
 _MANY_WINDOWS = 8
+_CALIBRATION_SHARE = 0.2
+"""Share of --minutes that calibration has, where intervals are calibrated."""
 Watch = Callable[[Progress], None]
 
 
@@ -155,7 +159,9 @@ def pretrain(
     encoder = build_encoder(recipe, recipe.seed)
     made = Pretrained(recipe, schema, {"encoder": encoder})
     metrics: dict[str, Any] = {}
-    seconds, steps = 0.0, 0
+    clock, steps = VerbClock(60 * recipe.training.minutes), 0
+    calibrates = schema.sampling is None and recipe.stages[-1].decoder is not None
+    reserve = _CALIBRATION_SHARE if calibrates else 0.0
     for number, stage in enumerate(recipe.stages):
         objective = build_objective(stage, encoder, recipe.seed, made.parts)
         settings = stage_settings(recipe, number)
@@ -173,18 +179,24 @@ def pretrain(
             folder=inner,
             on_progress=_part_of(on_progress, recipe, number),
             on_evaluate=_watched(online_probe, made),
+            limit=clock.limit(
+                _share_of_rest(recipe, number) * (1 - reserve),
+                _following(objective, source, settings),
+            ),
         )
-        state = trainer.fit(resume=resume and has_state(inner))
+        with clock.training():
+            state = trainer.fit(resume=resume and has_state(inner))
+        clock.add(state.seconds)
         if settings.recalibrate:
             recalibrate(encoder, source, settings.recalibrate)
         if isinstance(objective, ScaleTokens):
             metrics |= measure_residual(objective, source)
-        seconds, steps = seconds + state.seconds, steps + state.step
+        steps += state.step
     metrics |= {
         "validation_loss": state.best_loss,
         "best_step": state.best_step,
         "steps": steps,
-        "seconds": round(seconds, 1),
+        "seconds": round(clock.spent, 1),
         "train_series": len(split.train) if corpus is None else corpus.train_series,
         "validation_series": len(split.validation),
         "calibration_series": len(split.calibration),
@@ -192,8 +204,32 @@ def pretrain(
     }
     if "decoder" not in made.parts or schema.sampling is not None:
         return Pretrained(recipe, schema, made.parts, metrics)
-    calibration, coverage = calibrate(made, store, split.validation, split.calibration, recipe.seed)
+    calibration, coverage = calibrate(
+        made,
+        store,
+        Roles(split.validation, split.calibration),
+        recipe.seed,
+        seconds=clock.left,
+        on_progress=lambda share: on_progress(
+            Progress(steps, 1.0, math.nan, math.nan, f"calibrating {100 * share:.0f} %")
+        ),
+    )
+    metrics["seconds"] = round(clock.spent, 1)
     return Pretrained(recipe, schema, made.parts, metrics, calibration, coverage)
+
+
+def _share_of_rest(recipe: Recipe, number: int) -> float:
+    """Return a stage's share of the time that is left when it begins."""
+    shares = [stage.share for stage in recipe.stages[number:]]
+    return shares[0] / sum(shares)
+
+
+def _following(objective: Any, source: BatchSource, settings: TrainingConfig) -> float:
+    """Return the cost of what follows a stage's training, in steps: passes without gradients."""
+    passes = float(settings.recalibrate)
+    if isinstance(objective, ScaleTokens):
+        passes += source.validation_steps(1) + measured_steps(settings, source)
+    return passes / 3
 
 
 def _source_of(

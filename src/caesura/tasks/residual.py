@@ -12,6 +12,7 @@ from torch import Tensor
 from caesura.nn.dual_path import Answer
 from caesura.objectives.scale_tokens import ScaleTokens, with_latent
 from caesura.signal.noise import keyed_uniform
+from caesura.training.config import TrainingConfig
 from caesura.training.inference import evaluating, move
 from caesura.training.loop import VALIDATION_STEP, BatchSource, step_generator
 from caesura.types import Batch
@@ -54,6 +55,11 @@ def measure_residual(objective: ScaleTokens, source: BatchSource) -> dict[str, f
         ratio = _step_ratio(made, held.real, held.observed)
     power = _rest(held).square().sum() / (held.real.square() * held.observed).sum().clamp(min=1e-12)
     return {"unexplained": float(power), "step_ratio": ratio}
+
+
+def measured_steps(settings: TrainingConfig, source: BatchSource) -> int:
+    """Return the training batches that `measure_residual` reads, at most."""
+    return min(source.steps_per_epoch(1), 1 + _ENOUGH // settings.batch_tokens)
 
 
 def _some(source: BatchSource) -> Iterator[Batch]:

@@ -15,6 +15,8 @@ from caesura.types import Batch
 
 _VALIDATION_TOKENS = 131_072
 """Observations that validate at most: more would cost time and not change the choice."""
+_LONG, _LONG_TOKENS = 8, 32_768
+"""Windows of a series from which on it counts as long, and observations that validate then."""
 INFERENCE_TOKENS = 2048
 """Tokens of a batch without gradients: more are not faster on a CPU, and take more memory."""
 _MOST_PADDED = 4
@@ -55,9 +57,7 @@ class SeriesBatches:
         self.max_tokens = min(max_tokens, batch_tokens)
         self.seed, self.random_order = seed, random_order
         self.cuts = cut_for(tokens.lengths[train], batch_tokens, self.max_tokens, random_order)
-        held_out = covering_windows(
-            tokens.offsets, _affordable(tokens, validation), self.max_tokens
-        )
+        held_out = validation_windows(tokens, validation, self.max_tokens)
         held_out = held_out.take(np.argsort(held_out.lengths, kind="stable"))
         runs = cut_by_tokens(held_out.lengths, min(batch_tokens, INFERENCE_TOKENS))
         self.held_out = [held_out.take(np.arange(first, last)) for first, last in runs]
@@ -130,10 +130,18 @@ def shuffled(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def _affordable(tokens: TokenStore, series: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the first series that fit into the validation budget, one at least."""
-    within = np.cumsum(tokens.lengths[series]) <= _VALIDATION_TOKENS
-    return series[: max(1, int(within.sum()))]
+def validation_windows(tokens: TokenStore, series: NDArray[np.int64], max_tokens: int) -> Windows:
+    """Return what validates: the first series that fit into a budget, one at least.
+
+    Of series of many windows, whose neighbours say much the same, a sample of windows, evenly
+    spread over all of them.
+    """
+    if tokens.lengths[series].max(initial=0) <= _LONG * max_tokens:
+        within = np.cumsum(tokens.lengths[series]) <= _VALIDATION_TOKENS
+        return covering_windows(tokens.offsets, series[: max(1, int(within.sum()))], max_tokens)
+    windows = covering_windows(tokens.offsets, series, max_tokens)
+    count = max(1, min(len(windows), _LONG_TOKENS // max_tokens))
+    return windows.take(np.linspace(0, len(windows) - 1, count).round().astype(np.int64))
 
 
 def sequential_batches(

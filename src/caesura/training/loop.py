@@ -12,8 +12,9 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,10 @@ from caesura.types import Batch, Loss, Objective, as_module
 
 log = logging.getLogger("caesura")
 _FEWEST_TOKENS = 64
+_EVALUATION_SHARE = 0.1
+"""Of the time of a training that is bounded by minutes, for one evaluation at most."""
+_BATCH_COST = 1 / 3
+"""Time of a validation batch, as a share of a step's."""
 _COMPILE_AT = 10
 """The step before which a run decides whether compiling repays: its speed is known by then."""
 VALIDATION_STEP = -1
@@ -58,6 +63,13 @@ class BatchSource(Protocol):
         """Return the number of batches in the largest share."""
 
 
+class TimeLimit(NamedTuple):
+    """Seconds of a training. following: work within them that comes after it, in steps."""
+
+    seconds: float
+    following: float = 0.0
+
+
 @dataclass(frozen=True)
 class Progress:
     """What a progress display needs after a step; losses are NaN where not yet known."""
@@ -66,6 +78,8 @@ class Progress:
     fraction: float
     train_loss: float
     validation_loss: float
+    note: str = ""
+    """What is done in place of a step, e.g. the calibration that follows a training."""
 
 
 @dataclass
@@ -81,6 +95,8 @@ class TrainingState:
     compiled: bool = False
     micro_tokens: int = 0
     validation_loss: float = math.nan
+    validated_of: int = 0
+    """Of so many validation batches one is read, 0 where that is not decided yet."""
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -115,6 +131,9 @@ class Trainer:
 
     Raises DivergedError when a loss is not finite, StoppedError after an interrupt once the
     state is saved. With `resume` it continues from the checkpoint in `folder`.
+
+    limit: in place of the minutes of the settings, where other work shares them. The last step and
+    evaluation end within it, as far as the ones before them tell.
     """
 
     def __init__(
@@ -127,8 +146,11 @@ class Trainer:
         folder: Path | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
         on_evaluate: Callable[[], Mapping[str, float]] = dict,
+        limit: TimeLimit | None = None,
     ) -> None:
         config = resolved(config)
+        self.limit = limit or TimeLimit(60 * config.minutes)
+        self.step_seconds = self.evaluation_seconds = 0.0
         self.objective, self.source, self.config, self.seed = objective, source, config, seed
         self.folder, self.on_progress, self.on_evaluate = folder, on_progress, on_evaluate
         if not (config.steps or config.epochs or config.minutes):
@@ -177,9 +199,11 @@ class Trainer:
             while not self.state.finished:
                 if self.state.step == _COMPILE_AT and self._would_repay_compiling():
                     self.state.compiled = compile_blocks(self.model) > 0
+                step_begun = time.monotonic()
                 loss = self._step()
                 self.state.step += 1
                 self.state.seconds = time.monotonic() - begun
+                self._note_step(time.monotonic() - step_begun)
                 last = self._fraction() >= 1.0
                 if last or self.state.step % self.every == 0:
                     self._evaluate(loss, last)
@@ -274,11 +298,13 @@ class Trainer:
     @torch.no_grad()
     def _evaluate(self, train_loss: float, last: bool) -> None:
         """Measure the validation loss, keep the best weights, save, decide whether to stop."""
-        fabric, state = self.fabric, self.state
+        fabric, state, begun = self.fabric, self.state, time.monotonic()
         self.model.eval()
         return_memory()
         joined = Joined({})
-        for batch in self.source.validation(fabric.global_rank, fabric.world_size):
+        state.validated_of = state.validated_of or self._affordable_stride()
+        batches = self.source.validation(fabric.global_rank, fabric.world_size)
+        for batch in islice(batches, None, None, state.validated_of):
             call = _Call(batch.to(fabric.device), step_generator(self.seed, VALIDATION_STEP))
             total, count, parts, _ = self.model(call)
             joined.add(total, count, parts, {})
@@ -297,6 +323,31 @@ class Trainer:
         training_state.save(self)
         self.model.train()
         return_memory()
+        self.evaluation_seconds = time.monotonic() - begun
+
+    def _affordable_stride(self) -> int:
+        """Return of how many validation batches one is read: of all, where time does not bound."""
+        if self.total_steps:
+            return 1
+        batches = self.source.validation_steps(self.fabric.world_size)
+        expected = batches * _BATCH_COST * self.step_seconds
+        stride = torch.tensor(math.ceil(expected / (_EVALUATION_SHARE * self.limit.seconds)))
+        if self.fabric.world_size > 1:  # ranks must read the same ones each time
+            stride = self.fabric.broadcast(stride)
+        return max(1, min(int(stride), batches))
+
+    def _note_step(self, seconds: float) -> None:
+        """Keep a running mean of the time of a step; the first one prepares, and counts least."""
+        known = self.step_seconds if self.state.step > 2 else seconds
+        self.step_seconds = 0.7 * known + 0.3 * seconds
+
+    def _to_come(self) -> float:
+        """Return the seconds of one more step and of what follows it."""
+        batches = self.source.validation_steps(self.fabric.world_size)
+        stride = self.state.validated_of or self._affordable_stride()
+        evaluation = self.evaluation_seconds or (batches / stride * _BATCH_COST * self.step_seconds)
+        following = min(self.limit.following * self.step_seconds, 0.5 * self.limit.seconds)
+        return self.step_seconds + evaluation + following
 
     def _tracking(self) -> Tracking:
         config, folder = self.config, self.folder
@@ -326,7 +377,8 @@ class Trainer:
     def _fraction(self) -> float:
         if self.total_steps:
             return self.state.step / self.total_steps
-        own = torch.tensor(self.state.seconds / (60 * self.config.minutes))
+        spent = self.state.seconds + (self._to_come() if self.state.step else 0.0)
+        own = torch.tensor(spent / self.limit.seconds)
         # ranks' clocks differ: all must agree on the last step
         return float(self.fabric.broadcast(own)) if self.fabric.world_size > 1 else float(own)
 
