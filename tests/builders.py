@@ -7,6 +7,11 @@ import pyarrow as pa
 import torch
 
 import caesura
+from caesura.data.config import Columns, DataConfig
+from caesura.data.door import open_data
+from caesura.data.grid import sample_store
+from caesura.data.sampling import fit_sampling
+from caesura.data.schema import fit_schema
 from caesura.types import Batch, Grid, Tokens
 
 TINY = (
@@ -103,3 +108,21 @@ def tiny_run(out=None, steps=12, table=None, **options):
     settings = (*TINY, *options.pop("settings", ()))
     data = long_table() if table is None else table
     return caesura.pretrain(data, out=out, steps=steps, settings=settings, **options)
+
+
+def laid_out(times, **settings):
+    """Return a schema and a view of two series that were measured at the same times."""
+    if pa.types.is_string_view(times.type):
+        both = pa.array([*times.to_pylist()] * 2, pa.string_view())
+    else:
+        both = pa.concat_arrays([times, times])
+    ids = np.repeat(["a", "b"], len(times))
+    table = pa.table({"id": ids, "time": both, "value": np.arange(2.0 * len(times))})
+    config = DataConfig(
+        columns=Columns(), tokens="step", **({"own_rate": True, "window": 4} | settings)
+    )
+    store, _ = open_data(table, config)
+    both_train = np.arange(2)
+    schema = fit_schema(store, both_train, config)
+    schema = fit_sampling(store, both_train, schema, config, silent=True)
+    return schema, sample_store(store, schema)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from caesura.data.clock import Clock, TimeKind
 from caesura.data.column_types import as_typed, beside, typed
 from caesura.data.schema import Sampling, Schema
+from caesura.data.step_times import StepTimes
 from caesura.data.store import RaggedStore
 from caesura.tasks.detect import Detected
 from caesura.tasks.forecast import Forecasts
@@ -26,14 +26,27 @@ _SAME = 1.01
 
 
 def times_of(
-    schema: Schema, store: RaggedStore, series: NDArray[np.int64], steps: NDArray[np.int64]
+    schema: Schema,
+    store: RaggedStore,
+    series: NDArray[np.int64],
+    steps: NDArray[np.int64],
+    channel: NDArray[np.integer[Any]] | None = None,
 ) -> pa.Array:
-    """Return the times of some steps of the grid of some series, as the table has them."""
-    sampling = schema.sampling
-    if sampling is None:
-        return store.written(series, steps.astype(np.float64))
-    since: NDArray[np.float64] = steps / sampling.rate_hz
-    return replace(store, calendar=sampling.calendar).written(series, since)
+    """Return the times of some steps of the grid of some series, as the table has them.
+
+    channel: the number of each one's, where channels may have times of their own.
+    """
+    found = StepTimes(store, schema).written(series, steps, channel)
+    return typed(found, store.column_types.get(schema.columns.time, ""))
+
+
+def window_times(
+    schema: Schema, store: RaggedStore, series: NDArray[np.int64], start: NDArray[np.float64]
+) -> pa.Array:
+    """Return the times at which windows begin, `start` seconds after their series do on the grid,
+    as the table has them."""
+    rate = 1.0 if schema.sampling is None else schema.sampling.rate_hz
+    return times_of(schema, store, series, np.round(start * rate).astype(np.int64))
 
 
 def forecast_table(
@@ -76,9 +89,11 @@ def imputed_table(schema: Schema, store: RaggedStore, found: Imputed) -> pa.Tabl
     lengths = np.array([one.shape[1] for one in found.value])
     which = np.repeat(np.arange(len(lengths)), lengths * len(variables))
     steps = np.concatenate([np.tile(np.arange(n), len(variables)) for n in lengths])
+    numbers = np.arange(len(variables)) // len(schema.value_names)
+    codes = np.concatenate([np.repeat(numbers, n) for n in lengths])
     columns: dict[str, Any] = {
         schema.columns.id: store.ids.take(pa.array(which)),
-        schema.columns.time: times_of(schema, store, which, steps),
+        schema.columns.time: times_of(schema, store, which, steps, codes),
     }
     channel = typed(
         pa.array(np.concatenate([np.repeat(variables, n) for n in lengths])),
@@ -132,7 +147,9 @@ def completed_table(schema: Schema, store: RaggedStore, found: Completed) -> pa.
     series, steps = windows.series[window], windows.start[window] + cells.step
     columns: dict[str, Any] = {
         schema.columns.id: store.ids.take(pa.array(series)),
-        schema.columns.time: times_of(schema, store, series, steps),
+        schema.columns.time: times_of(
+            schema, store, series, steps, None if cells.wide else cells.channel
+        ),
     }
     columns |= cells.named(schema, schema.sampling)
     return as_typed(beside(columns, {"draw": draw}), store.column_types)
@@ -181,14 +198,14 @@ def _since_begin(cells: _Cells, sampling: Sampling, seed: int) -> NDArray[np.flo
     is its begin."""
     length = 1 / sampling.rate_hz
     if not sampling.offsets:
-        return np.asarray(cells.step * length)
+        return np.asarray(cells.step / sampling.rate_hz)
     key, place = np.unique(np.stack([cells.series, cells.step]), axis=1, return_inverse=True)
     uniform = np.random.default_rng(seed).random(key.shape[1])
     drawn = np.interp(uniform, np.linspace(0, 1, len(sampling.offsets)), sampling.offsets)
     within = np.where(key[1] > 0, drawn, 0.0)
     since = (cells.step + within[place.ravel()]) * length
-    kept = sampling.time_step
-    if not kept or kept > _SAME * length:
+    kept = _kept_to(sampling)
+    if not kept:
         return np.asarray(since)
     first, beyond = (np.ceil((cells.step + half) * length / kept) for half in (-0.5, 0.5))
     return np.asarray(kept * np.clip(np.round(since / kept), first, beyond - 1))
@@ -196,6 +213,15 @@ def _since_begin(cells: _Cells, sampling: Sampling, seed: int) -> NDArray[np.flo
 
 def _from_begin(since: NDArray[np.float64], sampling: Sampling, kind: TimeKind) -> pa.Array:
     """Return times, counted from the first of the training data, as these write theirs."""
-    clock = Clock(kind, sampling.time_zone, sampling.time_form)
-    first = np.array(sampling.begins).astype(np.float64 if kind == "number" else np.int64)
-    return clock.later(first, since, sampling.calendar)
+    clock = Clock(kind, sampling.time_zone, sampling.time_form, sampling.tick_unit)
+    first = np.array(sampling.begins)
+    if kind == "timestamp":  # runs of old have it as a fraction
+        first = first.astype(np.int64)
+    grain = _kept_to(sampling) * clock.ticks
+    return clock.later(np.broadcast_to(first, since.shape), since, sampling.calendar, grain)
+
+
+def _kept_to(sampling: Sampling) -> float:
+    """Return of what all times are multiples; 0 where the steps of the grid are finer."""
+    kept = sampling.time_step
+    return 0.0 if kept * sampling.rate_hz > _SAME else kept

@@ -132,7 +132,7 @@ def test_a_table_without_times_is_told_to_number_its_rows():
         ({"time": "mjd"}, "column 'mjd' not in table; columns: id, time, channel, value. Pass --t"),
         ({"value": ("flux",)}, "column 'flux' not in table.*Pass --value NAME"),
         ({"value": ("channel",)}, "column 'channel' is .*must hold numbers"),
-        ({"time": "channel"}, "column 'channel' is text, e.g. 'u'; times must be numbers or ISO"),
+        ({"time": "channel"}, "column 'channel' holds the text 'u', which is no time; times must"),
         ({"id": "time"}, "column 'time' holds fractions; ids must be whole numbers or text"),
     ],
 )

@@ -20,7 +20,7 @@ def ticks(dates):
 @pytest.mark.parametrize(
     ("rule", "calendar"),
     [("MS", "month"), ("ME", "month end"), ("QS", "month"), ("YE", "month"), ("D", ""), ("W", ""),
-     ("BMS", ""), ("30D", "")],
+     ("BMS", "business month"), ("BME", "business month end"), ("B", ""), ("30D", "")],
 )  # fmt: skip
 def test_calendars_are_told(rule, calendar):
     assert calendar_of(ticks(pd.date_range("1979-01-01", periods=120, freq=rule))) == calendar

@@ -44,7 +44,7 @@ def embed(
         str, typer.Option(help="auto, cls, mean, cls+mean, levels, levels+max.")
     ] = "auto",
     windows: Annotated[
-        bool, typer.Option(help="A row for each window, with its start (himae).")
+        bool, typer.Option(help="A row for each window, with its time (himae).")
     ] = False,
     neighbours: Annotated[
         int, typer.Option(help="Also give the ids of each series' K nearest others.")
@@ -64,6 +64,7 @@ def embed(
     """
     import pyarrow as pa
 
+    from caesura.answers import window_times
     from caesura.data.column_types import beside, typed
     from caesura.data.write import check_writable, write_table
     from caesura.errors import RecipeError
@@ -90,7 +91,9 @@ def embed(
     with console.counting_bar("embedding") as show:
         if windows:
             series, start, vectors = embed_windows(trained, store, read_out, show)
-            own, columns = {name: ids.take(pa.array(series))}, {"start": pa.array(start)}
+            own = {name: ids.take(pa.array(series))}
+            own[trained.schema.columns.time] = window_times(trained.schema, store, series, start)
+            columns = {"start": pa.array(start)}
         else:
             vectors = embed_store(trained, store, read_out, show)
     columns |= {f"f{i}": pa.array(vectors[:, i]) for i in range(vectors.shape[1])}

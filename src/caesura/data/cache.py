@@ -38,6 +38,7 @@ _FACTS = (
     "time_kind",
     "time_zone",
     "time_form",
+    "tick_unit",
     "channels_are_numbers",
     "static_names",
     "static_classes",
@@ -136,6 +137,7 @@ def open_store(path: Path) -> tuple[RaggedStore, DoorReport]:
         offsets=np.append(_viewed(own["start"]), rows),
         origins=_viewed(own["origin"]),
         ids=own["id"],
+        texts=own.get("text"),
         error=shaped["error"],
         groups=_viewed(own["group"]) if "group" in own else None,
         static=np.stack(statics, axis=1) if statics else None,
@@ -150,6 +152,8 @@ def _write(path: Path, store: RaggedStore, report: DoorReport) -> None:
         "start": store.offsets[:-1],
         "origin": store.origins,
     }
+    if store.texts is not None:
+        series["text"] = store.texts
     if store.groups is not None:
         series["group"] = store.groups
     if store.static is not None:

@@ -68,6 +68,7 @@ def clean_store(rows: Rows, columns: Columns, report: DoorReport) -> RaggedStore
         time_kind=copy.told.kind,
         time_zone=copy.told.zone,
         time_form=copy.told.form,
+        tick_unit=copy.told.unit,
         channels_are_numbers=bool(columns.channel) and are_numbers(rows.schema, columns, names),
         error=copy.error,
     )
@@ -82,6 +83,7 @@ def _readable(rows: Rows, columns: Columns) -> bool:
     return (
         (text or pa.types.is_integer(id_type))
         and time_kind(kinds[columns.time]) is not None
+        and not pa.types.is_uint64(kinds[columns.time])  # may be beyond int64
         and all(pa.types.is_floating(one) for one in floats)
     )
 
@@ -91,9 +93,10 @@ class _Copy:
 
     def __init__(self, rows: Rows, columns: Columns) -> None:
         self.columns = columns
-        self.told = clock_of(rows.schema.field(columns.time).type)
+        type_ = rows.schema.field(columns.time).type
+        self.told = clock_of(type_)
         self.clock: NDArray[Any] = np.empty(
-            rows.num_rows, dtype=np.float64 if self.told.kind == "number" else np.int64
+            rows.num_rows, dtype=np.float64 if pa.types.is_floating(type_) else np.int64
         )
         self._together = np.empty((rows.num_rows, 2 if columns.error else 1), dtype=np.float32)
         self.channels = _Channels(rows, columns.channel)
@@ -127,7 +130,7 @@ class _Copy:
         columns, done, size = self.columns, self._done, batch.num_rows
         dated = self.told.kind == "timestamp"
         ids, times = _run_keys(batch[columns.id]), batch[columns.time]
-        times = _numbers(date_ticks(times) if dated else times)
+        times = _numbers(date_ticks(times, self.told.unit) if dated else times)
         measured = _numbers(batch[columns.value[0]])
         trust = _numbers(batch[columns.error]) if columns.error else None
         new = np.ones(size, dtype=np.bool_)

@@ -1,13 +1,13 @@
 """The clock of a table: its times as numbers, and numbers written as its times are.
 
-A time is float64 where the table has numbers, and int64 microseconds since 1970 where it has
-dates. The form in which a table writes them is kept, so that results join with what was read.
+A time is float64 where the table has fractions, int64 where it has whole numbers, and int64 ticks
+since 1970 where it has dates: microseconds, or nanoseconds where the table has these. The form in
+which a table writes them is kept, so that results join with what was read.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,58 +15,84 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from caesura.data.calendars import Calendar, after
 from caesura.data.column_types import lossless
-from caesura.data.months import MONTH, Calendar, after_months
-from caesura.errors import DataError
+from caesura.data.time_text import as_text, is_text_form
 
 TimeKind = Literal["number", "timestamp"]
-MICROSECONDS = 1_000_000
-_LAYOUTS = (
-    "%Y-%m-%d",
-    *(f"%Y-%m-%d{between}%H:%M{rest}" for between, rest in product(" T", ("", ":%S"))),
-)
-_TEXTS = tuple(f"{unit} {layout}" for unit, layout in product(("s", "ms", "us"), _LAYOUTS))
-"""Texts of dates that can be written as they were: the unit of seconds, and a layout."""
+TickUnit = Literal["us", "ns"]
+_TICKS: dict[str, int] = {"us": 10**6, "ns": 10**9}
+_LARGEST = 2.0**63 * (1 - 2**-50)
+"""Ticks that int64 holds."""
 _NEAR = 1e-6
 """How far from a whole number a time may be by the rounding of its arithmetic."""
+_DIGITS = 9
+"""Most decimals to which times of a table may keep."""
 
 
 @dataclass(frozen=True)
 class Clock:
     """How a table tells time: numbers or dates, the zone of these, and the form of both.
 
-    form: the name of the column's Arrow type without a zone, or one of `_TEXTS`; without one,
-    dates are timestamps to the microsecond, and numbers whole if all of them are.
+    form: the name of the column's Arrow type without a zone, or one of a text
+    (`data.time_text`); without one, dates are timestamps, and numbers whole if all of them are.
+    unit: what a tick of dates is.
     """
 
     kind: TimeKind = "number"
     zone: str = ""
     form: str = ""
+    unit: TickUnit = "us"
+
+    @property
+    def ticks(self) -> int:
+        """Ticks in the table's unit of time, a second for dates."""
+        return 1 if self.kind == "number" else _TICKS[self.unit]
+
+    @property
+    def digits(self) -> int:
+        """Binary digits of the fractions of numbers."""
+        return {"halffloat": 10, "float": 23}.get(self.form, 52)
 
     def later(
-        self, first: NDArray[Any], since: NDArray[np.floating[Any]], calendar: Calendar = ""
+        self,
+        first: NDArray[Any],
+        since: NDArray[np.floating[Any]],
+        calendar: Calendar = "",
+        grain: float = 0.0,
     ) -> pa.Array:
-        """Return times some units (seconds of dates) after others, as the table writes them."""
-        if self.kind == "number":
-            return self.written(first + since)
+        """Return times some units (seconds of dates) after others, as the table writes them.
+
+        grain: of what, in ticks, times are multiples after `first`; of fractions a power of ten of
+        which times themselves are; 0 where they are multiples of nothing.
+        """
+        if first.dtype.kind == "f":
+            found = first + since
+            return self.written(np.round(found, _decimals(grain)) if grain else found)
+        if self.kind == "timestamp" and self.unit == "ns" and _overflows(first, since * self.ticks):
+            coarser = replace(self, unit="us", form="timestamp[us]")
+            return coarser.later(first // 1000, since, calendar, np.ceil(grain / 1000))
         if calendar:
-            return self.written(after_months(first, since / MONTH, calendar))
-        return self.written(first + np.round(since * MICROSECONDS).astype(np.int64))
+            return self.written(after(first, since, calendar, self.zone, self.ticks))
+        ticks = since * self.ticks
+        if self.kind == "number" and not grain and not _are_whole(ticks):
+            return self.written(first + ticks)
+        grain = max(grain, 1.0)
+        return self.written(first + np.round(ticks / grain).astype(np.int64) * int(grain))
 
     def written(self, ticks: NDArray[Any]) -> pa.Array:
         """Return times as the table writes them.
 
-        Where its form would lose something (a noon by a column of days), dates are timestamps to
-        the microsecond and numbers float64.
+        Where its form would lose something (a noon by a column of days), text has more digits,
+        dates are timestamps and numbers float64.
         """
         if self.kind == "number":
-            return _numbers(np.asarray(ticks, dtype=np.float64), self.form or "int64")
+            return _numbers(np.asarray(ticks), self.form or "int64")
         zone = self.zone or None
-        dates = pa.array(ticks, pa.int64()).cast(pa.timestamp("us", tz=zone))
-        if self.form in _TEXTS:
-            text = _as_text(dates, self.form)
-            return dates if text is None else text
-        form = pa.type_for_alias(self.form or "timestamp[us]")
+        dates = pa.array(ticks, pa.int64()).cast(pa.timestamp(self.unit, tz=zone))
+        if is_text_form(self.form):
+            return as_text(dates, self.form)
+        form = pa.type_for_alias(self.form or f"timestamp[{self.unit}]")
         dated = pa.timestamp(form.unit, tz=zone) if pa.types.is_timestamp(form) else form
         return lossless(dates, dated)
 
@@ -83,46 +109,51 @@ def clock_of(type_: pa.DataType) -> Clock:
     zone = getattr(type_, "tz", None) or ""
     named = pa.timestamp(type_.unit) if pa.types.is_timestamp(type_) else type_
     kind = time_kind(type_)
-    return Clock(kind or "number", zone, str(named) if kind else "")
+    unit: TickUnit = "ns" if named == pa.timestamp("ns") else "us"
+    return Clock(kind or "number", zone, str(named) if kind else "", unit)
 
 
-def date_ticks(dates: Any) -> pa.Array:
-    """Return a column of dates as int64 microseconds since 1970."""
+def date_ticks(dates: Any, unit: TickUnit = "us") -> pa.Array:
+    """Return a column of dates as int64 ticks since 1970."""
     zone = getattr(dates.type, "tz", None)
-    return pc.cast(dates, pa.timestamp("us", tz=zone), safe=False).cast(pa.int64())
+    return pc.cast(dates, pa.timestamp(unit, tz=zone), safe=False).cast(pa.int64())
 
 
-def read_text(texts: Any, name: str) -> tuple[Any, Clock]:
-    """Return a column of ISO dates as timestamps, and its clock."""
-    try:
-        dates = pc.cast(texts, pa.timestamp("us"))
-    except pa.ArrowException:
-        raise DataError(
-            f"column {name!r} is text, e.g. {texts[0].as_py()!r}; times must be numbers or ISO "
-            "dates"
-        ) from None
-    like = (form for form in _TEXTS if _are(dates[:1], texts[:1], form))
-    form = next((form for form in like if _are(dates, texts, form)), "")
-    return dates, Clock("timestamp", "", form)
+def grain_of(clock: NDArray[Any], origins: NDArray[Any], digits: int = 52) -> float:
+    """Return of what times are multiples: whole ones, in ticks, after their series' origin;
+    fractions of a power of ten, by themselves. 0 where they are multiples of nothing.
+
+    origins: of each time. digits: binary digits of a fraction in the table.
+    """
+    if clock.dtype.kind != "f":
+        return float(np.gcd.reduce(clock - origins))
+    rounding = np.abs(clock) * 2.0 ** (1 - digits)
+    for decimals in range(_DIGITS + 1):
+        if 10.0**-decimals < 8 * rounding.max(initial=0):
+            break  # the digits of the numbers end before
+        if (np.abs(clock - np.round(clock, decimals)) <= rounding).all():
+            return float(10.0**-decimals)
+    return 0.0
 
 
-def _numbers(ticks: NDArray[np.float64], form: str) -> pa.Array:
-    type_, near = pa.type_for_alias(form), np.round(ticks)
-    whole = pa.types.is_integer(type_) and np.allclose(ticks, near, 0, _NEAR)
-    return lossless(pa.array(near if whole else ticks), type_)
+def _decimals(grain: float) -> int:
+    return round(-float(np.log10(grain)))
 
 
-def _are(dates: Any, texts: Any, form: str) -> bool:
-    """Say whether dates are written as these texts in a form."""
-    found = _as_text(dates, form)
-    return found is not None and bool(pc.all(pc.equal(found, texts)).as_py())
+def _overflows(first: NDArray[Any], since: NDArray[np.floating[Any]]) -> bool:
+    return bool(np.abs(first.astype(np.float64) + since).max(initial=0) > _LARGEST)
 
 
-def _as_text(dates: Any, form: str) -> Any:
-    """Return dates as text; None where that says less."""
-    unit, layout = form.split(" ", 1)
-    try:
-        found = pc.strftime(dates.cast(pa.timestamp(unit)), layout)
-        return found if found.cast(dates.type).equals(dates) else None
-    except pa.ArrowInvalid:
-        return None
+def _numbers(ticks: NDArray[Any], form: str) -> pa.Array:
+    type_ = pa.type_for_alias(form)
+    if pa.types.is_floating(type_):
+        return pa.array(ticks).cast(pa.float64(), safe=False).cast(type_)  # fewer digits, rounded
+    if ticks.dtype.kind == "f":
+        if not _are_whole(ticks):
+            return pa.array(ticks)
+        ticks = np.round(ticks)
+    return lossless(pa.array(ticks), type_)
+
+
+def _are_whole(numbers: NDArray[np.floating[Any]]) -> bool:
+    return bool(np.abs(numbers - np.round(numbers)).max(initial=0) <= _NEAR)

@@ -22,9 +22,11 @@ _DICTIONARY = "dictionary"
 
 def column_types(schema: pa.Schema, columns: Columns) -> dict[str, str]:
     """Return the Arrow type's name of each column of a table that results have as well: of numbers,
-    booleans, and text of a dictionary. Times have a form of their own (`data.clock`)."""
+    booleans, and text of a dictionary. Other times have a form of their own (`data.clock`)."""
     names = {columns.id, columns.channel, *columns.value, *columns.constant}
     found = {name: type_name(schema.field(name).type) for name in sorted(names & set(schema.names))}
+    if columns.time in schema.names and pa.types.is_dictionary(schema.field(columns.time).type):
+        found[columns.time] = type_name(schema.field(columns.time).type)
     measured = {name for name in columns.value if found.get(name, "").startswith("decimal")}
     return {name: kind for name, kind in found.items() if kind and name not in measured}
 
@@ -32,7 +34,7 @@ def column_types(schema: pa.Schema, columns: Columns) -> dict[str, str]:
 def type_name(kind: pa.DataType) -> str:
     """Return the name of a type in which `typed` writes; "" for text and what stays as it is."""
     types = pa.types
-    if types.is_dictionary(kind) and _is_text(kind.value_type):
+    if types.is_dictionary(kind) and is_text(kind.value_type):
         return _DICTIONARY
     if types.is_dictionary(kind):
         return type_name(kind.value_type)
@@ -88,11 +90,11 @@ def typed(column: Any, name: str) -> Any:
     if not name:
         return column
     if name == _DICTIONARY:
-        return column.dictionary_encode() if _is_text(column.type) else column
+        return column.dictionary_encode() if is_text(column.type) else column
     if name == _UUID:
         return _as_uuid(column)
     type_ = _type_of(name)
-    if _is_text(column.type):
+    if is_text(column.type):
         return _from_text(column, type_)
     if pa.types.is_decimal(type_):  # Arrow refuses 3 as 3.00 where 10 digits before it have no room
         found = _from_text(spelled(column), type_)
@@ -136,5 +138,7 @@ def lossless(exact: Any, type_: pa.DataType) -> Any:
         return exact
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def is_text(kind: pa.DataType) -> bool:
+    """Say whether a column of this type holds text."""
+    types = pa.types
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))

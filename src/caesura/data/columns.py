@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from caesura.data.clock import Clock, clock_of, date_ticks, read_text
+from caesura.data.clock import Clock, TickUnit, clock_of, date_ticks
+from caesura.data.column_types import is_text
 from caesura.data.config import Columns
 from caesura.data.spelling import distinct, plain
+from caesura.data.time_text import read_dates
 from caesura.errors import DataError
 
 _SHOWN = 8
@@ -23,6 +25,8 @@ _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(([., '\u00a0\u202f])[0-9]{3})(\2[0-9]{
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 _TIMES = ("date", "time", "minute", "hour", "second", "day", "mjd", "jd")
 """How names of columns of times begin."""
+_EXACT = 2.0**53
+"""Largest whole number up to which float64 holds all of them."""
 _MOST_SHARED, _APART = 0.5, 0.9
 """Distinct rows, of all, up to which most are shared, and from which on they are told apart."""
 
@@ -178,14 +182,52 @@ def holds_numbers(kind: pa.DataType) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
 
 
-def time_values(table: pa.Table, name: str) -> tuple[NDArray[Any], Clock]:
-    """Return times as float64, or as int64 microseconds for dates, and their clock."""
-    column = table[name]
+class TimeColumn(NamedTuple):
+    """Times as float64 or int64 numbers, or as int64 ticks since 1970; the clock that tells them;
+    and their text, where the clock cannot write all of it again."""
+
+    times: NDArray[Any]
+    clock: Clock
+    texts: pa.Array | None
+
+
+def time_values(table: pa.Table, name: str) -> TimeColumn:
+    """Return a column of times: numbers, dates, or text of ISO dates."""
+    column = table[name].combine_chunks()
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    text = is_text(column.type)
     clock = clock_of(column.type)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        column, clock = read_text(column, name)
-    if clock.kind == "number":
-        return numeric(table, name), clock
+    if clock.kind == "number" and not text:
+        return TimeColumn(_whole_or_real(table, name), clock, None)
     if column.null_count:
         raise DataError(f"column {name!r} has {column.null_count} empty times; drop those rows")
-    return date_ticks(column).to_numpy(), clock
+    if not text:
+        return TimeColumn(date_ticks(column, clock.unit).to_numpy(), clock, None)
+    found = read_dates(column, name)
+    unit: TickUnit = "ns" if found.dates.type.unit == "ns" else "us"
+    texts = None if found.alike else column.cast(pa.string())
+    ticks = date_ticks(found.dates, unit).to_numpy(zero_copy_only=False)
+    return TimeColumn(ticks, Clock("timestamp", found.zone, found.form, unit), texts)
+
+
+def _whole_or_real(table: pa.Table, name: str) -> NDArray[Any]:
+    """Return a column of numbers as int64 where it has whole ones, else as float64."""
+    column = table[name]
+    if not pa.types.is_integer(column.type):
+        return numeric(table, name)
+    if column.null_count:
+        return _with_empty(table, name)
+    try:
+        return np.array(column.cast(pa.int64()).to_numpy())  # a copy: ours to change
+    except pa.ArrowInvalid:
+        return numeric(table, name)  # beyond 63 bits
+
+
+def _with_empty(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """Return whole numbers of which some are empty, as float64."""
+    found = numeric(table, name)
+    if np.nanmax(np.abs(found), initial=0) > _EXACT:
+        empty = table[name].null_count
+        raise DataError(f"column {name!r} has {empty} empty times; drop those rows")
+    return found

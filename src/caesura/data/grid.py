@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from caesura.data.regular import (
     thinned,
 )
 from caesura.data.schema import Schema
+from caesura.data.step_times import StepTimes
 from caesura.data.store import RaggedStore
 from caesura.data.window import Windows
 from caesura.errors import DataError
@@ -42,6 +44,7 @@ class GridStore:
     rate_hz: float
     window: int
     condition: NDArray[np.float32] | None
+    schema: Schema
     sparse: bool = False
 
     def __len__(self) -> int:
@@ -56,6 +59,10 @@ class GridStore:
     def lengths(self) -> NDArray[np.int64]:
         """Number of samples of each series."""
         return np.diff(self.signal.offsets)
+
+    def steps_at(self, series: NDArray[np.int64], clock: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the steps of some series that are nearest to times of the store's clock."""
+        return StepTimes(self.store, self.schema).nearest(series, clock)
 
     def series(self) -> list[NDArray[np.float32]]:
         """Return each series as (variables, samples), NaN where it was not measured."""
@@ -185,7 +192,9 @@ def sample_store(
             f"series {store.ids[int(empty[0])].as_py()!r} has no measured sample; drop it"
         )
     seen = conditions(store, schema)
-    return GridStore(store, signal, sampling.rate_hz, sampling.window, seen, sampling.binned)
+    return GridStore(
+        store, signal, sampling.rate_hz, sampling.window, seen, schema, sparse=sampling.binned
+    )
 
 
 def _without_sample(signal: Signal) -> NDArray[np.int64]:

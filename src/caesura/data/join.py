@@ -35,6 +35,7 @@ def joined(stores: Sequence[RaggedStore]) -> RaggedStore:
         values=_both(stores, "values"),
         observed=_both(stores, "observed"),
         clock=_both(stores, "clock"),
+        texts=_texts(stores),
         channel=np.concatenate(channel),
         offsets=np.append(np.concatenate(offsets), bounds[-1]),
         origins=_both(stores, "origins"),
@@ -44,6 +45,15 @@ def joined(stores: Sequence[RaggedStore]) -> RaggedStore:
         groups=None if first.groups is None else _both(stores, "groups"),
         **_statics(stores),
     )
+
+
+def _texts(stores: Sequence[RaggedStore]) -> pa.Array | None:
+    """Return the times of all stores as text, where these are not of one form."""
+    if all(store.texts is None for store in stores) and len({s.time_form for s in stores}) == 1:
+        return None
+    rows = (np.arange(len(store.clock)) for store in stores)
+    each = [store.measured(own).cast(pa.string()) for store, own in zip(stores, rows, strict=True)]
+    return pa.concat_arrays(each)
 
 
 def _statics(stores: Sequence[RaggedStore]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from caesura.data.config import Columns
 from caesura.data.grid import GridStore
 from caesura.data.read import read_table
 from caesura.data.spelling import places, plain, spelled
+from caesura.data.zones import aligned
 from caesura.errors import DataError
 
 _ODD = ("1", "true", "t", "yes", "y", "anomaly", "anomalous", "abnormal", "outlier")
@@ -34,18 +35,19 @@ def read_marks(
     if name not in table.column_names:
         raise DataError(f"column {name!r} not in table; columns: {', '.join(table.column_names)}")
     marked = np.flatnonzero(_is_marked(table[name], name))
-    clock = time_values(table, columns.time)[0][marked]
+    times, told, _ = time_values(table, columns.time)
+    clock = aligned(times[marked], told, store.teller, "marked")
     series = np.zeros(len(marked), dtype=np.int64)  # a table without ids is one series
     if columns.id in table.column_names:
         number = places(table[columns.id], store.ids).fill_null(-1)
         series = number.to_numpy(zero_copy_only=False).astype(np.int64)[marked]
     known = series >= 0
     series, clock = series[known], clock[known]
-    steps = np.round(store.since(store.origins[series], clock) * view.rate_hz)
+    steps = view.steps_at(series, clock)
     found = [np.zeros(int(n), dtype=bool) for n in view.lengths]
     for one, step in zip(series.tolist(), steps.tolist(), strict=True):
         if 0 <= step < len(found[one]):
-            found[one][int(step)] = True
+            found[one][step] = True
     if not any(one.any() for one in found):
         raise DataError(f"column {name!r} marks no time stamp of these series")
     return found

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from caesura.data.clock import MICROSECONDS
 from caesura.data.column_types import as_typed, free_name
-from caesura.data.columns import numeric, time_values
+from caesura.data.columns import time_values
 from caesura.data.read import read_table
 from caesura.data.schema import Schema
 from caesura.data.spelling import places, spelled
 from caesura.data.store import RaggedStore
+from caesura.data.zones import aligned
 from caesura.errors import DataError
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -63,9 +63,8 @@ def read_queries(source: Any, store: RaggedStore, schema: Schema) -> tuple[Queri
             "a series needs at least one observation to be interpolated"
         )
     number = series.to_numpy(zero_copy_only=False).astype(np.int64)
-    times, clock = time_values(table, columns.time)
-    if clock.kind != schema.time_kind:
-        raise DataError(f"query times are {clock.kind}s, the data's {schema.time_kind}s")
+    times, clock, _ = time_values(table, columns.time)
+    times = aligned(times, clock, store.teller, "query")
     variable = _variables(table, name, schema) if several else np.zeros(len(number), np.int64)
     return Queries(number, since_origin(times, store, number), variable), table
 
@@ -73,10 +72,8 @@ def read_queries(source: Any, store: RaggedStore, schema: Schema) -> tuple[Queri
 def since_origin(
     times: NDArray[Any], store: RaggedStore, series: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return absolute times as time since each series' origin."""
-    since: NDArray[Any] = times - store.origins[series]  # int64 before any float, for dates
-    seconds = since.astype(np.float64)
-    return seconds / MICROSECONDS if store.time_kind == "timestamp" else seconds
+    """Return times of the store's clock as time since each series' origin."""
+    return store.since(store.origins[series], times)
 
 
 def _variables(table: pa.Table, name: str, schema: Schema) -> NDArray[np.int64]:
@@ -97,7 +94,11 @@ def lay_out_queries(at: str, store: RaggedStore, schema: Schema) -> tuple[Querie
     Every channel is asked at every time. STEP is in the table's unit; for dates in seconds,
     or with a unit: 30m, 2h, 1d. Also returns the table (id, time, channel) of the queries.
     """
-    series, since = _every(at, store, schema) if at.startswith("every:") else _listed(at, store)
+    if at.startswith("every:"):
+        series, since = _every(at, store, schema)
+        written = store.written(series, since)
+    else:
+        series, since, written = _listed(at, store)
     count = len(schema.variables)
     queries = Queries(
         np.repeat(series, count),
@@ -107,7 +108,7 @@ def lay_out_queries(at: str, store: RaggedStore, schema: Schema) -> tuple[Querie
     columns = schema.columns
     table = {
         columns.id: store.ids.take(pa.array(queries.series)),
-        columns.time: store.written(queries.series, queries.times),
+        columns.time: written.take(pa.array(np.repeat(np.arange(len(series)), count))),
     }
     if count > 1:
         names = pa.array(schema.variables, pa.string())
@@ -150,17 +151,22 @@ def _duration(text: str, schema: Schema) -> float:
     return step * _SECONDS[match[2] or "s"]
 
 
-def _listed(at: str, store: RaggedStore) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _listed(at: str, store: RaggedStore) -> tuple[NDArray[np.int64], NDArray[np.float64], pa.Array]:
+    """Return series, times since their origins, and these as the table would write them."""
     parts = [part.strip() for part in at.split(",") if part.strip()]
-    table = pa.table({"t": parts})
-    try:
-        if store.time_kind == "number":
-            times: NDArray[Any] = numeric(pa.table({"t": [float(p) for p in parts]}), "t")
-        else:
-            times, _ = time_values(table, "t")
-    except (ValueError, DataError) as error:
-        raise DataError(f"--at {at!r}: {error}; give every:STEP or times t1,t2,...") from None
     if not parts:
         raise DataError("--at is empty; give every:STEP or times t1,t2,...")
+    try:
+        if store.time_kind == "number":
+            whole = store.clock.dtype.kind == "i" and all(
+                re.fullmatch(r"[+-]?\d+", p) for p in parts
+            )
+            times: NDArray[Any] = np.array([int(p) if whole else float(p) for p in parts])
+        else:
+            read, clock, _ = time_values(pa.table({"t": parts}), "t")
+            times = aligned(read, clock, store.teller, "--at")
+    except (ValueError, DataError) as error:
+        raise DataError(f"--at {at!r}: {error}; give every:STEP or times t1,t2,...") from None
     series = np.repeat(np.arange(len(store)), len(parts))
-    return series, since_origin(np.tile(times, len(store)), store, series)
+    every = np.tile(times, len(store))
+    return series, since_origin(every, store, series), store.teller.written(every)

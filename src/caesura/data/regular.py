@@ -1,18 +1,21 @@
 """Places samples on one regular grid: rounding where the rate fits, resampling where it differs.
 
-A channel's own rate is one over its median gap. Irregular times are an error here, as what such
-series need is RoMAE, not a grid; unless they are asked to be binned, as a generator can do with.
+A channel's own rate is that of the line on which its times lie (`data.lines`). Irregular times are
+an error here, as what such series need is RoMAE, not a grid; unless they are asked to be binned, as
+a generator can do with.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from caesura.data.lines import Line, fitted_line, misfit, round_step, whole_step
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 
@@ -30,6 +33,10 @@ _ROUND = 1e-4
 _SHORTER, _SHORTEST = 1.5, 4.0
 """How often the short gap must fit into the median one for that to be several steps, and how often
 at most: where more are missing, most samples may as well be steps and the short gaps extra."""
+_ROUNDED = 0.2
+"""Part of a step by which its median gap may be off it where stamps are rounded."""
+_REFINED_ON = 50
+"""Series whose lines tell the rate of a table."""
 _REGULAR = 0.8
 """Share of gaps that must lie near the median one; random times have about a third."""
 
@@ -46,7 +53,8 @@ def native_rate(store: RaggedStore, most: int = 1000) -> float:
     """Return one over the step of the times within a channel of a series; 0 where there is none.
 
     That is their median gap, or, where gaps are multiples of a shorter one, the median step of the
-    first series. Of several channels the fastest one counts.
+    first series; where series keep to it, that of the lines through their times, as a round number
+    if one fits as well. Of several channels the fastest one counts.
     """
     rates = [0.0]
     some = store.channel[: 10**6], store.series[: 10**6], store.times[: 10**6]
@@ -64,8 +72,35 @@ def native_rate(store: RaggedStore, most: int = 1000) -> float:
             parts = [gaps[a:b] for a, b in itertools.pairwise(bounds)]
             steps = [_step_of(part) or float(np.median(part)) for part in parts]
             step = float(np.median(np.repeat(steps, [len(part) for part in parts])))
+        if _step_of(gaps) is not None:
+            step = _refined(step, some[0] == code, some[1], some[2])
         rates.append(1 / step)
     return max(rates)
+
+
+def _refined(
+    step: float, chosen: Bools, series: NDArray[np.int64], times: NDArray[np.float64]
+) -> float:
+    """Return the step of the lines through the times of the first series that keep to about one."""
+    whose, when = series[chosen], times[chosen]
+    first = np.unique(whose)[:_REFINED_ON]
+    bounds = np.searchsorted(whose, np.append(first, first[-1] + 1))
+    steps, counts, tolerances = [], [], []
+    for begin, end in itertools.pairwise(bounds):
+        part = _rising(when[begin:end])
+        if len(part) < 3:
+            continue
+        fitted = whole_step(part, step)
+        if abs(fitted / step - 1) <= _ROUNDED:
+            steps.append(fitted)
+            counts.append((part[-1] - part[0]) / fitted)
+            tolerances.append(misfit(part, fitted))
+    if not steps:
+        return step
+    order = np.argsort(steps)
+    half = np.searchsorted(np.cumsum(np.array(counts)[order]), sum(counts) / 2)
+    middle = order[min(int(half), len(order) - 1)]
+    return round_step(steps[middle], tolerances[middle])
 
 
 def binning_rate(store: RaggedStore) -> float:
@@ -102,10 +137,11 @@ def _kept(times: NDArray[np.float64], step: float) -> float:
 
 def is_irregular(store: RaggedStore, most: int = 1000) -> bool:
     """Say whether a channel of one of the first series has no rate of its own."""
+    times = store.take(np.arange(min(most, len(store)))).times
     for number in range(min(most, len(store))):
         rows = slice(int(store.offsets[number]), int(store.offsets[number + 1]))
         for code in np.unique(store.channel[rows]):
-            if _own_step(store.times[rows][store.channel[rows] == code]) is None:
+            if _own_step(times[rows][store.channel[rows] == code]) is None:
                 return True
     return False
 
@@ -144,18 +180,8 @@ def regular_signal(
     a DataError; `binned`: every time goes to its nearest step, nothing is resampled.
     """
     size = store.values.shape[1]
-    times = store.times
-    lengths = np.empty(len(store), dtype=np.int64)
-    plans = []
-    for number in range(len(store)):
-        rows = slice(int(store.offsets[number]), int(store.offsets[number + 1]))
-        own = [
-            _plan(store, number, times[rows][mine], np.flatnonzero(mine) + rows.start, rate, binned)
-            for code in range(channels)
-            if (mine := channel[rows] == code).any()
-        ]
-        plans.append(own)
-        lengths[number] = max(plan.length for plan in own)
+    plans = [own for own, _ in laid_out(store, channel, rate, binned)]
+    lengths = np.array([max(plan.length for plan in own) for own in plans], dtype=np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     values = np.zeros((channels * size, int(offsets[-1])), dtype=np.float32)
     observed = np.zeros(values.shape, dtype=np.bool_)
@@ -171,7 +197,7 @@ def regular_signal(
     return Signal(values, observed, offsets)
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """How one channel of one series comes onto the grid: its native step of each row, the ratio
     of rates (1: none), and how many samples come out."""
 
@@ -213,36 +239,61 @@ def _polyphase(values: NDArray[np.float64], ratio: Fraction) -> Floats:
     return np.asarray(new, dtype=np.float32)
 
 
+def laid_out(
+    store: RaggedStore, channel: NDArray[np.int32], rate: float, binned: bool
+) -> Iterator[tuple[list[Plan], Line]]:
+    """Yield how each channel of each series comes onto the grid, and the line of its steps."""
+    times, grain = store.times, store.grain
+    for number in range(len(store)):
+        begin, end = int(store.offsets[number]), int(store.offsets[number + 1])
+        codes = channel[begin:end]
+        rows = [begin + np.flatnonzero(codes == code) for code in np.unique(codes)]
+        line = Line(rate)
+        if binned:
+            yield [_plan(times[own], own, 1 / rate, rate, line) for own in rows], line
+            continue
+        steps = [_step_or_raise(store, number, times[own]) or 1 / rate for own in rows]
+        alike = [one for one, step in enumerate(steps) if _is_rate(step, rate)]
+        if alike:
+            longest = max(alike, key=lambda one: len(rows[one]))
+            line = fitted_line(times[rows[longest]], rate, steps[longest], grain)
+        each = zip(rows, steps, strict=True)
+        yield [_plan(times[own], own, step, rate, line) for own, step in each], line
+
+
+def _step_or_raise(store: RaggedStore, number: int, times: NDArray[np.float64]) -> float:
+    """Return the step of a channel's times, 0 where there is no gap; without one, a DataError."""
+    step = _own_step(times)
+    if step is not None:
+        return whole_step(_rising(times), step) if step else 0.0
+    gaps = np.diff(times)
+    name = store.ids[number].as_py()
+    low, high = np.quantile(gaps[gaps > 0], [0.05, 0.95])
+    raise DataError(
+        f"series {name!r} is not regular: gaps from {low:.3g} to {high:.3g} s. A grid needs "
+        "one rate; pre-train `romae` on irregular times, or resample first"
+    )
+
+
+def _rising(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    return times[np.diff(times, prepend=-np.inf) > 0]
+
+
+def _is_rate(step: float, rate: float) -> bool:
+    return abs(step * rate - 1) <= _SAME_RATE
+
+
 def _plan(
-    store: RaggedStore,
-    number: int,
-    times: NDArray[np.float64],
-    rows: NDArray[np.int64],
-    rate: float,
-    binned: bool,
-) -> _Plan:
-    if binned:
-        step = np.round(times * rate).astype(np.int64)
-        return _Plan(rows, step, Fraction(1), int(step[-1]) + 1)
-    middle = _own_step(times)
-    if middle == 0:
-        middle = 1 / rate
-    if middle is None:
-        gaps = np.diff(times)
-        gaps = gaps[gaps > 0]
-        name = store.ids[number].as_py()
-        low, high = np.quantile(gaps, [0.05, 0.95])
-        raise DataError(
-            f"series {name!r} is not regular: gaps from {low:.3g} to {high:.3g} s. A grid needs "
-            "one rate; pre-train `romae` on irregular times, or resample first"
-        )
-    if abs(middle * rate - 1) <= _SAME_RATE:
-        step = np.round(times * rate).astype(np.int64)
-        return _Plan(rows, step, Fraction(1), int(step[-1]) + 1)
-    step = np.round(times / middle).astype(np.int64)
-    ratio = Fraction(rate * middle).limit_denominator(1000)
+    times: NDArray[np.float64], rows: NDArray[np.int64], native: float, rate: float, line: Line
+) -> Plan:
+    """Return how a channel comes onto a grid: by the line of the series where its rate is that."""
+    if _is_rate(native, rate):
+        step = line.numbers(times)
+        return Plan(rows, step, Fraction(1), int(step[-1]) + 1)
+    step = np.round(times / native).astype(np.int64)
+    ratio = Fraction(rate * native).limit_denominator(1000)
     length = max(1, (int(step[-1]) + 1) * ratio.numerator // ratio.denominator)
-    return _Plan(rows, step, ratio, length)
+    return Plan(rows, step, ratio, length)
 
 
 def thinned(signal: Signal, every: int) -> Signal:

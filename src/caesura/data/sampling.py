@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from caesura.data.calendars import Calendar, find_calendar
+from caesura.data.clock import grain_of
 from caesura.data.config import DataConfig
 from caesura.data.grid import GridStore, sample_store
 from caesura.data.lattice import are_whole, copied_from, reach_limits, value_step
-from caesura.data.months import calendar_of
 from caesura.data.quality import FEWEST_OBSERVED
 from caesura.data.regular import binning_rate, is_irregular, native_rate, step_offsets
 from caesura.data.schema import Sampling, Schema
@@ -41,8 +42,6 @@ _BINNED_UP_TO = 256
 """Steps up to which irregular series of unequal length are windows as they are."""
 _WHOLE_SHARE = 0.999
 """Share of measured samples from which on none counts as missing."""
-_WITHOUT_ZONE = ("", "UTC")
-"""Zones in which months begin where the clock's do."""
 _NOTABLE = 0.05
 """Share of steps without any sample from which on that is said."""
 _QUANTILES_OF = 10**6
@@ -64,8 +63,7 @@ def fit_sampling(
 
     silent: say nothing of what was chosen.
     """
-    if store.time_kind == "timestamp" and store.time_zone in _WITHOUT_ZONE:
-        store = replace(store, calendar=calendar_of(store.clock))
+    store = replace(store, calendar=calendar_of_store(store))
     irregular = config.binned and is_irregular(store)
     own, usual = (binning_rate if irregular else native_rate)(store) / config.every, _USUAL_S
     counts = bool(not config.rate and config.own_rate and own)
@@ -97,9 +95,10 @@ def fit_sampling(
             "window": window,
             "gaps": binned or bool(observed.mean() < _WHOLE_SHARE),
             "offsets": _offsets(store, config.rate) if binned else (),
-            "begins": float(store.origins.min()),
+            "begins": store.origins.min().item(),
             "time_zone": store.time_zone,
             "time_form": store.time_form,
+            "tick_unit": store.tick_unit,
             "time_step": _time_step(store),
             "numbered": store.channels_are_numbers,
             "next_id": _next_id(store.ids),
@@ -242,12 +241,19 @@ def _value_steps(variables: list[NDArray[np.float32]]) -> dict[str, tuple[float,
 
 
 def _time_step(store: RaggedStore) -> float:
-    """Return the step of which all times since the first are multiples; 0 where times are numbers
-    and not all whole."""
-    if not are_whole(store.clock):
-        return 0.0
-    since = np.unique(store.clock - store.clock.min()).astype(np.int64)
-    return float(np.gcd.reduce(since) / store.ticks)
+    """Return the step of which all times since the first are multiples, or the last decimal of
+    fractions; 0 where they are multiples of nothing."""
+    first = np.broadcast_to(store.origins.min(), store.clock.shape)
+    return grain_of(store.clock, first, store.teller.digits) / store.ticks
+
+
+def calendar_of_store(store: RaggedStore) -> Calendar:
+    """Return what the dates of a store are counted by (`data.calendars`)."""
+    if store.time_kind != "timestamp":
+        return ""
+    new_series = np.zeros(len(store.clock), dtype=np.bool_)
+    new_series[store.offsets[:-1]] = True
+    return find_calendar(store.clock, store.time_zone, store.ticks, new_series)
 
 
 def _quarters(values: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from caesura.data.clock import TimeKind
+from caesura.data.calendars import Calendar
+from caesura.data.clock import TickUnit, TimeKind
 from caesura.data.config import Columns, DataConfig
-from caesura.data.months import Calendar
 from caesura.data.scaling import ScaleTable, ValueScale, fit_scale, standard
 from caesura.data.statics import Names
 from caesura.data.store import RaggedStore
@@ -51,15 +51,16 @@ class Sampling(BaseModel):
     limits: whether values reach each end of it often; whole: whether all of it are whole numbers;
     value_steps: of what all of it are multiples, 0 for nothing; copies: the first variable that
     each is equal to, its own number or another's (`data.lattice`).
-    begins: the first time of the training data, as the table counts it; time_zone, time_form: how
-    it writes times (`data.clock`); time_step: of what all times since that one are multiples, 0
-    where they are fractions. numbered: whether the table names channels by whole numbers.
+    begins: the first time of the training data, as the table counts it; time_zone, time_form,
+    tick_unit: how it writes times (`data.clock`); time_step: of what all times since that one are
+    multiples, of fractions the last decimal, 0 for nothing. numbered: whether the table names
+    channels by whole numbers.
     next_id: the first number after those of all series, if these have numbers and leave room.
     every: steps of the data's own of which one is taken, unfiltered; `rate_hz` is what is left.
     gaps: whether samples are missing in the training data. binned: whether times there are
     irregular, or most of a grid is missing, and each was laid on the nearest step; offsets:
-    quantiles of where within a step they were, in steps, -1/2 to 1/2. calendar: months where dates
-    keep to them; seconds are those of a mean month then (`data.months`).
+    quantiles of where within a step they were, in steps, -1/2 to 1/2. calendar: what dates keep to
+    where that is not seconds; those are of a mean step then (`data.calendars`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,9 +78,10 @@ class Sampling(BaseModel):
     whole: tuple[bool, ...] = ()
     value_steps: tuple[float, ...] = ()
     copies: tuple[int, ...] = ()
-    begins: float = 0.0
+    begins: int | float = 0.0
     time_zone: str = ""
     time_form: str = ""
+    tick_unit: TickUnit = "us"
     time_step: float = 0.0
     numbered: bool = False
     next_id: int | None = None

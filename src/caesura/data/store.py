@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from caesura.data.clock import MICROSECONDS, Clock, TimeKind
-from caesura.data.months import MONTH, Calendar, months_between
+from caesura.data.calendars import Calendar, elapsed
+from caesura.data.clock import Clock, TickUnit, TimeKind, grain_of
 from caesura.data.statics import Names, class_numbers
 
 
@@ -20,12 +20,13 @@ class RaggedStore:
     """Observations of all series, sorted by (series, time, channel).
 
     values, observed, error: (observations, size); unobserved elements are 0.
-    clock: time of each observation as the table has it: float64, or int64 microseconds since
-    1970 for dates. origins: the time each series counts from, its first one.
+    clock: time of each observation as the table has it: float64, int64 where the table has whole
+    numbers, or int64 ticks since 1970 for dates, `tick_unit` each. texts: how the table writes it,
+    where that follows no one form. origins: the time each series counts from, its first one.
     channels: names as text; `channels_are_numbers` where the table has whole numbers.
     offsets: (series + 1) bounds into the rows above. groups: number of each series' group.
     static_classes: of each static column its names (`data.statics`), none where it has numbers.
-    calendar: what dates are counted by where a grid is of months (`data.months`).
+    calendar: what dates are counted by where steps are not of equal length (`data.calendars`).
     column_types: of the table that was read, where there was one (`data.column_types`).
     """
 
@@ -41,7 +42,9 @@ class RaggedStore:
     time_kind: TimeKind = "number"
     time_zone: str = ""
     time_form: str = ""
+    tick_unit: TickUnit = "us"
     calendar: Calendar = ""
+    texts: pa.Array | None = None
     channels_are_numbers: bool = False
     error: NDArray[np.float32] | None = None
     groups: NDArray[np.int64] | None = None
@@ -59,9 +62,20 @@ class RaggedStore:
         return np.diff(self.offsets)
 
     @property
-    def ticks(self) -> float:
+    def ticks(self) -> int:
         """Steps of the clock in the table's unit of time (seconds for dates)."""
-        return MICROSECONDS if self.time_kind == "timestamp" else 1.0
+        return self.teller.ticks
+
+    @property
+    def teller(self) -> Clock:
+        """What writes times as the table has them."""
+        return Clock(self.time_kind, self.time_zone, self.time_form, self.tick_unit)
+
+    @property
+    def grain(self) -> float:
+        """Of what times are multiples, in the table's unit (`data.clock.grain_of`)."""
+        origins = np.repeat(self.origins, self.lengths)
+        return grain_of(self.clock, origins, self.teller.digits) / self.ticks
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -76,7 +90,7 @@ class RaggedStore:
     def since(self, first: NDArray[Any], later: NDArray[Any]) -> NDArray[np.float64]:
         """Return the time between two of the clock, in the table's unit."""
         if self.calendar:
-            return MONTH * months_between(first, later, self.calendar)
+            return elapsed(first, later, self.calendar, self.time_zone, self.ticks)
         between: NDArray[Any] = later - first  # integers before any float
         return np.asarray(between / self.ticks, dtype=np.float64)
 
@@ -112,8 +126,13 @@ class RaggedStore:
 
     def written(self, series: NDArray[np.int64], since: NDArray[np.floating[Any]]) -> pa.Array:
         """Return times since the origins of series, in the table's unit, as the table has them."""
-        clock = Clock(self.time_kind, self.time_zone, self.time_form)
-        return clock.later(self.origins[series], since, self.calendar)
+        return self.teller.later(self.origins[series], since, self.calendar)
+
+    def measured(self, rows: NDArray[np.int64]) -> pa.Array:
+        """Return the times of some observations, as the table has them."""
+        if self.texts is not None:
+            return self.texts.take(pa.array(rows))
+        return self.teller.written(self.clock[rows])
 
     def take(self, series: NDArray[np.int64]) -> RaggedStore:
         """Return the chosen series, in the given order."""
@@ -123,6 +142,7 @@ class RaggedStore:
             values=self.values[rows],
             observed=self.observed[rows],
             clock=self.clock[rows],
+            texts=None if self.texts is None else self.texts.take(pa.array(rows)),
             channel=self.channel[rows],
             offsets=offsets,
             origins=self.origins[series],
@@ -145,6 +165,7 @@ class RaggedStore:
             values=self.values[kept],
             observed=self.observed[kept],
             clock=self.clock[kept],
+            texts=None if self.texts is None else self.texts.filter(pa.array(kept)),
             channel=self.channel[kept],
             offsets=np.concatenate([[0], np.cumsum(counts)]),
             error=None if self.error is None else self.error[kept],

@@ -89,13 +89,14 @@ class _Rows:
     values: NDArray[np.float64]
     error: NDArray[np.float64] | None
     clock: Clock
+    texts: pa.Array | None = None
 
     @classmethod
     def of(cls, table: pa.Table, columns: Columns, series: NDArray[np.int64]) -> _Rows:
-        times, clock = time_values(table, columns.time)
+        times, clock, texts = time_values(table, columns.time)
         values = np.stack([numeric(table, name) for name in columns.value], axis=1)
         error = numeric(table, columns.error)[:, None] if columns.error else None
-        return cls(series, times, np.zeros(len(series), np.int32), values, error, clock)
+        return cls(series, times, np.zeros(len(series), np.int32), values, error, clock, texts)
 
     def keep(self, index: NDArray[Any]) -> _Rows:
         error = None if self.error is None else self.error[index]
@@ -106,6 +107,7 @@ class _Rows:
             self.values[index],
             error,
             self.clock,
+            None if self.texts is None else self.texts.take(_positions(index)),
         )
 
     def melted(self) -> _Rows:
@@ -117,7 +119,14 @@ class _Rows:
             self.values.reshape(-1, 1),
             None,
             self.clock,
+            None
+            if self.texts is None
+            else self.texts.take(pa.array(np.repeat(np.arange(len(self.series)), size))),
         )
+
+
+def _positions(index: NDArray[Any]) -> pa.Array:
+    return pa.array(np.flatnonzero(index) if index.dtype == np.bool_ else index)
 
 
 def _real_rows(rows: _Rows, columns: Columns, report: DoorReport) -> NDArray[np.bool_]:
@@ -174,10 +183,11 @@ def _without_duplicates(
     if not extra:
         return rows
     first = np.flatnonzero(~new)[:3]
+    times = rows.clock.written(rows.times[first]).cast(pa.string()).to_pylist()
     shown = "; ".join(
-        f"{columns.id}={ids[int(rows.series[i])].as_py()}, {columns.time}={rows.times[i]}"
+        f"{columns.id}={ids[int(rows.series[i])].as_py()}, {columns.time}={time}"
         + (f", {columns.channel}={channels[rows.channel[i]]}" if columns.channel else "")
-        for i in first
+        for i, time in zip(first, times, strict=True)
     )
     if columns.duplicates == "error":
         raise DataError(f"{extra} duplicated rows, first: {shown}. Drop them or use mean or last")
@@ -225,6 +235,8 @@ def _assemble(
         time_kind=rows.clock.kind,
         time_zone=rows.clock.zone,
         time_form=rows.clock.form,
+        tick_unit=rows.clock.unit,
+        texts=rows.texts,
         error=None if rows.error is None else rows.error.astype(np.float32),
     )
 
