@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: install demo test slow check extras docs format bench bench-edge quick clean
+.PHONY: install demo test slow check extras docs format bench bench-edge bench-device quick clean
 
 install: .venv/installed
 
@@ -52,6 +52,10 @@ extras: .venv-extras/installed
 docs: .venv-extras/installed
 	OMP_NUM_THREADS=1 PATH="$(CURDIR)/.venv-extras/bin:$$PATH" \
 	  .venv-extras/bin/sphinx-build -q -W --keep-going -b html docs site
+
+# every verb on a GPU, beside the CPU
+bench-device: install
+	$(BIN)/python benchmarks/device_smoke.py
 
 # latency, size and parity of exported encoders
 bench-edge: install

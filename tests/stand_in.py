@@ -125,10 +125,11 @@ def _named(choice):
 
 
 def _launch(config):
-    """Return a Fabric that trains on the stand-in device."""
+    """Return a Fabric that trains on the chosen device, the stand-in device too."""
+    where = device.chosen_device()
     with mock.patch.object(fabric, "chosen_device", return_value=torch.device("cpu")):
         made = fabric.launch(config)
-    made._strategy._root_device = STAND_IN
+    made._strategy._root_device = where
     made._accelerator.setup_device = lambda where: None
     return made
 

@@ -175,3 +175,15 @@ def table_of_waves(folder: Path) -> str:
     table |= {"value": np.concatenate(rows) + 2 * odd.ravel(), "odd": odd.ravel()}
     pq.write_table(pa.table(table), folder / "waves.parquet")
     return str(folder / "waves.parquet")
+
+
+def test_estimators_train_and_answer_on_the_device_that_they_are_given():
+    settings = ("encoder.width=16", "encoder.depth=1", "encoder.heads=2")
+    with stand_in():
+        for device in ("cuda", "cpu"):
+            made = caesura.SeriesClassifier(
+                steps=2, tuning_steps=2, settings=settings, device=device
+            )
+            made.fit(WAVES, [0, 1, 0, 1])
+            assert device_of(*made.run_.parts.values()).type == device
+            assert made.predict_proba(WAVES).shape == (4, 2)

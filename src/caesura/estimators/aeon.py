@@ -67,6 +67,7 @@ class AeonFeatures(_Aeon, BaseCollectionTransformer):  # type: ignore[misc]  # u
         settings: tuple[str, ...] = (),
         random_state: Any = 0,
         n_jobs: int | None = 1,
+        device: str = "auto",
     ) -> None:
         self.recipe = recipe
         self.steps = steps
@@ -75,6 +76,7 @@ class AeonFeatures(_Aeon, BaseCollectionTransformer):  # type: ignore[misc]  # u
         self.settings = settings
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.device = device
         super().__init__()
 
     def _fit(self, X: Any, y: Any = None) -> AeonFeatures:
@@ -96,6 +98,7 @@ class _AeonTuned(_Aeon):
         tuning_settings: tuple[str, ...] = (),
         random_state: Any = 0,
         n_jobs: int | None = 1,
+        device: str = "auto",
     ) -> None:
         self.recipe = recipe
         self.steps = steps
@@ -105,6 +108,7 @@ class _AeonTuned(_Aeon):
         self.tuning_settings = tuning_settings
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.device = device
         super().__init__()
 
     def _fit(self, X: Any, y: Any) -> Any:

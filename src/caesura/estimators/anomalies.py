@@ -45,10 +45,11 @@ class AnomalyDetector(Pretrained):
         settings: tuple[str, ...] = (),
         random_state: Any = 0,
         n_jobs: int | None = None,
+        device: str = "auto",
     ) -> None:
         self.window = window
         self.level = level
-        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs, device)
 
     def _implied(self) -> tuple[str, ...]:
         return regular(self.window)

@@ -33,7 +33,8 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
     the other in the order in which the table first names them.
 
     run: a run or its folder to start from. settings: "path=value" changes of the recipe. n_jobs:
-    threads of a training; None: those that there are.
+    threads of a training; None: those that there are. device: "cpu", "cuda", "cuda:N", or "auto":
+    CUDA where there is one, and a `run` that is no folder stays where it is.
     """
 
     _remembers: ClassVar[tuple[str, ...]] = ()
@@ -48,6 +49,7 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
         settings: tuple[str, ...],
         random_state: Any,
         n_jobs: int | None,
+        device: str,
     ) -> None:
         self.recipe = recipe
         self.steps = steps
@@ -56,6 +58,7 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
         self.settings = settings
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.device = device
 
     def pretrain(self, X: Any, y: Any = None) -> Self:
         """Pre-train on series that need no labels; later fits start from these weights.
@@ -78,6 +81,7 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
             raise CheckpointError("nothing to save; pretrain or fit this estimator first")
         own = self.get_params(deep=False)
         own["run"] = None if isinstance(self.run, Run) else self.run and str(self.run)
+        own["device"] = "auto"  # who loads it has another machine
         kept = {name: getattr(self, name) for name in self._remembers if hasattr(self, name)}
         tree = {"class": type(self).__name__, "parameters": own, "fitted": _plain(kept)}
         with locked(folder, option="folder"):
@@ -109,7 +113,7 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
             raise CheckpointError(f"{folder / _ABOUT}: {error}") from None
         for run in _RUNS:
             if (folder / run.strip("_")).is_dir():
-                setattr(made, run, load(folder / run.strip("_")))
+                setattr(made, run, load(folder / run.strip("_"), device=made.device))
         for key in cls._remembers:
             if key in fitted:
                 value = fitted[key]
@@ -131,12 +135,15 @@ class Pretrained(BaseEstimator):  # type: ignore[misc]  # untyped base
             seed=self._seed(),
             settings=(*self._implied(), *threads, *self.settings),
             y=y,
+            device=self.device,
         )
 
     def _start(self, X: Any, y: Any = None) -> Run:
         """Return what a fit to series starts from."""
+        if isinstance(self.run, Run):
+            return self.run if self.device == "auto" else self.run.to(self.device)
         if self.run is not None:
-            return self.run if isinstance(self.run, Run) else load(self.run)
+            return load(self.run, device=self.device)
         if hasattr(self, "pretrained_"):
             return self.pretrained_
         return self._trained_on(X, y)

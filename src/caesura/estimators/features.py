@@ -35,9 +35,10 @@ class PretrainedFeatures(TransformerMixin, Pretrained):  # type: ignore[misc]  #
         settings: tuple[str, ...] = (),
         random_state: Any = 0,
         n_jobs: int | None = None,
+        device: str = "auto",
     ) -> None:
         self.pooling = pooling
-        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs, device)
 
     def fit(self, X: Any, y: Any = None) -> PretrainedFeatures:
         """Pre-train on X; an unknown pooling is a RecipeError before it begins."""

@@ -36,13 +36,14 @@ class SeriesForecaster(Pretrained):
         settings: tuple[str, ...] = (),
         random_state: Any = 0,
         n_jobs: int | None = None,
+        device: str = "auto",
     ) -> None:
         self.horizon = horizon
         self.window = window
         self.season = season
         self.draws = draws
         self.way = way
-        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs, device)
 
     def _implied(self) -> tuple[str, ...]:
         return regular(self.window)

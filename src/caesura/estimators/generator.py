@@ -36,9 +36,10 @@ class SeriesGenerator(Pretrained):
         settings: tuple[str, ...] = (),
         random_state: Any = 0,
         n_jobs: int | None = None,
+        device: str = "auto",
     ) -> None:
         self.window = window
-        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs, device)
 
     def _implied(self) -> tuple[str, ...]:
         return (f"data.window={self.window}",) if self.window else ()

@@ -34,9 +34,10 @@ class SeriesInterpolator(TransformerMixin, Pretrained):  # type: ignore[misc]  #
         settings: tuple[str, ...] = (),
         random_state: Any = 0,
         n_jobs: int | None = None,
+        device: str = "auto",
     ) -> None:
         self.level = level
-        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs, device)
 
     def fit(self, X: Any, y: Any = None) -> SeriesInterpolator:
         """Pre-train on X; `y` is ignored."""

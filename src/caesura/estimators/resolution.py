@@ -38,10 +38,11 @@ class ResolutionProbe(Pretrained):
         settings: tuple[str, ...] = (),
         random_state: Any = 0,
         n_jobs: int | None = None,
+        device: str = "auto",
         spans: str = "",
     ) -> None:
         self.folds, self.spans = folds, spans
-        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs, device)
 
     def fit(self, X: Any, y: Any) -> ResolutionProbe:
         """Pre-train on X and probe for labels y (cases,), classes or numbers."""

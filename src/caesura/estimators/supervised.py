@@ -42,10 +42,11 @@ class _Tuned(Pretrained):
         tuning_settings: tuple[str, ...] = (),
         random_state: Any = 0,
         n_jobs: int | None = None,
+        device: str = "auto",
     ) -> None:
         self.tuning_steps = tuning_steps
         self.tuning_settings = tuning_settings
-        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs)
+        super().__init__(recipe, steps, run, columns, settings, random_state, n_jobs, device)
 
     def _fit(self, X: Any, y: NDArray[Any]) -> None:
         panel = as_series(X)
@@ -64,6 +65,7 @@ class _Tuned(Pretrained):
             steps=self.tuning_steps,
             seed=self._seed(),
             settings=(*threads, *self.tuning_settings),
+            device=self.device,
         )
 
     def _outputs(self, X: Any) -> tuple[NDArray[np.float64], Any]:
