@@ -21,7 +21,7 @@ import caesura
 from caesura.errors import RecipeError
 from caesura.tasks.detect import detect
 from caesura.tasks.embed import embed_windows
-from caesura.tasks.forecast import forecast
+from caesura.tasks.forecast import ForecastSettings, forecast
 from caesura.tasks.generate import generate, redraw
 from caesura.tasks.generate_given import generate_given
 from caesura.tasks.generate_long import generate_long
@@ -99,7 +99,7 @@ def verbs():
         return run, run.open(data)
 
     def forecasts(run, data, **settings):
-        found = forecast(*on(run, data), 4, **settings)
+        found = forecast(*on(run, data), ForecastSettings(4, **settings))
         return [found.value, found.lower, found.upper]
 
     def probe(run, data):

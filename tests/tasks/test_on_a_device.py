@@ -16,7 +16,7 @@ from caesura.export.forms import form_of
 from caesura.study.dividend.begin import Question, begin, data_config
 from caesura.tasks.detect import detect
 from caesura.tasks.embed import embed_layers, embed_windows
-from caesura.tasks.forecast import forecast
+from caesura.tasks.forecast import ForecastSettings, forecast
 from caesura.tasks.generate import generate, redraw
 from caesura.tasks.generate_given import generate_given
 from caesura.tasks.generate_long import generate_long
@@ -68,7 +68,7 @@ def interpolated(run):
 
 
 def forecasts(run, data, **settings):
-    found = forecast(*opened(run, data), 2, **settings)
+    found = forecast(*opened(run, data), ForecastSettings(2, **settings))
     return found.value, found.lower, found.upper
 
 
