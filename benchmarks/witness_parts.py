@@ -22,7 +22,8 @@ from torch.nn import functional as F
 from caesura.errors import CheckpointError, DataError
 from caesura.metrics.detect import p_values
 from caesura.signal.noise import keyed_uniform
-from caesura.tasks.detect import average_by_time, normal_places
+from caesura.tasks.detector_table import normal_places
+from caesura.tasks.detectors import average_by_time
 from caesura.tasks.needs import Trained, need
 from caesura.tasks.window_features import grids, level_features, windows_of
 from caesura.training.inference import run_batches, stacked

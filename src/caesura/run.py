@@ -48,7 +48,7 @@ from caesura.objectives.supervised import SupervisedConfig
 from caesura.recipes.build import build_decoder, build_encoder, build_prior, build_tokenizer
 from caesura.recipes.schema import Recipe, make_recipe, read_recipe, to_toml
 from caesura.tasks.conditions import condition_of
-from caesura.tasks.detect import detect
+from caesura.tasks.detect import DetectSettings, detect
 from caesura.tasks.embed import embed
 from caesura.tasks.forecast import ForecastSettings, forecast
 from caesura.tasks.generate import generate
@@ -219,11 +219,16 @@ class Run:
         found = forecast(self, store, ForecastSettings(horizon, season, draws, seed, way))
         return forecast_table(found.schema, store, found.lengths, found)
 
-    def detect(self, data: Any = None, *, normal: Any = None) -> pa.Table:
-        """Return id, time, score, p_value of each time stamp beside normal data, by default those
-        that the run was trained on (`tasks.detect`)."""
-        store = self.open(data)
-        return detection_table(self.schema, store, detect(self, store, self.open(normal)))
+    def detect(
+        self, data: Any = None, *, normal: Any = None, by: str = "auto", seed: int = 0
+    ) -> pa.Table:
+        """Return id, time, score, p_value of each time stamp against normal data, by default those
+        that the run was trained on.
+
+        by: a detector's name; "auto": the one that normal data support best (`tasks.detect`).
+        """
+        store, settings = self.open(data), DetectSettings(by, seed)
+        return detection_table(self.schema, store, detect(self, store, self.open(normal), settings))
 
     def impute(self, data: Any = None, *, draws: int = 64, seed: int = 0) -> pa.Table:
         """Return regular series with their gaps filled, and 90 % intervals (`tasks.impute`)."""

@@ -6,7 +6,7 @@ import numpy as np
 import polars
 import pyarrow as pa
 import pytest
-from sklearn.base import clone
+from sklearn.base import clone, is_outlier_detector
 
 from caesura import (
     AnomalyDetector,
@@ -98,24 +98,47 @@ def test_a_forecaster_says_what_follows_and_how_good_it_was():
     )
 
 
-def test_a_detector_finds_what_is_not_normal(tmp_path):
+def test_a_detector_follows_the_convention_of_outlier_detectors(tmp_path):
     X = waves(3, 400)
-    model = AnomalyDetector(level=0.02, window=32, steps=30, settings=GRID).fit(X)
+    model = AnomalyDetector(level=0.02, window=32, steps=5, settings=GRID, by="KNN").fit(X)
     odd = waves(2, 200, seed=1)
     odd[0, 0, 100:112] += 3.0
-    scores, found = model.score_samples(odd), model.predict(odd)
+    scores, labels = model.score_samples(odd), model.predict(odd)
     assert [one.shape for one in scores] == [(200,), (200,)]
-    assert scores[0][100:112].mean() > 2 * np.median(scores[1])
-    assert found[0][100:112].any()
-    assert found[1].mean() < 0.2
-    assert all(((p > 0) & (p <= 1)).all() for p in model.p_values(odd))
+    assert scores[0][100:112].mean() < 2 * np.median(scores[1])
+    assert model.by_ == model.support_[0]["detector"] == "KNN"
+    for one, label, p, away, raw in zip(
+        scores, labels, model.p_values(odd), model.decision_function(odd),
+        model.anomaly_scores(odd), strict=True,
+    ):  # fmt: skip
+        np.testing.assert_array_equal(away, one - model.offset_)
+        np.testing.assert_array_equal(label, np.where(away < 0, -1, 1))
+        np.testing.assert_array_equal(label == -1, p <= max(0.02, model.normality_.null.least))
+        np.testing.assert_array_equal(raw, -one)
+    assert (labels[0][100:112] == -1).any()
+    assert (labels[1] == -1).mean() < 0.2
     model.save(tmp_path / "kept")
     again = AnomalyDetector.load(tmp_path / "kept")
     np.testing.assert_array_equal(again.score_samples(odd)[0], scores[0])
-    np.testing.assert_array_equal(again.predict(odd)[0], found[0])
+    np.testing.assert_array_equal(again.predict(odd)[0], labels[0])
+    assert again.support_ == model.support_
     (tmp_path / "kept" / "normal.safetensors").unlink()
     with pytest.raises(DataError, match="fit it to them again"):
         AnomalyDetector.load(tmp_path / "kept").predict(odd)
+
+
+def test_a_detector_answers_tables_and_scikit_learn_knows_it_as_one_of_outliers():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(
+        {"id": np.repeat([3, 4], 160), "time": np.tile(np.arange(160), 2),
+         "value": waves(2).ravel()}
+    )  # fmt: skip
+    model = AnomalyDetector(window=32, steps=5, settings=GRID, by="energy", level=0.1)
+    predicted = model.fit_predict(table)
+    assert list(predicted.columns) == ["id", "time", "predict"]
+    assert set(predicted["predict"]) == {-1, 1}
+    assert list(model.p_values(table).columns) == ["id", "time", "p_value"]
+    assert is_outlier_detector(model)
 
 
 def test_an_interpolator_fills_arrays_and_answers_queries():

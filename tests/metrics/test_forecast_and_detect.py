@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from caesura.metrics.detect import (
+    Null,
     affiliation_f1,
     all_detection_scores,
     events,
+    independent_count,
     p_values,
     point_adjusted,
     point_f1,
@@ -132,3 +134,54 @@ def test_the_threshold_is_one_of_the_training():
     assert one["range F1"] == 0  # below the threshold of the training
     assert two["range F1"] == 1
     assert one["VUS-PR"] == two["VUS-PR"]
+
+
+def clustered(rng, count, length):
+    """Scores that last `length` steps each."""
+    return np.repeat(rng.standard_normal(count), length)
+
+
+def test_p_values_keep_what_they_promise_of_scores_in_clusters():
+    rng = np.random.default_rng(0)
+    flagged = []
+    for _ in range(200):
+        null = Null.of([clustered(rng, 40, 10) for _ in range(5)])
+        new = rng.standard_normal(400)
+        flagged.append((null.p_values(new) <= 0.05).mean())
+    assert 0.02 < np.mean(flagged) < 0.05
+    # 2,000 scores are some 200 independent ones
+    assert 1 / 300 < null.least < 1 / 120
+
+
+def test_a_fold_that_differs_from_the_others_raises_p_values():
+    rng = np.random.default_rng(0)
+    same = [rng.standard_normal(400) for _ in range(5)]
+    other = [*same[:4], same[4] + 2]
+    alike, drifted = Null.of(same), Null.of(other)
+    at = np.array([1.5, 2.0, 2.5])
+    assert (drifted.p_values(at) > 2 * alike.p_values(at)).all()
+    pooled = (np.concatenate(same)[:, None] >= at).mean(0)
+    np.testing.assert_allclose(alike.p_values(at), pooled, rtol=0.5)
+
+
+def test_p_values_fall_with_the_score_and_a_threshold_keeps_to_them():
+    rng = np.random.default_rng(1)
+    null = Null.of([rng.exponential(size=300) for _ in range(4)])
+    scores = np.sort(rng.exponential(size=500) * 2)
+    p = null.p_values(scores)
+    assert (np.diff(p) <= 0).all()
+    for level in (0.3, 0.05, 1e-9):
+        bound = max(level, null.least)
+        np.testing.assert_array_equal(scores > null.threshold(level), p <= bound)
+    assert np.isnan(null.p_values(np.array([np.nan]))).all()
+    nothing = Null.of([])
+    assert nothing.p_values(np.array([1e9])) == 1
+    assert nothing.threshold(0.5) == np.inf
+
+
+def test_dependent_scores_count_as_few():
+    rng = np.random.default_rng(2)
+    alone, lasting = rng.standard_normal(4000), clustered(rng, 200, 20)
+    assert independent_count(alone, np.quantile(alone, 0.95)) > 2500
+    assert 100 < independent_count(lasting, np.quantile(lasting, 0.95)) < 400
+    assert independent_count(np.zeros(10), 0.0) == 1

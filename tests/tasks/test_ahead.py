@@ -6,7 +6,6 @@ import pytest
 
 import caesura
 from caesura.errors import CheckpointError, DataError
-from caesura.tasks.detect import average_by_time, compare_detectors, detect
 from caesura.tasks.forecast import ForecastSettings, forecast
 from caesura.tasks.forecast_anchors import season_of
 from caesura.tasks.forecast_examples import examples_of
@@ -115,43 +114,10 @@ def test_a_season_is_the_shortest_of_its_multiples():
     assert season_of([np.random.default_rng(0).standard_normal((1, 2000))], 100) == 1
 
 
-def test_an_odd_wave_scores_highest_and_normal_ones_have_uniform_p(run):
-    normal, new = run.open(waves(length=1600, seed=5)), run.open(waves(length=800, seed=9, odd=400))
-    found = detect(run, new, normal)
-    top = int(found.score[0].argmax())
-    assert 390 <= top <= 430
-    p = np.concatenate(found.p_value[1:])
-    assert 0.3 < p.mean() < 0.7
-    assert found.p_value[0][top] < 0.02
-
-
-def test_scores_are_compared_with_plain_detectors_and_noise(run):
-    normal, new = run.open(waves(length=1600, seed=5)), run.open(waves(length=800, seed=9, odd=400))
-    truth = [np.zeros(800, bool) for _ in range(4)]
-    truth[0][400:416] = True
-    rows = compare_detectors(run, new, normal, truth, detect(run, new, normal))
-    by_name = {row["detector"]: row for row in rows}
-    assert len(by_name) == 7
-    assert by_name["this run"]["VUS-PR"] > 2 * by_name["uniform noise"]["VUS-PR"]
-    assert 0 <= by_name["PCA"]["range F1"] <= 1
-
-
-def test_without_held_out_normal_data_there_is_no_p_value(run):
-    short = run.open(waves(length=100))
-    with pytest.raises(DataError, match="two windows of 64 steps"):
-        detect(run, short, short)
-
-
 def test_a_window_has_its_own_linear_features_in_any_company():
     windows = np.random.default_rng(0).standard_normal((5, 1, 64)) * np.arange(1, 6)[:, None, None]
     alone = dlinear_features(windows[2:3])
     np.testing.assert_allclose(dlinear_features(windows)[2:3], alone)
-
-
-def test_overlapping_windows_are_averaged_by_time_stamp():
-    scores = np.array([[1.0, 1.0], [3.0, 3.0]])
-    found = average_by_time(scores, np.array([0, 2]), 4, 6)
-    np.testing.assert_array_equal(found, [1, 1, 2, 2, 3, 3])
 
 
 def test_windows_cover_a_series_to_its_end():

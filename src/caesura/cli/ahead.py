@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -69,31 +70,47 @@ def detect(
     normal: Annotated[
         str | None, typer.Option(help="Normal data. Default: what the run was trained on.")
     ] = None,
+    by: Annotated[
+        str,
+        typer.Option(help="Detector that scores, e.g. KNN; auto: what normal data support best."),
+    ] = "auto",
     truth: Annotated[
         str, typer.Option(help="Column of --data that is 1 in anomalies: also score the scores.")
     ] = "",
     level: Annotated[float, typer.Option(help="p-value below which a time is listed.")] = 0.001,
+    table: Annotated[
+        Path | None,
+        typer.Option(help="File of the table of detectors. Default: OUTPUT.detectors.csv."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the anomalies put into normal data.")] = 0,
     device: Device = "auto",
 ) -> None:
     """Score every time stamp by how unlike normal data it is: id, time, score, p_value.
 
-    p_value: share of held-out normal time stamps that score as high; it means what it says
+    Detectors are this run's encoder and others that read samples. Each is fitted to parts of the
+    normal data and finds anomalies that are put into the part left out; what finds them best is
+    written, and the table of all goes to a file, with --truth scored against the labels.
+
+    p_value: share of normal time stamps, not fitted, that score as high; it means what it says
     where normal data resemble what comes.
 
     Example: `caesura detect run --data new.parquet --normal old.parquet -o scores.parquet`
     """
     import numpy as np
+    import pyarrow as pa
 
     from caesura.answers import detection_table
     from caesura.data.marks import read_marks
     from caesura.data.write import check_writable, write_table
     from caesura.run import load
-    from caesura.tasks.detect import compare_detectors
+    from caesura.tasks.detect import DetectSettings, compare_detectors
     from caesura.tasks.detect import detect as detect_store
     from caesura.tasks.forecast import regular_view
 
+    table = table or output.with_suffix(".detectors.csv")
     trained = load(run)
-    check_writable(output, data or trained.recipe.data.path)
+    for path in (output, table):
+        check_writable(path, data or trained.recipe.data.path)
     store = trained.open(data)
     known = trained.open(normal)
     marks = []
@@ -101,19 +118,23 @@ def detect(
         view = regular_view(trained, store)
         source = data or trained.recipe.data.path
         marks = read_marks(source, view, trained.schema.columns, truth)
-    found = detect_store(trained, store, known)
-    write_table(detection_table(trained.schema, store, found), output)
-    p_value = np.concatenate(found.p_value)
-    flagged = p_value <= max(level, found.least)
+    detected = detect_store(trained, store, known, DetectSettings(by, seed))
+    write_table(detection_table(trained.schema, store, detected), output)
+    rows, title = detected.table, "Anomalies put into normal data: average precision of each kind"
     if truth:
-        rows = compare_detectors(trained, store, known, marks, found)
-        console.table(rows, "Against the labels; point-adjusted F1 flatters: see that of noise")
-    if found.least > level:
+        rows = compare_detectors(trained, store, known, marks, detected)
+        title = "Against the labels; point-adjusted F1 flatters: see that of noise"
+    console.table(rows, title)
+    write_table(pa.Table.from_pylist(rows), table)
+    scores, bound = np.concatenate(detected.score), max(level, detected.least)
+    flagged = int((scores > detected.normality.null.threshold(level)).sum())
+    if detected.least > level:
         console.result(
-            f"p-values begin at {found.least:.2g}: so few normal time stamps were held out; give "
-            "longer --normal data"
+            f"p-values begin at {detected.least:.2g}: so few independent normal time stamps were "
+            "held out; give longer --normal data"
         )
+    console.result(f"written: {detected.by}; all detectors: {table}")
     console.result(
-        f"{len(p_value)} time stamps, {int(flagged.sum())} with p of {max(level, found.least):.2g} "
-        f"or less ({max(level, found.least) * len(p_value):.0f} expected of normal data): {output}"
+        f"{len(scores)} time stamps, {flagged} with p of {bound:.2g} or less "
+        f"({bound * np.isfinite(scores).sum():.0f} expected of normal data): {output}"
     )

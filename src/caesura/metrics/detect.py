@@ -6,6 +6,8 @@ uniform noise a good detector (Kim et al. 2022): it is here to be shown beside t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
+
+DOUBT = 1.0
+"""Standard errors by which the highest fold must exceed all to count."""
 
 
 def events(labels: Bools) -> NDArray[np.int64]:
@@ -161,6 +166,90 @@ def p_values(calibration: Floats, scores: Floats) -> Floats:
     ordered = np.sort(calibration)
     above = len(ordered) - np.searchsorted(ordered, scores, side="left")
     return np.asarray((1 + above) / (1 + len(ordered)))
+
+
+TAIL = 0.95
+"""Quantile whose exceedances say how many scores in a row depend on one another."""
+DEPENDENT = 0.05
+"""Autocorrelation from which on scores count as independent."""
+
+
+def independent_count(scores: Floats, tail: float) -> float:
+    """Return to how many independent ones scores in order of time are equal.
+
+    Their number over the integrated autocorrelation time of being above the `tail` score: scores
+    of windows that overlap, or of a state that lasts, come in clusters.
+    """
+    above = (scores >= tail).astype(np.float64)
+    above -= above.mean()
+    size = float(above @ above)
+    if size <= 0:
+        return 1.0
+    spectrum = np.abs(np.fft.rfft(above, 2 * len(above))) ** 2
+    lags = np.fft.irfft(spectrum)[1 : len(above) // 2] / size
+    ends = np.flatnonzero(lags < DEPENDENT)
+    lasting = lags[: ends[0]] if len(ends) else lags
+    return max(len(above) / (1 + 2 * float(lasting.sum())), 1.0)
+
+
+@dataclass(frozen=True)
+class Null:
+    """What normal time stamps score that a detector was not fitted to.
+
+    score: in ascending order. p_value: of a new score that exceeds the first k of them, k from
+    none to all; never rising.
+    """
+
+    score: Floats
+    p_value: Floats
+
+    @classmethod
+    def of(cls, folds: Sequence[Floats], doubt: float = DOUBT) -> Null:
+        """Join the scores of folds, each of what the others were fitted to, in order of time.
+
+        The share above a score is that of all folds, or that of the highest fold less `doubt`
+        standard errors, whichever is larger: where one part of the normal data differs from the
+        others by more than chance, so may what is new. Scores come in clusters, so B independent
+        ones promise no p-value below 1 / (1 + B).
+        """
+        whole = np.sort(np.concatenate([*folds, np.zeros(0)]))
+        if not len(whole):
+            return cls(whole, np.ones(1))
+        tail = float(np.quantile(whole, TAIL))
+        counts = np.array([independent_count(one, tail) for one in folds])
+        total = counts.sum()
+
+        def share_above(part: Floats) -> Floats:
+            below = np.searchsorted(np.sort(part), whole, side="left")
+            return np.append(1 - below / len(part), 0.0)
+
+        pooled = share_above(whole)
+        error = np.sqrt(np.maximum(pooled * (1 - pooled), 1 / (4 * total)))
+        each = [
+            share_above(one) - doubt * error / np.sqrt(count)
+            for one, count in zip(folds, counts, strict=True)
+        ]
+        share = np.maximum(pooled, np.max(each, axis=0))
+        falling = np.maximum.accumulate(share[::-1])[::-1]
+        return cls(whole, np.asarray((1 + total * np.minimum(falling, 1)) / (1 + total)))
+
+    def p_values(self, scores: Floats) -> Floats:
+        """Return the p-value of each score, NaN of NaN."""
+        exceeded = np.searchsorted(self.score, scores, side="left")
+        return np.where(np.isnan(scores), np.nan, self.p_value[exceeded])
+
+    @property
+    def least(self) -> float:
+        """Return the least p-value there can be."""
+        return float(self.p_value[-1])
+
+    def threshold(self, p_value: float) -> float:
+        """Return the score above which p-values are at most `p_value`, or the least there is;
+        infinity where there are no normal scores."""
+        if not len(self.score):
+            return np.inf
+        rank = int(np.argmax(self.p_value <= max(p_value, self.least)))
+        return float(self.score[rank - 1]) if rank else -np.inf
 
 
 def all_detection_scores(

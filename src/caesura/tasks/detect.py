@@ -1,208 +1,321 @@
-"""Anomaly scores of time stamps: how far what an encoder says of them is from normal.
+"""Anomaly scores of time stamps, by the detector that normal data support best, and p-values.
 
-The features of each place are compared with their nearest ones of a normal part, in whitened
-space; a time stamp's score is the mean over all windows that hold it. Thresholds and p-values
-come from normal data alone, never from what is scored.
+Candidates are how far what this run's encoder says of a place is from what it says of normal ones,
+and detectors that read samples alone (`tasks.detectors`). Which is taken, thresholds and p-values
+come from normal data, each part scored by a fit to the others; never from what is scored.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from caesura.data.store import RaggedStore
-from caesura.errors import DataError
-from caesura.metrics.detect import all_detection_scores, p_values
+from caesura.errors import DataError, RecipeError
+from caesura.metrics.detect import Null, all_detection_scores
+from caesura.tasks.cross_fit import FOLDS, CrossFitted, cross_fitted, folds_of
+from caesura.tasks.detector_table import (
+    CONTROLS,
+    RUN,
+    SHAPES,
+    TWIN,
+    Windows,
+    detectors_of,
+    windows_for,
+)
+from caesura.tasks.detectors import Detector, State
 from caesura.tasks.forecast import bridged_series, regular_view
-from caesura.tasks.needs import Trained, need
-from caesura.tasks.plain_detectors import DETECTORS, over_channels
-from caesura.tasks.random_twin import random_twin
-from caesura.tasks.window_features import level_features, windows_of
+from caesura.tasks.needs import Trained
+
+log = logging.getLogger("caesura")
 
 Floats = NDArray[np.floating[Any]]
 
-_MOST_NORMAL = 4000
-"""Places of normal data that are kept to compare with."""
-_NEIGHBOURS = 5
-_OVERLAP = 4
-"""Windows that hold a time stamp, about."""
+AUTO = "auto"
+MAX_NORMAL_STEPS = 200_000
+"""Steps of normal data that are read; of more, pieces evenly spaced in time."""
+PIECE_WINDOWS = 20
 
 
 @dataclass(frozen=True)
-class NormalPlaces:
-    """Features of normal places, whitened."""
+class DetectSettings:
+    """How time stamps are scored.
 
-    center: Floats
-    whiten: Floats
-    normal: Floats
-
-    def distance(self, features: Floats) -> Floats:
-        """Return the mean distance of (rows, places, width) to the nearest normal places."""
-        from sklearn.neighbors import NearestNeighbors
-
-        flat = (features.reshape(-1, features.shape[-1]) - self.center) @ self.whiten
-        near = NearestNeighbors(n_neighbors=min(_NEIGHBOURS, len(self.normal))).fit(self.normal)
-        distance = near.kneighbors(flat)[0].mean(1)
-        return np.asarray(distance.reshape(features.shape[:2]))
-
-
-def normal_places(features: Floats, seed: int = 0) -> NormalPlaces:
-    """Whiten the features (rows, places, width) of normal windows, 4,000 places at most."""
-    flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
-    rng = np.random.default_rng(seed)
-    if len(flat) > _MOST_NORMAL:
-        flat = flat[rng.choice(len(flat), _MOST_NORMAL, replace=False)]
-    center = flat.mean(0)
-    values, vectors = np.linalg.eigh(np.cov((flat - center).T) + 1e-9 * np.eye(flat.shape[1]))
-    floor = 1e-3 * values.max()  # directions without variance would rule the distance
-    whiten = vectors / np.sqrt(np.maximum(values, floor))
-    return NormalPlaces(center, whiten, (flat - center) @ whiten)
-
-
-@dataclass(frozen=True)
-class Detector:
-    """Normal places, and the scores of normal time stamps that were held out."""
-
-    places: NormalPlaces
-    calibration: Floats
-    window: int
-
-    def scores(self, encoder: nn.Module, series: Floats, rate_hz: float | None) -> Floats:
-        """Return a score for each time stamp of (channels, time), averaged over windows."""
-        hop = max(1, self.window // _OVERLAP)
-        windows, starts = windows_of(series, self.window, hop)
-        if not len(windows):
-            raise DataError(
-                f"a series of {series.shape[1]} steps is shorter than a window of {self.window}"
-            )
-        by_place = self.places.distance(level_features(encoder, windows, rate_hz))
-        return average_by_time(by_place, starts, self.window, series.shape[1])
-
-
-def average_by_time(by_place: Floats, starts: NDArray[np.int64], window: int, time: int) -> Floats:
-    """Spread scores of places over the samples they cover, and average overlapping windows."""
-    places = by_place.shape[1]
-    cell = np.minimum(np.arange(window) * places // window, places - 1)
-    total, count = np.zeros(time), np.zeros(time)
-    for row, start in zip(by_place[:, cell], starts, strict=True):
-        total[start : start + window] += row
-        count[start : start + window] += 1
-    return total / np.maximum(count, 1)
-
-
-def fit_detector(
-    encoder: nn.Module, normal: list[Floats], window: int, rate_hz: float | None, seed: int = 0
-) -> Detector:
-    """Learn what is normal from series (channels, time), the last fifth of each held out.
-
-    The held-out fifth calibrates: its scores are those of normal time stamps that the detector
-    has not seen.
+    Args:
+        by: a detector's name, in any case and with hyphens for blanks; "auto": the one that
+            cross-fitted normal data support best.
+        seed: of the anomalies that are put into normal data, and of what is drawn to compare.
     """
-    known, held = [], []
-    for one in normal:
-        cut = max(min(int(one.shape[1] * 0.8), one.shape[1] - window), min(window, one.shape[1]))
-        known.append(one[:, :cut])
-        held.append(one[:, cut:])
-    parts = [windows_of(one, window, max(1, window // 2))[0] for one in known]
-    parts = [part for part in parts if len(part)]
-    if not parts:
-        longest = max((one.shape[1] for one in normal), default=0)
-        raise DataError(
-            f"no normal series is as long as a window of {window} steps (longest {longest})"
-        )
-    features = np.concatenate([level_features(encoder, part, rate_hz) for part in parts])
-    made = Detector(normal_places(features, seed), np.zeros(0), window)
-    usable = [one for one in held if one.shape[1] >= window]
-    if not usable:
-        raise DataError(
-            f"no normal series is as long as two windows of {window} steps: one to learn from and "
-            "one, held out, that p-values and thresholds come from; give longer normal data"
-        )
-    own = [made.scores(encoder, one, rate_hz) for one in usable]
-    return Detector(made.places, np.concatenate(own), window)
+
+    by: str = AUTO
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Normality:
+    """What was learned of normal data.
+
+    Args:
+        by: name of the detector that scores.
+        state: what it was fitted to be, to all normal data.
+        null: what normal data score that it was not fitted to.
+        windows: steps that detectors see together.
+        seed: of what the detectors draw.
+        table: a row for each detector that was tried, with its support.
+        crossed: the same with what each scores on held-out normal data; not kept in a file.
+    """
+
+    by: str
+    state: State
+    null: Null
+    windows: Windows
+    seed: int = 0
+    table: list[dict[str, Any]] = field(default_factory=list)
+    crossed: Mapping[str, CrossFitted] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Detected:
-    """Scores and p-values of the time stamps of each series.
+    """Scores and p-values of the time stamps of each series, NaN of a series that is too short.
 
-    calibration: scores of normal time stamps that were held out.
+    normality: what was learned of normal data.
     """
 
     score: list[Floats]
     p_value: list[Floats]
-    calibration: Floats
+    normality: Normality
+
+    @property
+    def by(self) -> str:
+        """Return the name of the detector."""
+        return self.normality.by
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """Return a row for each detector that was tried, the best supported first."""
+        return self.normality.table
+
+    @property
+    def calibration(self) -> Floats:
+        """Return the scores of normal time stamps that were held out."""
+        return self.normality.null.score
 
     @property
     def least(self) -> float:
         """Return the least p-value there can be."""
-        return 1 / (1 + len(self.calibration))
+        return self.normality.null.least
 
 
-def detect(run: Trained, store: RaggedStore, normal: RaggedStore, seed: int = 0) -> Detected:
-    """Score every time stamp of a store against normal data."""
-    return detect_with(run, store, normal_detector(run, normal, seed))
+_DEFAULT = DetectSettings()
 
 
-def normal_detector(run: Trained, normal: RaggedStore, seed: int = 0) -> Detector:
-    """Learn what is normal from a store."""
+def detect(
+    run: Trained, store: RaggedStore, normal: RaggedStore, settings: DetectSettings = _DEFAULT
+) -> Detected:
+    """Score every time stamp of a store against normal data; higher is further from normal.
+
+    See `learn_normal` for how the detector is chosen, `metrics.detect.Null` for what p-values
+    promise.
+    """
+    return detect_with(run, store, learn_normal(run, normal, settings))
+
+
+def learn_normal(
+    run: Trained, normal: RaggedStore, settings: DetectSettings = _DEFAULT
+) -> Normality:
+    """Choose a detector by normal data alone and fit it to all of them.
+
+    Each is fitted to parts of the normal data and scores the part that was held out, as it is and
+    with anomalies put there; the highest mean average precision (`support`) is chosen. Controls,
+    as the run's random-init twin, are taken only by name. Where no part can be held out, the first
+    detector that can be fitted is taken and every p-value is 1, which is said.
+    """
     view = regular_view(run, normal)
-    known = bridged_series(view)
-    return fit_detector(need(run, "encoder"), known, view.window, view.rate_hz, seed)
+    series = limited(bridged_series(view), view.window)
+    windows = windows_for(series, view.window, FOLDS)
+    detectors = detectors_of(run, windows, len(series[0]), settings.seed)
+    by = "" if settings.by == AUTO else named(settings.by, list(detectors))
+    tried = [detectors[by]] if by else list(detectors.values())
+    crossed = cross_fits(tried, series, windows, settings.seed)
+    by = by or best_supported(crossed, len(series[0])) or first_that_fits(tried, series)
+    usable = pieces_of(detectors[by], series)
+    if not usable:
+        raise DataError(
+            f"{by} sees {detectors[by].window} steps together, the longest normal series has "
+            f"{max(one.shape[1] for one in series)}; give longer normal data, or another detector"
+        )
+    if not len(crossed[by].null.score):
+        log.warning(
+            "the normal data are too short to hold out a part that %s was not fitted to: every "
+            "p-value is 1, scores order time stamps all the same",
+            by,
+        )
+    state = detectors[by].fit(usable)
+    table = support_table(crossed, by)
+    return Normality(
+        by, state, crossed[by].null, windows, seed=settings.seed, table=table, crossed=crossed
+    )
 
 
-def detect_with(run: Trained, store: RaggedStore, detector: Detector) -> Detected:
-    """Score every time stamp of a store by a detector that the same run was fitted with."""
-    encoder, view = need(run, "encoder"), regular_view(run, store)
-    scores = [detector.scores(encoder, one, view.rate_hz) for one in bridged_series(view)]
-    p = [p_values(detector.calibration, one) for one in scores]
-    return Detected(scores, p, detector.calibration)
+def limited(series: list[Floats], window: int) -> list[Floats]:
+    """Return the series, of more than MAX_NORMAL_STEPS pieces that are evenly spaced in time."""
+    total = sum(one.shape[1] for one in series)
+    if total <= MAX_NORMAL_STEPS:
+        return series
+    size = PIECE_WINDOWS * window
+    pieces = [
+        one[:, start : start + size]
+        for one in series
+        for start in range(0, max(one.shape[1] - window, 0) + 1, size)
+    ]
+    count = max(1, min(len(pieces), MAX_NORMAL_STEPS // size))
+    log.info("%d of %d pieces of the normal data are read, evenly spaced", count, len(pieces))
+    return [pieces[int(k)] for k in np.linspace(0, len(pieces) - 1, count)]
+
+
+def named(name: str, known: Sequence[str]) -> str:
+    """Return a detector's name in any case, blanks for hyphens; another is a RecipeError."""
+    plain = name.strip().lower().replace(" ", "-").replace("_", "-")
+    for one in known:
+        if one.lower() == plain:
+            return one
+    raise RecipeError(f"unknown detector {name!r}; known: {AUTO}, {', '.join(known)}")
+
+
+def pieces_of(detector: Detector, series: Sequence[Floats]) -> list[Floats]:
+    """Return the series that are as long as a detector's window."""
+    return [one for one in series if one.shape[1] >= detector.window]
+
+
+def first_that_fits(detectors: Sequence[Detector], series: Sequence[Floats]) -> str:
+    """Return the name of the first detector whose window some series have, else of the first."""
+    fitting = [one.name for one in detectors if pieces_of(one, series)]
+    return (fitting or [detectors[0].name])[0]
+
+
+def cross_fits(
+    detectors: Sequence[Detector], series: Sequence[Floats], windows: Windows, seed: int
+) -> dict[str, CrossFitted]:
+    """Return what each detector scores on normal data that it was not fitted to."""
+    folds = folds_of(series, 2 * windows.others)
+    return {one.name: cross_fitted(one, folds, windows.others, seed) for one in detectors}
+
+
+def best_supported(crossed: Mapping[str, CrossFitted], channels: int) -> str:
+    """Return the name of the detector, no control, with the highest support; "" where none has
+    any.
+
+    The run's own counts where its support is above that of its random twin: else pre-training
+    has no part in it.
+    """
+    support = {name: one.support for name, one in crossed.items() if np.isfinite(one.support)}
+    left_out = {*CONTROLS, *(SHAPES if channels > 1 else ())}
+    if support.get(RUN, -1.0) <= support.get(TWIN, -1.0):
+        left_out.add(RUN)
+    eligible = [name for name in support if name not in left_out]
+    return max(eligible, key=lambda name: support[name]) if eligible else ""
+
+
+def support_table(crossed: Mapping[str, CrossFitted], by: str) -> list[dict[str, Any]]:
+    """Return a row for each detector, the best supported first: its support, by kind of anomaly
+    too, and the least p-value it can give."""
+    rows = [
+        {"detector": name, "written": "yes" if name == by else "", "support": one.support}
+        | {"least p": one.null.least}
+        | dict(one.by_kind)
+        for name, one in crossed.items()
+    ]
+    return sorted(rows, key=lambda row: -np.nan_to_num(row["support"], nan=-1.0))
+
+
+def detect_with(run: Trained, store: RaggedStore, normality: Normality) -> Detected:
+    """Score every time stamp of a store by what the same run learned of normal data.
+
+    A series that is shorter than the detector's window has NaN, which is said.
+    """
+    view, by = regular_view(run, store), normality.by
+    series = bridged_series(view)
+    detector = detectors_of(run, normality.windows, len(series[0]), normality.seed)[by]
+    score = scores_of(detector, normality.state, series)
+    short = [k for k, one in enumerate(series) if one.shape[1] < detector.window]
+    if short:
+        log.warning(
+            "%d of %d series have no score, first %r: shorter than the %d steps that %s sees "
+            "together",
+            len(short),
+            len(series),
+            store.ids[short[0]].as_py(),
+            detector.window,
+            by,
+        )
+    p_value = [normality.null.p_values(one) for one in score]
+    return Detected(score, p_value, normality)
+
+
+def scores_of(detector: Detector, state: State, series: Sequence[Floats]) -> list[Floats]:
+    """Return the scores of each series, NaN of one that is shorter than the window."""
+    return [
+        detector.score(state, one)
+        if one.shape[1] >= detector.window
+        else np.full(one.shape[1], np.nan)
+        for one in series
+    ]
 
 
 def compare_detectors(
     run: Trained,
     store: RaggedStore,
     normal: RaggedStore,
-    truth: list[NDArray[np.bool_]],
-    found: Detected,
-    seed: int = 0,
+    truth: Sequence[NDArray[np.bool_]],
+    detected: Detected,
 ) -> list[dict[str, Any]]:
-    """Score this run beside its untrained twin, plain detectors and noise, against labels.
+    """Score every detector, and uniform noise, against labels.
 
-    truth: for each series, which time stamps are anomalous. Scores with a threshold take it from
-    normal data: one per cent of those exceed it. Series without an anomaly are left out.
+    truth: for each series, which time stamps are anomalous; series without an anomaly, or too
+    short for a detector, are left out. Scores with a threshold take it from normal data that were
+    not fitted: one per cent of those exceed it. Rows come with their support, where it is known.
     """
-    view, known = regular_view(run, store), regular_view(run, normal)
-    new, old = bridged_series(view), bridged_series(known)
-    twin = random_twin(run, seed)
-    untrained = fit_detector(twin.parts["encoder"], old, view.window, view.rate_hz, seed)
-    rng = np.random.default_rng(seed)
-    flat = np.concatenate(old, axis=1)
-    cut = int(0.8 * flat.shape[1])  # what follows calibrates, as for the encoders
-
-    def plain(way: Any, one: Floats) -> Floats:
-        later = np.concatenate([flat[:, cut:], one], axis=1)
-        return over_channels(way, flat[:, :cut], later)
-
-    rows: dict[str, list[dict[str, float]]] = {}
-    for number, labels in enumerate(truth):
-        if not labels.any():
+    view = regular_view(run, normal)
+    series = limited(bridged_series(view), view.window)
+    windows, seed = detected.normality.windows, detected.normality.seed
+    detectors = detectors_of(run, windows, len(series[0]), seed)
+    crossed = dict(detected.normality.crossed)
+    missing = [one for name, one in detectors.items() if name not in crossed]
+    crossed |= cross_fits(missing, series, windows, seed)
+    later = bridged_series(regular_view(run, store))
+    rows = []
+    for name, detector in detectors.items():
+        usable = pieces_of(detector, series)
+        if not usable or not len(crossed[name].null.score):
             continue
-        one = new[number]
-        scored = {"this run": (found.score[number], found.calibration)}
-        scores = untrained.scores(twin.parts["encoder"], one, view.rate_hz)
-        scored["the same, never trained"] = (scores, untrained.calibration)
-        for name, way in DETECTORS.items():
-            values = plain(way, one)
-            scored[name] = (values[-len(labels) :], values[: -len(labels)])
-        scored["uniform noise"] = (rng.random(len(labels)), rng.random(10_000))
-        for name, (values, calibration) in scored.items():
-            rows.setdefault(name, []).append(all_detection_scores(labels, values, calibration))
+        scores = scores_of(detector, detector.fit(usable), later)
+        rows.append(_scored(name, scores, truth, crossed[name].null.score))
+    rng = np.random.default_rng(seed)
+    noise = [rng.random(len(labels)) for labels in truth]
+    rows.append(_scored("uniform noise", noise, truth, rng.random(10_000)))
+    support = {row["detector"]: row for row in support_table(crossed, detected.by)}
+    none = {"written": "", "support": float("nan")}
     return [
-        {"detector": name} | {key: float(np.mean([one[key] for one in each])) for key in each[0]}
-        for name, each in rows.items()
+        {"detector": row["detector"]}
+        | {key: support.get(row["detector"], none)[key] for key in none}
+        | row
+        for row in sorted(rows, key=lambda row: -row["VUS-PR"])
     ]
+
+
+def _scored(
+    name: str, scores: Sequence[Floats], truth: Sequence[NDArray[np.bool_]], normal: Floats
+) -> dict[str, Any]:
+    """Return the mean over series with an anomaly of all scores."""
+    each = [
+        all_detection_scores(labels, one, normal)
+        for labels, one in zip(truth, scores, strict=True)
+        if labels.any() and not np.isnan(one).any()
+    ]
+    means = {key: float(np.mean([one[key] for one in each])) for key in each[0]} if each else {}
+    return {"detector": name} | means

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from torch import nn
 from caesura.metrics.detect import vus_pr
 from caesura.metrics.forecast import mae, mse, seasonal_error, seasonal_naive
 from caesura.metrics.skill import anomaly_skill, classification_skill, forecast_skill
-from caesura.tasks.detect import fit_detector
+from caesura.tasks.detector_table import feature_scores
 from caesura.tasks.forecast_examples import examples_of
 from caesura.tasks.forecast_head import dlinear_features, fit_head, predict_with
 from caesura.tasks.linear import fit_and_predict, linear_model
@@ -282,9 +283,7 @@ def _anomaly(name: str, root: Path) -> EvaluationSet:
         return anomaly_skill(vus_pr(labels, total), noise)
 
     def score(encoder: nn.Module) -> float:
-        return by_channels(
-            lambda row, new: fit_detector(encoder, [row], WINDOW, 1.0).scores(encoder, new, 1.0)
-        )
+        return by_channels(partial(feature_scores, encoder, window=WINDOW, rate_hz=1.0, seed=0))
 
     def beside() -> Mapping[str, float]:
         def of(way: Callable[[Floats, Floats], Floats]) -> float:

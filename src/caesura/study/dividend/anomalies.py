@@ -26,7 +26,7 @@ from caesura.errors import DataError
 from caesura.metrics.detect import vus_pr
 from caesura.metrics.skill import anomaly_skill
 from caesura.study.dividend.task import Said
-from caesura.tasks.detect import fit_detector
+from caesura.tasks.detector_table import feature_scores
 from caesura.tasks.forecast import Floats, bridged_series
 from caesura.tasks.forecast_examples import examples_of
 from caesura.tasks.forecast_tuned import trained_to_forecast
@@ -95,10 +95,7 @@ class AnomalyPart:
         return self._detected(need(run, "encoder"), seed)
 
     def _detected(self, encoder: nn.Module, seed: int) -> Said:
-        def one(normal: Floats, later: Floats) -> Floats:
-            made = fit_detector(encoder, [normal], self.window, self.rate_hz, seed)
-            return made.scores(encoder, later, self.rate_hz)
-
+        one = partial(feature_scores, encoder, window=self.window, rate_hz=self.rate_hz, seed=seed)
         return self._scored(one)
 
     def _scored(self, one: Callable[[Floats, Floats], Floats]) -> Said:
