@@ -110,7 +110,7 @@ def detect(
     table = table or output.with_suffix(".detectors.csv")
     trained = load(run)
     for path in (output, table):
-        check_writable(path, data or trained.recipe.data.path)
+        check_writable(path, data or trained.recipe.data.path, normal)
     store = trained.open(data)
     known = trained.open(normal)
     marks = []
