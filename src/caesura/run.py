@@ -223,12 +223,10 @@ class Run:
         self, data: Any = None, *, normal: Any = None, by: str = "auto", seed: int = 0
     ) -> pa.Table:
         """Return id, time, score, p_value of each time stamp against normal data, by default those
-        that the run was trained on.
-
-        by: a detector's name; "auto": the one that normal data support best (`tasks.detect`).
-        """
-        store, settings = self.open(data), DetectSettings(by, seed)
-        return detection_table(self.schema, store, detect(self, store, self.open(normal), settings))
+        that the run was trained on. by: a detector's name (`tasks.detect.DetectSettings`)."""
+        store, known = self.open(data), self.open(normal)
+        detected = detect(self, store, known, DetectSettings(by, seed))
+        return detection_table(self.schema, store, detected)
 
     def impute(self, data: Any = None, *, draws: int = 64, seed: int = 0) -> pa.Table:
         """Return regular series with their gaps filled, and 90 % intervals (`tasks.impute`)."""

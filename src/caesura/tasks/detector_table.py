@@ -174,25 +174,32 @@ def detectors_of(run: Trained, windows: Windows, channels: int, seed: int) -> di
     sampling = run.schema.sampling
     rate = None if sampling is None else sampling.rate_hz
     encoder, twin = need(run, "encoder"), random_twin(run, seed).parts["encoder"]
+    own: dict[str, Detector] = {
+        RUN: FeatureDistance(RUN, windows.run, encoder, rate, seed),
+        TWIN: FeatureDistance(TWIN, windows.run, twin, rate, seed),
+    }
+    return own | sample_detectors(windows, channels)
+
+
+def sample_detectors(windows: Windows, channels: int) -> dict[str, Detector]:
+    """Return the detectors that read samples, by name."""
     short, period = windows.others, windows.period
-    known: list[Detector] = [
-        FeatureDistance(RUN, windows.run, encoder, rate, seed),
-        FeatureDistance(TWIN, windows.run, twin, rate, seed),
+    detectors: list[Detector] = [
         NearestWindows("KNN", short),
         NearestWindows("shape", short, instance_normalised),
         PrincipalWindows("PCA", short),
     ]
     if period:
-        known += [
+        detectors += [
             NearestWindows("KNN-period", period),
             NearestWindows("shape-period", period, instance_normalised),
             PrincipalWindows("PCA-period", period),
         ]
     if channels > 1:
-        known.append(PrincipalChannels("PCA-channels"))
-    known += [
+        detectors.append(PrincipalChannels("PCA-channels"))
+    detectors += [
         SpectralResidual("spectral-residual", min(SPECTRAL_WINDOW, 4 * short)),
         Change("change"),
         Energy("energy"),
     ]
-    return {one.name: one for one in known}
+    return {one.name: one for one in detectors}
