@@ -9,6 +9,17 @@ class DataError(CaesuraError, ValueError):
     """The data cannot be read as series: a missing column, a wrong type, no observations."""
 
 
+class NothingMeasuredError(DataError):
+    """The data can be read, and no row of them has a finite time and value.
+
+    report: what was dropped (`data.store.DoorReport`), where it is known.
+    """
+
+    def __init__(self, message: str, report: object = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+
 class RecipeError(CaesuraError, ValueError):
     """A recipe or setting is wrong: an unknown key, an impossible combination."""
 

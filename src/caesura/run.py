@@ -128,11 +128,14 @@ class Run:
     def embed(
         self, data: Any = None, *, pooling: Pooling = "auto", on_progress: Report = _quiet
     ) -> NDArray[np.float32]:
-        """Return one vector a series, (series, dim), in the order of the data."""
-        return embed(self, self.open(data), pooling, on_progress)
+        """Return one vector a series, (series, dim), in the order of the data; NaN for a series
+        without a value."""
+        store = self.open(data)
+        return store.spread(embed(self, store, pooling, on_progress))
 
     def predict(self, data: Any = None) -> pa.Table:
-        """Return a table: id, prediction, and a probability column for each class."""
+        """Return a table: id, prediction, and a probability column for each class; the prediction
+        is empty and numbers are NaN for a series without a value."""
         store = self.open(data)
         return self.prediction_table(store, predict(self, store))
 
@@ -142,12 +145,14 @@ class Run:
         if target is None:
             raise CheckpointError("this run was not fine-tuned; `caesura finetune` it first")
         name = self.schema.columns.id
-        ids = typed(store.ids, store.column_types.get(name, ""))
+        ids = typed(store.all_ids, store.column_types.get(name, ""))
+        outputs = store.spread(outputs)
         columns: dict[str, Any] = {}
         if target.task == "classification":
             kind = target.label_type or ("int64" if target.whole_numbers else "")
             names = typed(pa.array(target.classes, pa.string()), kind)
-            columns["prediction"] = names.take(pa.array(outputs.argmax(1)))
+            empty = np.isnan(outputs).any(1)
+            columns["prediction"] = names.take(pa.array(outputs.argmax(1), mask=empty))
         if target.task == "regression":
             single = len(target.names) == 1
             for each, values in zip(target.names, outputs.T, strict=True):
@@ -192,9 +197,15 @@ class Run:
             )
         if self.calibration is None:
             raise CheckpointError("this run has no calibration; pre-train it with a decoder")
-        found = interpolate(self, store, queries, self.calibration, level, on_progress)
-        added = {"value": found.value, "lower": found.lower, "upper": found.upper}
-        added["trust"] = np.where(found.trusted, "high", "low")
+        there = np.flatnonzero(np.isfinite(queries.times))
+        added = {name: np.full(len(queries), np.nan) for name in ("value", "lower", "upper")}
+        added["trust"] = np.full(len(queries), "low", dtype=object)
+        if len(there):
+            asked = queries.take(there)
+            found = interpolate(self, store, asked, self.calibration, level, on_progress)
+            for name in ("value", "lower", "upper"):
+                added[name][there] = getattr(found, name)
+            added["trust"][there[found.trusted]] = "high"
         for name, values in added.items():
             if name in table.column_names and table[name].null_count == len(table):
                 table = table.drop_columns([name])  # left empty, to be filled in

@@ -6,6 +6,7 @@ is not made again, so that a killed run goes on, with as many processes as there
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,17 +15,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from caesura.data.column_types import beside, typed
+from caesura.data.column_types import beside, type_name, typed
 from caesura.data.groups import SeriesGroups
 from caesura.data.parquet_files import is_parquet
 from caesura.data.write import check_apart, write_table
 from caesura.errors import DataError, RecipeError
 from caesura.files import claim, write_json
-from caesura.nn.heads import Pooling
+from caesura.nn.heads import Pooling, pooled_width
 from caesura.run import Run
 from caesura.tasks.embed import embed
 from caesura.training.checkpoint import read_json
+from caesura.types import as_encoder
 
+log = logging.getLogger("caesura")
 ROWS = 1_000_000
 """Observations of a part, about."""
 _ABOUT = "_parts.json"  # readers of folders of Parquet leave such names out
@@ -110,11 +113,18 @@ def _write_part(
 ) -> int:
     """Embed the series that begin in some row groups, and write them."""
     name, ids, vectors = run.schema.columns.id, [], []
+    kind = type_name(groups.rows.schema.field(name).type)
+    width = pooled_width(as_encoder(run.parts["encoder"]), pooling)
     for number in numbers:
-        store = groups.read(number)
-        if store is not None:
-            ids.append(typed(store.ids, store.column_types.get(name, "")))
-            vectors.append(embed(run, store, pooling))
+        begun = groups.read_all(number)
+        for notice in begun.report.notices if len(begun.ids) else ():
+            log.warning("row group %d: %s", number, notice)
+        if begun.store is not None:
+            vectors.append(begun.store.spread(embed(run, begun.store, pooling)))
+        elif len(begun.ids):
+            vectors.append(np.full((len(begun.ids), width), np.nan, np.float32))
+        if len(begun.ids):
+            ids.append(typed(begun.ids, kind))
     if not ids:  # one series goes on through all of it
         write_table(pa.table({name: pa.array([], groups.ids(0).type)}), path)
         return 0

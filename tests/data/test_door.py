@@ -104,7 +104,7 @@ def test_nan_infinity_and_sentinels_are_dropped_and_counted():
     text = " ".join(report.notices)
     assert "1 NaN and 1 infinite" in text
     assert "1 values equal to a missing marker" in text
-    assert "1 ids have no observation and were left out, first: a" in text
+    assert "1 series have no value; what results say of them is empty, first: a" in text
 
 
 def test_a_single_observation_is_kept_and_said():

@@ -62,6 +62,7 @@ def embed(
 
     Example: `caesura embed run --data new.parquet -o z.parquet --neighbours 3`
     """
+    import numpy as np
     import pyarrow as pa
 
     from caesura.answers import window_times
@@ -91,22 +92,26 @@ def embed(
     with console.counting_bar("embedding") as show:
         if windows:
             series, start, vectors = embed_windows(trained, store, read_out, show)
-            own = {name: ids.take(pa.array(series))}
+            ids = ids.take(pa.array(series))
+            own = {name: ids}
             own[trained.schema.columns.time] = window_times(trained.schema, store, series, start)
             columns = {"start": pa.array(start)}
         else:
             vectors = embed_store(trained, store, read_out, show)
-    columns |= {f"f{i}": pa.array(vectors[:, i]) for i in range(vectors.shape[1])}
+            own[name] = typed(store.all_ids, store.column_types.get(name, ""))
+    written = vectors if windows else store.spread(vectors)
+    columns |= {f"f{i}": pa.array(column) for i, column in enumerate(written.T)}
     if neighbours:
         from caesura.tasks.neighbours import nearest
 
         near, distance = nearest(vectors, neighbours)
+        rows = pa.array(np.arange(len(vectors))) if windows else store.source_rows
         for k in range(near.shape[1]):
-            columns[f"neighbour_{k + 1}"] = own[name].take(pa.array(near[:, k]))
-            columns[f"distance_{k + 1}"] = pa.array(distance[:, k])
+            columns[f"neighbour_{k + 1}"] = ids.take(pa.array(near[:, k])).take(rows)
+            columns[f"distance_{k + 1}"] = pa.array(distance[:, k]).take(rows)
     write_table(pa.table(beside(own, columns)), output)
     what = "windows" if windows else "series"
-    console.result(f"{len(vectors)} {what}, {vectors.shape[1]} features: {output}")
+    console.result(f"{len(written)} {what}, {vectors.shape[1]} features: {output}")
 
 
 def _embed_parts(run: Run, data: str, folder: Path, pooling: Pooling, on_ray: bool) -> None:

@@ -139,6 +139,7 @@ def open_store(path: Path) -> tuple[RaggedStore, DoorReport]:
         ids=own["id"],
         texts=own.get("text"),
         error=shaped["error"],
+        source_ids=own.get("source"),
         groups=_viewed(own["group"]) if "group" in own else None,
         static=np.stack(statics, axis=1) if statics else None,
         **{name: _tupled(facts[name]) for name in _FACTS},
@@ -154,6 +155,8 @@ def _write(path: Path, store: RaggedStore, report: DoorReport) -> None:
     }
     if store.texts is not None:
         series["text"] = store.texts
+    if store.source_ids is not None:
+        series["source"] = store.source_ids
     if store.groups is not None:
         series["group"] = store.groups
     if store.static is not None:

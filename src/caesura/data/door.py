@@ -35,7 +35,9 @@ def open_data(
     """
     per_observation = config.tokens == "observation"
     if isinstance(source, np.ndarray | list | tuple):
-        store, report = panel_to_store(source, per_observation, config.rate * config.every)
+        rate, missing = config.rate * config.every, config.columns.missing
+        store, report = panel_to_store(source, per_observation, rate, missing)
+        report.say_unmatched()
     else:
         kept = None
         if isinstance(source, str | Path) and Path(source).exists():
@@ -70,6 +72,7 @@ def _open_table(
         rows = TableRows(_as_one_series(rows.whole(), columns.id))
         notes.append("no column names the series (--id): the table is taken as one")
     store, report = open_rows(rows, columns, per_observation)
+    report.say_unmatched()
     report.notices[:0] = notes
     return store, report
 

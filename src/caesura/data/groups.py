@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,17 @@ from caesura.data.checks import readable
 from caesura.data.config import DataConfig
 from caesura.data.door import open_rows, without_absent
 from caesura.data.rows import ParquetRows, TableRows
-from caesura.data.spelling import plain
-from caesura.data.store import RaggedStore
-from caesura.errors import DataError
+from caesura.data.spelling import distinct, plain
+from caesura.data.store import NO_VALUES, DoorReport, RaggedStore
+from caesura.errors import DataError, NothingMeasuredError
+
+
+class Begun(NamedTuple):
+    """Series that begin in a row group: those with a value, the ids of all, and what was mended."""
+
+    store: RaggedStore | None
+    ids: pa.Array
+    report: DoorReport
 
 
 class SeriesGroups:
@@ -71,11 +79,15 @@ class SeriesGroups:
 
     def read(self, number: int, heads: NDArray[np.int64] | None = None) -> RaggedStore | None:
         """Read the series that begin in a row group, to their ends in the following ones; None
-        where none begins. heads: of all groups, where they are known."""
+        where none with a value begins. heads: of all groups, where they are known."""
+        return self.read_all(number, heads).store
+
+    def read_all(self, number: int, heads: NDArray[np.int64] | None = None) -> Begun:
+        """Read what begins in a row group, series without a value too, and say what was mended."""
         heads = self.heads if heads is None else heads
         table = self.rows.read_group(number, self.names).slice(int(heads[number]))
         if not table.num_rows:
-            return None
+            return Begun(None, distinct(table[self.config.columns.id])[0], DoorReport())
         parts = [table]
         for following in range(number + 1, len(heads)):
             if not heads[following]:
@@ -86,8 +98,17 @@ class SeriesGroups:
                 break
         columns = self.config.columns.model_copy(update={"group": ""})
         rows = TableRows(pa.concat_tables(parts))
-        with readable(self.path):
-            return open_rows(rows, columns, self.config.tokens == "observation")[0]
+        try:
+            with readable(self.path):
+                store, report = open_rows(rows, columns, self.config.tokens == "observation")
+        except NothingMeasuredError as error:
+            ids = distinct(rows.table[columns.id])[0]
+            seen = error.report
+            report = seen if isinstance(seen, DoorReport) else DoorReport(rows.num_rows)
+            some = ", ".join(str(one) for one in ids[:3].to_pylist())
+            report.add(NO_VALUES, len(ids), first=f", first: {some}")
+            return Begun(None, ids, report)
+        return Begun(store, store.all_ids, report)
 
     def in_parts(self, rows: int) -> list[Sequence[int]]:
         """Return runs of groups of about so many rows each."""

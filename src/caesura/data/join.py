@@ -40,6 +40,7 @@ def joined(stores: Sequence[RaggedStore]) -> RaggedStore:
         offsets=np.append(np.concatenate(offsets), bounds[-1]),
         origins=_both(stores, "origins"),
         ids=pa.concat_arrays([store.ids for store in stores]),
+        source_ids=_sources(stores),
         channels=names,
         error=None if first.error is None else _both(stores, "error"),
         groups=None if first.groups is None else _both(stores, "groups"),
@@ -54,6 +55,13 @@ def _texts(stores: Sequence[RaggedStore]) -> pa.Array | None:
     rows = (np.arange(len(store.clock)) for store in stores)
     each = [store.measured(own).cast(pa.string()) for store, own in zip(stores, rows, strict=True)]
     return pa.concat_arrays(each)
+
+
+def _sources(stores: Sequence[RaggedStore]) -> pa.Array | None:
+    """Return the ids of all sources, if some of their series have no value."""
+    if all(store.source_ids is None for store in stores):
+        return None
+    return pa.concat_arrays([store.all_ids for store in stores])
 
 
 def _statics(stores: Sequence[RaggedStore]) -> dict[str, Any]:

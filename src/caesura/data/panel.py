@@ -10,19 +10,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from caesura.data.missing import is_marker
 from caesura.data.statics import read_static
-from caesura.data.store import DoorReport, RaggedStore
-from caesura.errors import DataError
+from caesura.data.store import NO_VALUES, DoorReport, RaggedStore
+from caesura.errors import DataError, NothingMeasuredError
 
 
 def panel_to_store(
-    panel: Any, per_observation: bool, rate: float = 0.0
+    panel: Any, per_observation: bool, rate: float = 0.0, missing: Sequence[float] = ()
 ) -> tuple[RaggedStore, DoorReport]:
     """Turn (series, channels, time), (series, time) or a list of (channels, time_i) into a store.
 
     NaN, and what is masked, means not observed. A frame in a list has a row a time and a column a
     channel. Times are the steps 0, 1, ..., or seconds where there is a rate;
-    ids are the row numbers.
+    ids are the row numbers. missing: markers of what was not measured (`data.missing`). A series
+    without a value is in `RaggedStore.source_ids` alone.
     """
     blocks = blocks_of(panel)
     size = blocks[0].shape[0]
@@ -30,9 +32,10 @@ def panel_to_store(
     steps = np.concatenate([np.arange(block.shape[1]) for block in blocks])
     series = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
     values = np.concatenate([block.T for block in blocks])
+    values = _without_markers(panel, blocks, values, missing, report)
     infinite = np.isinf(values)
     if infinite.any():
-        report.add(f"{int(infinite.sum())} infinite values left out")
+        report.add("{} infinite values left out", int(infinite.sum()))
         values = np.where(infinite, np.nan, values)
     channel = np.zeros(len(series), dtype=np.int32)
     if per_observation and size > 1:
@@ -42,12 +45,15 @@ def panel_to_store(
     observed = np.isfinite(values)
     kept = observed.any(axis=1)
     counts = np.bincount(series[kept], minlength=len(blocks))
-    if (counts == 0).any():
-        raise DataError(
-            f"series {int(np.flatnonzero(counts == 0)[0])} has no finite value; "
-            "drop it, so that rows of the result match rows of the input"
-        )
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    measured = np.flatnonzero(counts)
+    if not len(measured):
+        raise NothingMeasuredError(f"none of {len(blocks)} series has a finite value")
+    if len(measured) < len(blocks):
+        lacking = np.flatnonzero(counts == 0)
+        shown = ", ".join(map(str, lacking[:3]))
+        report.add(NO_VALUES, len(lacking), first=f", first: {shown}")
+        report.series = len(measured)
+    offsets = np.concatenate([[0], np.cumsum(counts[measured])]).astype(np.int64)
     times = steps[kept] / (rate or 1.0)
     origins = times[offsets[:-1]]
     names = tuple(f"v{i}" for i in range(size))
@@ -59,7 +65,8 @@ def panel_to_store(
         channel=channel[kept],
         offsets=offsets,
         origins=origins,
-        ids=pa.array(np.arange(len(blocks))),
+        ids=pa.array(measured),
+        source_ids=pa.array(np.arange(len(blocks))) if len(measured) < len(blocks) else None,
         channels=names if melted else ("",),
         value_names=("value",) if melted else names,
     )
@@ -86,6 +93,30 @@ def blocks_of(panel: Any) -> Sequence[NDArray[np.float64]]:
             "number of channels (NaN where one is not observed)"
         )
     return blocks
+
+
+def _without_markers(
+    panel: Any,
+    blocks: Sequence[NDArray[np.float64]],
+    values: NDArray[np.float64],
+    missing: Sequence[float],
+    report: DoorReport,
+) -> NDArray[np.float64]:
+    """Return rows (time, channels) of all series with NaN for markers, each series in its type."""
+    if not missing:
+        return values
+    kinds = [np.dtype(getattr(one, "dtype", np.float64)) for one in panel]
+    bounds = np.cumsum([0, *(block.shape[1] for block in blocks)])
+    marked = np.zeros(values.shape, dtype=np.bool_)
+    report.markers = dict.fromkeys(missing, 0)
+    for kind, first, last in zip(kinds, bounds, bounds[1:], strict=False):
+        for marker in missing:
+            equal = is_marker(values[first:last], (marker,), kind)
+            report.markers[marker] += int(equal.sum())
+            marked[first:last] |= equal
+    if marked.any():
+        report.add("{} values equal to a missing marker were left out", int(marked.sum()))
+    return np.where(marked, np.nan, values)
 
 
 def unmasked(values: Any) -> Any:
@@ -126,9 +157,10 @@ def conditioned(store: RaggedStore, source: Any, y: Any) -> RaggedStore:
         raise DataError(
             "y goes with arrays; name a table's own columns, e.g. columns={'classes': ['label']}"
         )
-    values = np.ma.asanyarray(y)
-    if values.shape != (len(store),):
-        raise DataError(f"{len(store)} series and y of shape {values.shape}; give one each")
+    values, count = np.ma.asanyarray(y), len(store.all_ids)
+    if values.shape != (count,):
+        raise DataError(f"{count} series and y of shape {values.shape}; give one each")
+    values = values[store.ids.to_numpy()]  # without those that have no value
     table = pa.table({"y": values.tolist()})  # None where it is masked
     found, classes = read_static(table, "y", named=values.dtype.kind != "f")
     return replace(store, static=found[:, None], static_names=("y",), static_classes=(classes,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from caesura.data.store import RaggedStore
 from caesura.data.zones import aligned
 from caesura.errors import DataError
 
+log = logging.getLogger("caesura")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -27,7 +29,8 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 class Queries:
     """Places to predict: series number in a store, time since its origin, variable.
 
-    times: float64 in the table's unit (seconds for dates). variable: number of the
+    times: float64 in the table's unit (seconds for dates), NaN where nothing can be answered: no
+    time was given, or the series, -1, has no value. variable: number of the
     (channel, value) pair, `channel * values + value`.
     """
 
@@ -37,6 +40,10 @@ class Queries:
 
     def __len__(self) -> int:
         return len(self.series)
+
+    def take(self, rows: NDArray[np.int64]) -> Queries:
+        """Return some of them."""
+        return Queries(self.series[rows], self.times[rows], self.variable[rows])
 
 
 def read_queries(source: Any, store: RaggedStore, schema: Schema) -> tuple[Queries, pa.Table]:
@@ -55,18 +62,38 @@ def read_queries(source: Any, store: RaggedStore, schema: Schema) -> tuple[Queri
                 f"query has no column {column!r}; columns: {', '.join(table.column_names)}. "
                 f"It needs {columns.id}, {columns.time}" + (f", {name}" if several else "")
             )
-    series = places(table[columns.id], store.ids)
-    if series.null_count:
-        first = table[columns.id][int(np.flatnonzero(series.is_null())[0])].as_py()
-        raise DataError(
-            f"{series.null_count} queries ask for ids that are not in --data, first: {first!r}; "
-            "a series needs at least one observation to be interpolated"
-        )
-    number = series.to_numpy(zero_copy_only=False).astype(np.int64)
-    times, clock, _ = time_values(table, columns.time)
+    number = _series_of(table[columns.id], store)
+    asked = table[columns.time]
+    empty = asked.is_null(nan_is_null=True).to_numpy()
+    if asked.null_count and asked.null_count < len(asked):  # a date is needed in place of none
+        filled = asked.combine_chunks().fill_null(asked.drop_null()[0])
+        asked = pa.chunked_array([filled])
+    times, clock, _ = time_values(pa.table({columns.time: asked}), columns.time)
     times = aligned(times, clock, store.teller, "query")
     variable = _variables(table, name, schema) if several else np.zeros(len(number), np.int64)
-    return Queries(number, since_origin(times, store, number), variable), table
+    since = since_origin(times, store, number)
+    since[empty | (number < 0) | ~np.isfinite(since)] = np.nan
+    unanswered = int(np.isnan(since).sum())
+    if unanswered:
+        log.warning(
+            "%d queries have no time, or are of a series without a value; their answers are empty, "
+            "with low trust", unanswered,
+        )  # fmt: skip
+    return Queries(number, since, variable), table
+
+
+def _series_of(asked: Any, store: RaggedStore) -> NDArray[np.int64]:
+    """Return the number of each id in a store, -1 of a series without a value."""
+    series = places(asked, store.ids)
+    known = series if store.source_ids is None else places(asked, store.all_ids)
+    if known.null_count:
+        first = asked[int(np.flatnonzero(known.is_null())[0])].as_py()
+        raise DataError(
+            f"{known.null_count} queries ask for ids that are not in --data, first: {first!r}; "
+            "a series needs at least one observation to be interpolated"
+        )
+    found = series.fill_null(-1).to_numpy(zero_copy_only=False)
+    return np.asarray(found.astype(np.int64))
 
 
 def since_origin(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from caesura.data.calendars import Calendar, elapsed
 from caesura.data.clock import Clock, TickUnit, TimeKind, grain_of
 from caesura.data.statics import Names, class_numbers
+
+NO_VALUES = "{} series have no value; what results say of them is empty"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class RaggedStore:
     static_classes: of each static column its names (`data.statics`), none where it has numbers.
     calendar: what dates are counted by where steps are not of equal length (`data.calendars`).
     column_types: of the table that was read, where there was one (`data.column_types`).
+    source_ids: of all series of the source, where some of them have no value and are not here.
     """
 
     values: NDArray[np.float32]
@@ -52,9 +56,29 @@ class RaggedStore:
     static_names: tuple[str, ...] = ()
     static_classes: tuple[Names, ...] = ()
     column_types: Mapping[str, str] = field(default_factory=dict)
+    source_ids: pa.Array | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    @property
+    def all_ids(self) -> pa.Array:
+        """Ids of all series of the source, those without values too."""
+        return self.ids if self.source_ids is None else self.source_ids
+
+    @property
+    def source_rows(self) -> pa.Array:
+        """Number of each series of the source among those here, null where it has no value."""
+        return pc.index_in(self.all_ids, self.ids)
+
+    def spread(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return a row for each series of the source, NaN where it has no value."""
+        if self.source_ids is None:
+            return rows
+        there = self.source_rows.is_valid().to_numpy(zero_copy_only=False)
+        out = np.full((len(there), *rows.shape[1:]), np.nan, dtype=rows.dtype)
+        out[there] = rows[self.source_rows.drop_null().to_numpy()]
+        return out
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -147,6 +171,7 @@ class RaggedStore:
             offsets=offsets,
             origins=self.origins[series],
             ids=self.ids.take(pa.array(series)),
+            source_ids=None,
             error=None if self.error is None else self.error[rows],
             groups=None if self.groups is None else self.groups[series],
             static=None if self.static is None else self.static[series],
@@ -189,7 +214,35 @@ class DoorReport:
     rows: int = 0
     series: int = 0
     notices: list[str] = field(default_factory=list)
+    markers: dict[float, int] = field(default_factory=dict)
+    _counted: dict[str, tuple[list[int], str]] = field(default_factory=dict)
 
-    def add(self, notice: str) -> None:
-        """Record one sentence for the user."""
-        self.notices.append(notice)
+    def add(self, notice: str, *counts: int, first: str = "") -> None:
+        """Record one sentence for the user, counts for its braces; first: where it begins to hold.
+
+        The same sentence with other counts, of another part of the data, is one with their sum.
+        """
+        if notice in self._counted:
+            before, first = self._counted[notice]
+            self.notices.remove(_sentence(notice, before, first))
+            counts = tuple(map(sum, zip(before, counts, strict=True)))
+        self._counted[notice] = (list(counts), first)
+        self.notices.append(_sentence(notice, counts, first))
+
+    def merge(self, part: DoorReport) -> None:
+        """Add what was seen in another part of the data."""
+        self.rows, self.series = self.rows + part.rows, self.series + part.series
+        for notice, (counts, first) in part._counted.items():
+            self.add(notice, *counts, first=first)
+        for marker, count in part.markers.items():
+            self.markers[marker] = self.markers.get(marker, 0) + count
+
+    def say_unmatched(self) -> None:
+        """Record the missing markers that nothing is equal to."""
+        for marker, count in self.markers.items():
+            if not count:
+                self.add(f"no value is equal to the missing marker {marker:g}")
+
+
+def _sentence(notice: str, counts: Sequence[int], first: str) -> str:
+    return (notice.format(*counts) if counts else notice) + first

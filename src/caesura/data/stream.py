@@ -30,7 +30,7 @@ from caesura.data.rows import ParquetRows
 from caesura.data.spelling import places, plain
 from caesura.data.split import Split
 from caesura.data.store import DoorReport, RaggedStore
-from caesura.errors import DataError, StorageError
+from caesura.errors import DataError, NothingMeasuredError, StorageError
 from caesura.files import write_atomically
 from caesura.system import available_bytes
 
@@ -95,10 +95,12 @@ class Corpus:
                 with np.load(index_file, allow_pickle=False) as found:
                     index = Index(**{name: found[name] for name in Index.__dataclass_fields__})
                 if sample is not None and _matches(index, len(self.groups)):
+                    _tell(sample[1])
                     return index, sample[0]
             except (OSError, EOFError, ValueError, KeyError, BadZipFile):
                 log.warning("%s is damaged; the index is made anew", index_file)
         index, store, report = self._scan()
+        _tell(report)
         if kept is not None and index_file is not None:
             save_store(kept, store, report)
             arrays = {name: getattr(index, name) for name in Index.__dataclass_fields__}
@@ -115,8 +117,10 @@ class Corpus:
         lengths, roles, first = [], [], [0]
         parts: list[RaggedStore] = []
         seen: list[NDArray[np.uint64]] = []
+        report = DoorReport()
         for number in range(len(heads)):
-            store = self.groups.read(number)
+            store, _, mended = self.groups.read_all(number)
+            report.merge(mended)
             count = 0 if store is None else len(store)
             if store is not None:
                 seen.append(keys_of(store.ids))
@@ -125,6 +129,12 @@ class Corpus:
                 roles.append(own)
                 parts += _share(store, own, quota)
             first.append(first[-1] + count)
+        if not seen:
+            raise NothingMeasuredError(
+                f"no row of {self.path} has a finite time and value; check --time, --value and "
+                "--missing"
+            )
+        report.say_unmatched()
         hashes = np.concatenate(seen)
         if len(np.unique(hashes)) < len(hashes):
             raise DataError(
@@ -132,7 +142,7 @@ class Corpus:
                 "table in order with `caesura data sort`, or set data.stream=off to sort in memory"
             )
         index = Index(np.concatenate(lengths), np.concatenate(roles), np.array(first), heads)
-        report = DoorReport(self.groups.rows.num_rows, len(index.lengths))
+        report.rows, report.series = self.groups.rows.num_rows, len(index.lengths)
         return index, joined(parts), report
 
     def _roles(self, number: int, store: RaggedStore, first: int) -> NDArray[np.int8]:
@@ -152,6 +162,11 @@ class Corpus:
     def _groups_of(self, number: int, store: RaggedStore, name: str) -> pa.Array:
         table = self.groups.rows.read_group(number, [self.config.columns.id, name])
         return plain(table[name]).take(places(store.ids, table[self.config.columns.id]))
+
+
+def _tell(report: DoorReport) -> None:
+    for notice in report.notices:
+        log.warning(notice)
 
 
 def should_stream(source: Any, config: DataConfig) -> bool:

@@ -25,11 +25,12 @@ from caesura.data.columns import (
     time_values,
 )
 from caesura.data.config import Columns
+from caesura.data.missing import without_markers
 from caesura.data.order import sorting_index
 from caesura.data.spelling import is_whole, spelled
 from caesura.data.statics import read_static
-from caesura.data.store import DoorReport, RaggedStore
-from caesura.errors import DataError
+from caesura.data.store import NO_VALUES, DoorReport, RaggedStore
+from caesura.errors import DataError, NothingMeasuredError
 
 
 def table_to_store(
@@ -38,6 +39,7 @@ def table_to_store(
     """Turn a table into a store; `per_observation` melts a wide row into one value a row."""
     report = DoorReport(rows=table.num_rows)
     require_columns(table.schema, columns)
+    table, report.markers, blanked = without_markers(table, columns)
     ids = dictionary(table, columns.id)
     rows = _Rows.of(table, columns, ids.codes)
     if per_observation and len(columns.value) > 1:
@@ -51,7 +53,7 @@ def table_to_store(
     else:
         names = columns.value
         channels, rows.channel = _channels(table, columns)
-    rows = rows.keep(_real_rows(rows, columns, report))
+    rows = rows.keep(_real_rows(rows, blanked, report))
     rows = _in_order(rows, report)
     measured = len(rows.series)
     rows = _without_duplicates(rows, columns, channels, ids.values, report)
@@ -129,29 +131,30 @@ def _positions(index: NDArray[Any]) -> pa.Array:
     return pa.array(np.flatnonzero(index) if index.dtype == np.bool_ else index)
 
 
-def _real_rows(rows: _Rows, columns: Columns, report: DoorReport) -> NDArray[np.bool_]:
+def _real_rows(rows: _Rows, blanked: int, report: DoorReport) -> NDArray[np.bool_]:
     """Blank what is not a measurement and say which rows keep at least one value."""
-    sentinel = np.isin(rows.values, columns.missing)
-    if sentinel.any():
-        report.add(f"{int(sentinel.sum())} values equal to a missing marker were left out")
+    if blanked:
+        report.add("{} values equal to a missing marker were left out", blanked)
     infinite = np.isinf(rows.values)
-    absent = np.isnan(rows.values) & ~sentinel
-    rows.values[sentinel | infinite] = np.nan
-    if infinite.any() or (absent.any() and rows.values.shape[1] == 1):
-        report.add(f"{int(absent.sum())} NaN and {int(infinite.sum())} infinite values left out")
+    absent = int(np.isnan(rows.values).sum()) - blanked
+    rows.values[infinite] = np.nan
+    if infinite.any() or (absent and rows.values.shape[1] == 1):
+        report.add("{} NaN and {} infinite values left out", absent, int(infinite.sum()))
     if rows.error is not None:
         bad = ~(rows.error > 0) & np.isfinite(rows.values)
         if bad.any():
-            report.add(f"{int(bad.sum())} errors are not positive; those values count as exact")
+            report.add("{} errors are not positive; those values count as exact", int(bad.sum()))
             rows.error[bad] = 0.0
     real = np.asarray(np.isfinite(rows.values).any(axis=1))
     if rows.clock.kind == "number":
         timed = np.isfinite(rows.times)
         if not timed.all():
-            report.add(f"{int((~timed).sum())} rows without a finite time were left out")
+            report.add("{} rows without a finite time were left out", int((~timed).sum()))
         real = real & timed
     if not real.any():
-        raise DataError("no row has a finite time and value; check --time, --value and --missing")
+        raise NothingMeasuredError(
+            "no row has a finite time and value; check --time, --value and --missing", report
+        )
     return real
 
 
@@ -201,7 +204,8 @@ def _without_duplicates(
         joined.values = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         if rows.error is not None:
             joined.error = np.add.reduceat(rows.error, starts, axis=0) / count.clip(1)
-    report.add(f"{extra} duplicated rows joined by {columns.duplicates}, first: {shown}")
+    joining = f"{{}} duplicated rows joined by {columns.duplicates}"
+    report.add(joining, extra, first=f", first: {shown}")
     return joined
 
 
@@ -216,7 +220,7 @@ def _assemble(
     if len(present) < len(ids.values):
         absent = np.setdiff1d(np.arange(len(ids.values)), present)
         shown = ", ".join(str(ids.values[int(i)].as_py()) for i in absent[:3])
-        report.add(f"{len(absent)} ids have no observation and were left out, first: {shown}")
+        report.add(NO_VALUES, len(absent), first=f", first: {shown}")
     offsets = np.append(starts, len(rows.series)).astype(np.int64)
     lengths = np.diff(offsets)
     note_lengths(lengths, report)
@@ -230,6 +234,7 @@ def _assemble(
         offsets=offsets,
         origins=rows.times[starts],
         ids=ids.values.take(pa.array(present)),
+        source_ids=ids.values if len(present) < len(ids.values) else None,
         channels=channels,
         value_names=names,
         time_kind=rows.clock.kind,
@@ -244,7 +249,7 @@ def _assemble(
 def note_lengths(lengths: NDArray[np.int64], report: DoorReport) -> None:
     """Count series that have nothing to predict from."""
     if (lengths == 1).any():
-        report.add(f"{int((lengths == 1).sum())} series have a single observation")
+        report.add("{} series have a single observation", int((lengths == 1).sum()))
 
 
 def _with_series_columns(
@@ -270,7 +275,9 @@ def _with_series_columns(
             first, constant = _first_of_series(values, ids.codes, len(ids.values))
             if not constant[present].all():
                 count = int((~constant[present]).sum())
-                report.add(f"static {name!r} changes within {count} series; its first value counts")
+                shown = name.replace("{", "{{").replace("}", "}}")
+                changes = f"static {shown!r} changes within {{}} series; its first value counts"
+                report.add(changes, count)
             features.append(first[present])
             classes.append(names)
         static = np.stack(features, axis=1)

@@ -15,7 +15,7 @@ from caesura.answers import detection_table
 from caesura.data.column_types import free_name
 from caesura.errors import DataError
 from caesura.estimators.base import Pretrained, regular
-from caesura.estimators.frames import as_series, kind_of, table_as
+from caesura.estimators.frames import as_series, every_series, kind_of, table_as
 from caesura.metrics.detect import Null
 from caesura.run import Run
 from caesura.tasks.detect import (
@@ -167,7 +167,7 @@ class AnomalyDetector(OutlierMixin, Pretrained):  # type: ignore[misc]  # untype
         detected: Detected = detect_with(run, store, learned)
         answer: Sequence[NDArray[Any]] = chosen(detected)
         if kind_of(X) == "array":
-            return list(answer)
+            return every_series(answer, X, store)
         table = detection_table(run.schema, store, detected)
         keys = table.select(table.column_names[:2])
         free = free_name(name, keys.column_names)

@@ -47,14 +47,14 @@ class PretrainedFeatures(TransformerMixin, Pretrained):  # type: ignore[misc]  #
         return self
 
     def transform(self, X: Any) -> Any:
-        """Return one vector a series, (cases, dim)."""
+        """Return one vector a series, (cases, dim); NaN for a series without a value."""
         run = self._fitted()
         store = run.open(as_series(X))
-        vectors = embed(run, store, checked_pooling(self.pooling))
-        order = order_of(X, store.ids, run.schema.columns.id)
+        vectors = store.spread(embed(run, store, checked_pooling(self.pooling)))
+        order = order_of(X, store.all_ids, run.schema.columns.id)
         names = self.get_feature_names_out()
         columns = dict(zip(names, vectors[order].T, strict=True))
-        return columns_as(columns, store.ids.take(order), kind_of(X))
+        return columns_as(columns, store.all_ids.take(order), kind_of(X))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the features."""

@@ -56,7 +56,8 @@ class SeriesForecaster(Pretrained):
 
     def predict(self, X: Any = None) -> Any:
         """Return what follows each series of X, by default those of the fit: (cases, channels,
-        horizon), or a table of id, time, channel, value, lower, upper (90 %), way.
+        horizon), NaN for a series without a value, or a table of id, time, channel, value, lower,
+        upper (90 %), way.
 
         Of several ways to forecast that of each channel is taken which was best on earlier windows
         (`written_`); how good each was on the latest is left in `backtest_`.
@@ -70,6 +71,6 @@ class SeriesForecaster(Pretrained):
         found = forecast(run, store, settings)
         self.backtest_, self.written_ = found.backtest, found.written
         if kind_of(asked) == "array":
-            return found.value
+            return store.spread(found.value)
         table = forecast_table(found.schema, store, found.lengths, found)
         return table_as(table, kind_of(asked))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,9 +11,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caesura.data.config import Columns
-from caesura.data.panel import unmasked
+from caesura.data.panel import blocks_of, unmasked
 from caesura.data.read import read_table
 from caesura.data.spelling import distinct, places
+from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 
 Kind = Literal["array", "arrow", "pandas", "polars"]
@@ -69,6 +70,18 @@ def count_of(X: Any, columns: Mapping[str, Any] | None) -> int:
     return len(distinct(table[name])[0]) if name in table.column_names else 1
 
 
+def every_series(found: Sequence[NDArray[Any]], X: Any, store: RaggedStore) -> list[NDArray[Any]]:
+    """Return (time,) of each series of arrays, all NaN where it has no value."""
+    if store.source_ids is None:
+        return list(found)
+    rows = store.source_rows.to_pylist()
+    lengths = [block.shape[1] for block in blocks_of(X)]
+    return [
+        np.full(steps, np.nan) if row is None else found[row]
+        for row, steps in zip(rows, lengths, strict=True)
+    ]
+
+
 def table_as(table: pa.Table, kind: Kind) -> Any:
     """Return a table in a kind; as Arrow where series came in as arrays."""
     if kind == "pandas":
@@ -95,5 +108,5 @@ def column_as(values: NDArray[Any], ids: Any, kind: Kind) -> Any:
     if kind == "array":
         return values
     if kind == "arrow":
-        return pa.array(values)
+        return pa.array(values, from_pandas=True)
     return columns_as({"prediction": values}, ids, kind)["prediction"]

@@ -52,7 +52,7 @@ class ResolutionProbe(Pretrained):
         self.run_ = self._start(X)
         store = self.run_.open(as_series(X))
         name = self.run_.schema.columns.id
-        ids = store.ids.take(order_of(X, store.ids, name))
+        ids = store.all_ids.take(order_of(X, store.all_ids, name))
         labels = self.run_.read_labels({name: ids.to_pylist(), "label": y}, store)
         spans = chosen_spans(self.spans, self.run_, store) if self.spans else ()
         found = probe(

@@ -55,7 +55,7 @@ class _Tuned(Pretrained):
             raise DataError(f"{count} series and labels of shape {y.shape}; give one each")
         run = self._start(X)
         store = run.open(panel)
-        ids = store.ids.take(order_of(X, store.ids, run.schema.columns.id))
+        ids = store.all_ids.take(order_of(X, store.all_ids, run.schema.columns.id))
         threads = () if self.n_jobs is None else (f"training.threads={self.n_jobs}",)
         self.run_ = finetune(
             run,
@@ -69,11 +69,12 @@ class _Tuned(Pretrained):
         )
 
     def _outputs(self, X: Any) -> tuple[NDArray[np.float64], Any]:
-        """Return what the head says of each series, (cases, outputs), and their ids."""
+        """Return what the head says of each series, (cases, outputs), NaN of one without a value;
+        and their ids."""
         run = self._fitted()
         store = run.open(as_series(X))
-        order = order_of(X, store.ids, run.schema.columns.id)
-        return predict(run, store)[order], store.ids.take(order)
+        order = order_of(X, store.all_ids, run.schema.columns.id)
+        return store.spread(predict(run, store))[order], store.all_ids.take(order)
 
 
 class SeriesClassifier(ClassifierMixin, _Tuned):  # type: ignore[misc]  # untyped base
@@ -102,9 +103,18 @@ class SeriesClassifier(ClassifierMixin, _Tuned):  # type: ignore[misc]  # untype
         return columns_as(columns, ids, kind_of(X))
 
     def predict(self, X: Any) -> Any:
-        """Return the likeliest class of each series."""
+        """Return the likeliest class of each series; NaN (numbers) or None where it has no value.
+
+        Then booleans and text are objects, and whole numbers floats.
+        """
         found, ids = self._shares(X)
-        return column_as(np.asarray(self.classes_[found.argmax(1)]), ids, kind_of(X))
+        likeliest, empty = np.asarray(self.classes_[found.argmax(1)]), np.isnan(found).any(1)
+        if empty.any() and likeliest.dtype.kind in "iuf":
+            likeliest = np.where(empty, np.nan, likeliest)
+        elif empty.any():
+            likeliest = likeliest.astype(object)
+            likeliest[empty] = None
+        return column_as(likeliest, ids, kind_of(X))
 
     def _shares(self, X: Any) -> tuple[NDArray[np.float64], Any]:
         """Return probabilities in the order of `classes_`, and the ids of the series."""
