@@ -124,3 +124,15 @@ def test_files_whose_types_differ_are_joined_by_the_long_way(source, tmp_path):
     wider = later.set_column(0, "id", later["id"].cast(pa.int32()))
     pq.write_table(wider, folder / "b.parquet")
     assert len(open_data(folder, CONFIG)[0].clock) == 4000
+
+
+def test_series_without_values_are_kept_by_name(source):
+    ids, times = np.repeat([f"s{k}" for k in range(6)], 4), np.tile(np.arange(4.0), 6)
+    values = np.where(ids == "s2", np.nan, np.arange(24.0))
+    pq.write_table(pa.table({"id": ids, "time": times, "value": values}), source)
+    config = DataConfig(columns=Columns(), tokens="observation")
+    read = [open_data(str(source), config)[0] for _ in range(2)]
+    assert kept(source)
+    for store in read:
+        assert store.all_ids.to_pylist() == [f"s{k}" for k in range(6)]
+        assert len(store) == 5

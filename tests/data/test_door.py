@@ -337,8 +337,9 @@ def test_arrays_and_lists_are_panels():
     same(store, ragged)
     melted, _ = open_data(array, DataConfig(tokens="observation"))
     assert melted.lengths.tolist() == [11, 9]
-    with pytest.raises(DataError, match="series 1 has no finite value"):
-        open_data([array[0], np.full((3, 4), np.nan)], DataConfig(tokens="step"))
+    lacking, report = open_data([array[0], np.full((3, 4), np.nan)], DataConfig(tokens="step"))
+    assert (lacking.ids.to_pylist(), lacking.all_ids.to_pylist()) == ([0], [0, 1])
+    assert "1 series have no value" in report.notices[0]
     with pytest.raises(DataError, match="the same number of channels"):
         open_data([array[0], array[1][:2]], DataConfig(tokens="step"))
 

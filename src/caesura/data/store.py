@@ -215,7 +215,7 @@ class DoorReport:
     series: int = 0
     notices: list[str] = field(default_factory=list)
     markers: dict[float, int] = field(default_factory=dict)
-    _counted: dict[str, tuple[list[int], str]] = field(default_factory=dict)
+    _counted: dict[str, tuple[list[int], str]] = field(default_factory=dict, compare=False)
 
     def add(self, notice: str, *counts: int, first: str = "") -> None:
         """Record one sentence for the user, counts for its braces; first: where it begins to hold.
