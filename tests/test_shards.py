@@ -110,7 +110,7 @@ def test_parts_of_something_else_are_refused(place):
         embed_parts(run, data, folder / "own", rows=500, pooling="mean")
     with pytest.raises(RecipeError, match="is a file"):
         embed_parts(run, data, data)
-    with pytest.raises(RecipeError, match="holds other files"):
+    with pytest.raises(RecipeError, match="was not written by caesura"):
         embed_parts(run, data, folder)
     with pytest.raises(DataError, match="no Parquet file"):
         embed_parts(run, folder / "data.csv", folder / "csv")
