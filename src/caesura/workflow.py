@@ -125,10 +125,10 @@ def pretrain(
     interrupt.
     """
     folder = None if out is None else Path(out)
+    if resume and folder is None:
+        raise RecipeError("resume needs the folder of the run; pass out")
+    resume = resume and (folder is None or is_begun(folder))
     with using_device(device), _writing(folder):
-        if resume and folder is None:
-            raise RecipeError("resume needs the folder of the run; pass out")
-        resume = resume and (folder is None or is_begun(folder))
         length = _length(steps, epochs, minutes)
         there = _what_is_there(folder, resume, length, seed, settings)
         if isinstance(there, Run):
@@ -196,8 +196,8 @@ def finetune(
     from_scratch: the control, the same model without the pre-trained weights.
     """
     folder = None if out is None else Path(out)
+    resume = resume and (folder is None or is_begun(folder))
     with using_device(device), _writing(folder):
-        resume = resume and (folder is None or is_begun(folder))
         length = _length(steps, epochs, minutes)
         there = _what_is_there(folder, resume, length, seed, settings)
         if isinstance(there, Run):
@@ -248,8 +248,8 @@ def distil(
     a teacher that has them; else give data.rate in the settings.
     """
     folder = None if out is None else Path(out)
+    resume = resume and (folder is None or is_begun(folder))
     with using_device(device), _writing(folder):
-        resume = resume and (folder is None or is_begun(folder))
         length = _length(steps, epochs, minutes)
         there = _what_is_there(folder, resume, length, seed, settings)
         if isinstance(there, Run):

@@ -49,8 +49,16 @@ def test_help_has_an_example(verb):
 
 def test_a_run_folder_holds_what_is_promised(place):
     names = {path.name for path in (place / "run").iterdir()}
-    assert names == {"model.safetensors", "recipe.toml", "schema.json", "metrics.jsonl",
-                     "metrics.json", "calibration.json", "README.md"}  # fmt: skip
+    assert names == {
+        ".caesura",
+        "model.safetensors",
+        "recipe.toml",
+        "schema.json",
+        "metrics.jsonl",
+        "metrics.json",
+        "calibration.json",
+        "README.md",
+    }
 
 
 def test_embed_with_neighbours(place):

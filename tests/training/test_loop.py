@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 import caesura
 from builders import TINY, long_table, tiny_run
 from caesura.errors import CheckpointError, DivergedError, RecipeError, StoppedError
-from caesura.files import write_text
+from caesura.files import claim, write_text
 from caesura.training.checkpoint import load_tensors, save_tensors
 from caesura.training.config import TrainingConfig
 from caesura.training.loop import Trainer
@@ -59,6 +59,8 @@ def test_a_resume_begins_where_nothing_was_begun(tmp_path, there):
     """So does one of a run that was killed before its recipe was written."""
     whole = tiny_run(tmp_path / "whole", steps=4)
     (tmp_path / "new").mkdir()
+    if there:
+        claim(tmp_path / "new")
     for name in there:
         (tmp_path / "new" / name).write_text("{}")
     again = tiny_run(tmp_path / "new", steps=4, resume=True)
