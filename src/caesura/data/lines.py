@@ -16,6 +16,8 @@ Times = NDArray[np.float64]
 
 _WITHOUT_SLIP = 0.25
 """Part of a step up to which times may be off a grid that is taken for theirs."""
+_MOSTLY = 0.7
+"""Share of steps that must be measured for a rate to be that of times without a look at gaps."""
 _SAME = 0.1
 """Steps by which two rates may part over a series and be taken for one."""
 _FIRST = 16
@@ -67,6 +69,14 @@ def fitted_line(times: Times, rate: float, step: float, grain: float) -> Line:
         rate = 1 / step
     line = _through(times, rate, grain)
     return line or Line(rate, 0.0, _shift(times[-_LAST:] * rate) / rate)
+
+
+def dense_line(times: Times, rate: float, grain: float) -> Line | None:
+    """Return the line of a rate where times lie along it and most of its steps have one; else
+    None. No gap need be looked at then."""
+    if len(times) < _MOSTLY * (times[-1] * rate + 1):
+        return None
+    return _through(times, rate, grain)
 
 
 def whole_step(times: Times, usual: float) -> float:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from caesura.data.lines import Line, fitted_line, misfit, round_step, whole_step
+from caesura.data.lines import Line, dense_line, fitted_line, misfit, round_step, whole_step
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 
@@ -247,10 +247,14 @@ def laid_out(
     for number in range(len(store)):
         begin, end = int(store.offsets[number]), int(store.offsets[number + 1])
         codes = channel[begin:end]
-        rows = [begin + np.flatnonzero(codes == code) for code in np.unique(codes)]
+        used = np.flatnonzero(np.bincount(codes))
+        rows = [begin + np.flatnonzero(codes == code) for code in used]
         line = Line(rate)
         if binned:
             yield [_plan(times[own], own, 1 / rate, rate, line) for own in rows], line
+            continue
+        if len(rows) == 1 and (dense := dense_line(times[rows[0]], rate, grain)):
+            yield [_plan(times[rows[0]], rows[0], 1 / rate, rate, dense)], dense
             continue
         steps = [_step_or_raise(store, number, times[own]) or 1 / rate for own in rows]
         alike = [one for one, step in enumerate(steps) if _is_rate(step, rate)]
