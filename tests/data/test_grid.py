@@ -114,8 +114,8 @@ def test_a_rate_must_be_given_and_the_error_names_the_data_s_own():
 
 def test_a_window_longer_than_every_recording_is_made_shorter_and_than_some_a_note(caplog):
     long, short = np.arange(600.0)[None], np.arange(90.0)[None]
-    _, schema = opened([long, long, short], window=10.0)
-    assert schema.sampling.window == 600
+    _, schema = opened([long, long, long, long, short], window=10.0)
+    assert schema.sampling.window == 300  # three quarters hold two
     assert "a window of 1000 steps is too long for these series, of 600" in caplog.text
     _, schema = opened([long, short], window=4.0)  # two train and validate by time
     assert schema.sampling.window == 200

@@ -1,6 +1,7 @@
 """Of several ways to forecast the best one is written, and short series get what is possible."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import caesura
@@ -10,7 +11,7 @@ from caesura.tasks.backtest import Predictions
 from caesura.tasks.forecast import ForecastSettings, forecast
 from caesura.tasks.forecast_anchors import seasonal_anchors, usual_season
 from caesura.tasks.forecast_examples import examples_of, plan_of
-from caesura.tasks.forecast_ways import averaged, best_ways, by_channel
+from caesura.tasks.forecast_ways import averaged, best_ways, by_channel, choose
 
 SETTINGS = ["data.own_rate=true", "encoder.width=16", "encoder.depth=1", "training.threads=1"]
 
@@ -68,14 +69,20 @@ def test_intervals_are_those_of_the_way_that_is_written(mixed):
     assert 2.0 < width[:, 1, 0].mean() < 8.0  # one step of a walk: 1.64 deviations to both sides
 
 
-def test_the_choice_sees_nothing_of_what_scores_it(mixed):
-    run, series = mixed
-    other = [one.copy() for one in series]
-    for one in other:
-        one[:, 200:] = np.random.default_rng(1).standard_normal((2, 40))
-    one, two = (forecast(run, run.open(x), ForecastSettings(6, 12)) for x in (series, other))
-    assert one.written == two.written
-    assert by_name(one)["DLinear"]["MAE"] != by_name(two)["DLinear"]["MAE"]
+def test_the_choice_that_is_scored_sees_nothing_of_what_scores_it():
+    """A way that is best on the latest windows alone is written, but does not gild the backtest."""
+    series = [np.sin(np.arange(200) / 5.0)[None] + np.arange(200)[None] * 0.01]
+    examples = examples_of(series, 20, 5)
+    latest, earlier = (examples.of(role)[1] for role in (2, 1))
+    ends = np.zeros((1, 1, 5))
+    ways = {
+        "seasonal naive": Predictions(latest + 9.0, earlier, ends),
+        "last value": Predictions(latest, earlier + 1.0, ends + 1.0),
+    }
+    choice = choose(examples, ways, [np.ones(1)])
+    assert choice.before == ["seasonal naive"]
+    assert choice.written == ["last value"]
+    assert ways["average"].latest[0, 0, 0] == latest[0, 0, 0] + 9.0  # the other was not good before
 
 
 def test_a_head_is_no_worse_than_the_season_that_it_leans_on():
@@ -120,6 +127,23 @@ def test_the_calendar_has_a_usual_season():
     assert of(365.2425 / 12 * 86_400, "month") == 12
     assert of(365.2425 / 4 * 86_400, "month") == 4
     assert usual_season(Sampling(rate_hz=1.0, window=8), dated=False) == 1
+
+
+def test_the_season_of_a_calendar_is_taken_where_values_repeat():
+    rng = np.random.default_rng(0)
+    count, weeks = 3, 400
+    times = np.datetime64("2001-01-01") + 7 * np.arange(weeks).astype("timedelta64[D]")
+    year = 3 * np.sin(2 * np.pi * np.arange(weeks) / 52) + rng.standard_normal((count, weeks))
+    walk = np.cumsum(rng.standard_normal((count, weeks)), 1)
+    seasons = []
+    for values in (year, walk):
+        data = pa.table({
+            "id": np.repeat(np.arange(count), weeks), "time": np.tile(times, count),
+            "value": values.ravel(),
+        })  # fmt: skip
+        run = trained(data)
+        seasons.append(forecast(run, run.open(data), ForecastSettings(30)).season)
+    assert seasons == [52, 1]
 
 
 @pytest.mark.parametrize(

@@ -267,19 +267,20 @@ def _window(
 ) -> int:
     """Return the window's steps: those asked for, whole series of one length, or the usual ones.
 
-    Never more than there are: three quarters of the series hold a window of the usual steps, and
-    the longest one that is asked for. One or two recordings train and validate by time: they hold
-    eight windows at least, or two of eight steps where they are short; three of a length that is
-    asked for.
+    Three quarters of the series hold a window of the usual steps, and two in place of one that is
+    asked for and longer than all. One or two recordings train and validate by time: they hold eight
+    windows at least, or two of eight steps where they are short; three in place of one that is
+    asked for and more than half of them.
     """
     longest, few = int(lengths.max()), len(lengths) <= _FEW
+    most = int(np.quantile(lengths, _SHORTER_SHARE, method="lower"))
     if config.window:
         steps = max(1, round(config.window * config.rate))
         if binned:  # which makes series as long as a window
             return steps
         if few:
             return steps if 2 * steps <= longest else max(1, longest // _OF_ASKED)
-        return min(steps, longest)
+        return steps if steps <= longest else max(most // 2, min(_SHORTEST, longest))
     if binned and longest <= _BINNED_UP_TO:
         return longest
     if len(np.unique(lengths)) == 1 and lengths[0] <= _WHOLE_UP_TO and not few:
@@ -289,5 +290,4 @@ def _window(
         usual = _USUAL_STEPS
     if few:
         return max(1, min(usual, max(longest // _OF_FEW, min(_SHORTEST, longest // 2))))
-    most = int(np.quantile(lengths, _SHORTER_SHARE, method="lower"))
     return min(usual, max(most, min(_SHORTEST, longest)))

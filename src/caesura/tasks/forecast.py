@@ -2,8 +2,8 @@
 
 Ways are a linear head on the run's frozen encoder, a generator's draws, DLinear, the last season
 again, the last value, and an average. Everything is in order of time: heads are fitted first, their
-strength and the way of each channel are chosen on what is later, and what is latest scores what is
-written and tells its intervals. Then the heads are fitted once more, to all of it.
+strength and the way of each channel are chosen on what is later, and what is latest scores those
+choices. Then ways are chosen, and heads fitted, once more, on all of it.
 """
 
 from __future__ import annotations
@@ -37,11 +37,10 @@ from caesura.tasks.forecast_ways import (
     HEAD,
     NAIVE,
     WRITTEN,
-    averaged,
-    best_ways,
+    Choice,
     by_channel,
     check_way,
-    errors_by_channel,
+    choose,
 )
 from caesura.tasks.needs import Trained, check_regular, need
 from caesura.tasks.window_features import bridged_rows
@@ -105,7 +104,8 @@ class Forecasts:
 def forecast(run: Trained, store: RaggedStore, settings: ForecastSettings) -> Forecasts:
     """Forecast `horizon` steps beyond the end of each series of a store, with 90 % intervals.
 
-    Of each channel the way is written that was best on the windows before the latest (`_choose`);
+    Of each channel the way is written that was best on windows that it was not fitted to; the first
+    row of the backtest tells what such a choice, made before, was worth on the latest (`choose`);
     intervals hold that share of its errors on windows that it was not fitted to. Short series look
     back less than a window of the run (`plan_of`); those too short for that get the last season.
     """
@@ -123,17 +123,17 @@ def forecast(run: Trained, store: RaggedStore, settings: ForecastSettings) -> Fo
     fits = [one[:, : max(2, int(_FITS * one.shape[1]))] for one in material.series]
     scale = [seasonal_scales(one, material.season) for one in fits]
     units = [_units(one, unit) for one, unit in zip(fits, scale, strict=True)]
-    written = _choose(material, ways, units, settings.way)
+    choice = _choose(material, ways, units, settings.way)
     rows: list[dict[str, Any]] = []
     if material.examples is not None:
-        scored = {WRITTEN: by_channel(ways, written)} | ways
+        scored = {WRITTEN: by_channel(ways, choice.before)} | ways
         rows = backtest(material.examples, scored, material.floor, scale)
-    by_series = _by_series(material, written, store)
+    by_series = _by_series(material, choice.written, store)
     value, lower, upper = _with_intervals(material, ways, by_series, bounds)
-    _note_written(written, schema, [row["MASE"] for row in rows])
+    _note_written(choice.written, schema)
     ends = {name: one.ends for name, one in ways.items()}
     return Forecasts(
-        value, lower, upper, rows, material.season, ends, tuple(written), by_series, schema,
+        value, lower, upper, rows, material.season, ends, tuple(choice.written), by_series, schema,
         view.lengths,
     )  # fmt: skip
 
@@ -155,7 +155,7 @@ def _material(view: GridStore, schema: Schema, settings: ForecastSettings, few: 
         season = season_of(bridged, max(1, min(longest, int(view.lengths.max()) // 3)))
     if season == 1 and schema.sampling is not None and not settings.season:
         usual = usual_season(schema.sampling, schema.time_kind == "timestamp")
-        season = usual if int(np.median(view.lengths)) >= 2 * usual + horizon else 1
+        season = usual if _repeats(bridged, usual, horizon) else 1
     plan, examples = plan_of(view.lengths, view.window, horizon), None
     if plan.roles:
         examples = examples_of(series, plan.lookback, horizon, needed=plan.roles)
@@ -163,6 +163,18 @@ def _material(view: GridStore, schema: Schema, settings: ForecastSettings, few: 
         examples = examples.thinned(_DRAWN) if few else examples
     ends = np.stack([_last(one, plan.lookback) for one in bridged])
     return Material(series, examples, plan, ends, horizon, season)
+
+
+def _repeats(series: list[Floats], season: int, horizon: int) -> bool:
+    """Say whether most series of two seasons and a horizon differ less from a season before than
+    from half a horizon before."""
+    fits = [one[:, : int(_FITS * one.shape[1])] for one in series]
+    long = [one for one in fits if one.shape[1] >= 2 * season + horizon]
+    if season < 2 or 2 * len(long) < len(fits):
+        return False
+    errors = [[seasonal_scales(one, lag) for one in long] for lag in (season, (horizon + 1) // 2)]
+    seasonal, near = (np.concatenate(each) for each in errors)
+    return bool((seasonal < near).mean() > 1 / 2)
 
 
 def _last(one: Floats, steps: int) -> Floats:
@@ -182,25 +194,20 @@ def _units(known: Floats, scale: Floats) -> Floats:
 
 
 def _choose(
-    material: Material, ways: dict[str, Predictions], scale: list[Floats], way: str
-) -> list[str]:
-    """Return the way of each channel that is written, and add their average to the ways.
-
-    The one of least error on the windows that choose, which are earlier than those that score.
-    """
+    material: Material, ways: dict[str, Predictions], units: list[Floats], way: str
+) -> Choice:
+    """Return the way of each channel, and add their average to the ways; where no window can
+    choose, draws or the last season are written."""
     examples, channels = material.examples, material.ends.shape[1]
-    written = [DRAWS if DRAWS in ways else NAIVE] * channels
+    usual = [DRAWS if DRAWS in ways else NAIVE] * channels
+    choice = Choice(usual, usual)
     if examples is not None and (examples.role == 1).any():
-        errors = errors_by_channel(examples, ways, scale)
-        if len(ways) > 1:
-            ways[AVERAGE] = averaged(ways, errors)
-            errors = errors_by_channel(examples, ways, scale)
-        written = best_ways(list(ways), errors)
+        choice = choose(examples, ways, units)
     if way and way not in ways:
         raise RecipeError(
             f"no forecast by {way!r} of this run and these series; there are: {', '.join(ways)}"
         )
-    return [way] * channels if way else written
+    return Choice([way] * channels, [way] * channels) if way else choice
 
 
 def _by_series(material: Material, written: list[str], store: RaggedStore) -> NDArray[np.object_]:
@@ -268,7 +275,7 @@ def _reach_of_seasons(material: Material) -> Floats:
     return np.asarray(out[..., None] * np.sqrt(seasons))
 
 
-def _note_written(written: list[str], schema: Schema, errors: list[float]) -> None:
+def _note_written(written: list[str], schema: Schema) -> None:
     """Say which way is written of which channels."""
     names: dict[str, list[str]] = {name: [] for name in written}
     for variable, name in zip(schema.variables, written, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ WAYS = (DRAWS, HEAD, DLINEAR, NAIVE, LAST, AVERAGE)
 
 _GOOD = 1.25
 """Error over the least one up to which a way has a part in the average."""
+_AVERAGE = 0.98
+"""What the error of an average counts as, of itself, in a choice."""
 _EQUAL = 0.5
 """Share of the average's weights that is the same for all good ways: weights by errors alone are
 as noisy as these."""
@@ -37,16 +39,28 @@ def check_way(name: str) -> None:
 
 
 def errors_by_channel(
-    examples: Examples, ways: Mapping[str, Predictions], scale: Sequence[Floats]
+    examples: Examples,
+    ways: Mapping[str, Predictions],
+    units: Sequence[Floats],
+    roles: tuple[int, ...] = (1,),
 ) -> Floats:
-    """Return the scaled error of each way and channel after the windows that choose, (ways,
-    channels), NaN of a channel of which nothing is scored."""
-    chosen = examples.role == 1
-    came = examples.measured_of(1)[1]
-    unit = np.array([scale[number] for number in examples.series[chosen]])
-    rows = [scaled_errors(came - one.earlier, unit) for one in ways.values()]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.stack([np.nansum(row, 0) / np.isfinite(row).sum(0) for row in rows])
+    """Return the error of each way and channel, (ways, channels), NaN of a channel of which nothing
+    is scored.
+
+    units: what errors of each series are told in, by channel. roles: the windows, 1 those that
+    choose and 2 those that score; the mean of both means.
+    """
+    means = []
+    for role in roles:
+        came = examples.measured_of(role)[1]
+        unit = np.array([units[number] for number in examples.series[examples.role == role]])
+        rows = [
+            scaled_errors(came - (one.earlier if role == 1 else one.latest), unit)
+            for one in ways.values()
+        ]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means.append([np.nansum(row, 0) / np.isfinite(row).sum(0) for row in rows])
+    return np.asarray(np.mean(means, axis=0))
 
 
 def averaged(ways: Mapping[str, Predictions], errors: Floats) -> Predictions:
@@ -67,11 +81,37 @@ def averaged(ways: Mapping[str, Predictions], errors: Floats) -> Predictions:
 
 
 def best_ways(names: Sequence[str], errors: Floats) -> list[str]:
-    """Return the way of least error of each channel; of one without errors, that of least mean."""
-    there = np.isfinite(errors).all(0)
-    overall = int(errors[:, there].mean(1).argmin()) if there.any() else names.index(NAIVE)
-    best = np.where(there, np.where(there, errors, 0.0).argmin(0), overall)
+    """Return the way of least error of each channel; of one without errors, that of least mean.
+
+    An average counts as better by a fiftieth: it hangs less on the windows that choose.
+    """
+    counted = errors * np.array([[_AVERAGE if name == AVERAGE else 1.0] for name in names])
+    there = np.isfinite(counted).all(0)
+    overall = int(counted[:, there].mean(1).argmin()) if there.any() else names.index(NAIVE)
+    best = np.where(there, np.where(there, counted, 0.0).argmin(0), overall)
     return [names[number] for number in best]
+
+
+class Choice(NamedTuple):
+    """The way of each channel: chosen on the windows before those that score, and on both."""
+
+    before: list[str]
+    written: list[str]
+
+
+def choose(examples: Examples, ways: dict[str, Predictions], units: Sequence[Floats]) -> Choice:
+    """Choose the way of each channel, and add the average of the good ones to the ways.
+
+    What scores it is chosen on earlier windows; what is written, on the latest ones too.
+    """
+    if len(ways) > 1:
+        before, both = (errors_by_channel(examples, ways, units, x) for x in ((1,), (1, 2)))
+        ends = averaged(ways, both).ends
+        ways[AVERAGE] = averaged(ways, before)._replace(ends=ends)
+    names = list(ways)
+    return Choice(
+        *(best_ways(names, errors_by_channel(examples, ways, units, x)) for x in ((1,), (1, 2)))
+    )
 
 
 def by_channel(ways: Mapping[str, Predictions], chosen: Sequence[str]) -> Predictions:
