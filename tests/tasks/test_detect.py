@@ -143,3 +143,22 @@ def test_a_run_that_supports_no_more_than_its_random_twin_is_not_taken():
     assert best_supported(crossed, channels=1) == "shape"
     assert best_supported(crossed, channels=2) == "this-run"
     assert best_supported({"KNN": CrossFitted(Null.of([]))}, channels=1) == ""
+
+
+def test_it_is_said_that_what_is_scored_differs_from_normal_data_as_a_whole(run, caplog):
+    caplog.set_level(logging.WARNING, "caesura")
+    new = waves(1, 200, seed=1)
+    for shift, told in ((0.0, False), (5.0, True)):
+        caplog.clear()
+        store, normal = stores(run, waves(1, 800), [new[0] + shift])
+        detect(run, store, normal, DetectSettings(by="KNN"))
+        assert ("differs from the normal data as a whole" in caplog.text) == told
+
+
+def test_normal_data_that_never_change_are_learned_and_a_change_stands_out(run):
+    store, normal = stores(
+        run, [np.full(400, 2.0)], [np.r_[np.full(100, 2.0), 3.0, np.full(99, 2)]]
+    )
+    detected = detect(run, store, normal)
+    assert detected.score[0].argmax() in range(90, 111)
+    assert np.isfinite(detected.score[0]).all()

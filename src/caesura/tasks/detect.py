@@ -40,6 +40,8 @@ AUTO = "auto"
 MAX_NORMAL_STEPS = 200_000
 """Steps of normal data that are read; of more, pieces evenly spaced in time."""
 PIECE_WINDOWS = 20
+DIFFERENT = 0.05
+"""Median p-value from which on it is said that what is scored is not like the normal data."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,11 @@ def learn_normal(
     by = "" if settings.by == AUTO else named(settings.by, list(detectors))
     tried = [detectors[by]] if by else list(detectors.values())
     crossed = cross_fits(tried, series, windows, settings.seed)
-    by = by or best_supported(crossed, len(series[0])) or first_that_fits(tried, series)
+    by = (
+        by
+        or best_supported(crossed, len(series[0]))
+        or first_that_fits([detectors["KNN"], *tried], series)
+    )
     usable = pieces_of(detectors[by], series)
     if not usable:
         raise DataError(
@@ -254,6 +260,15 @@ def detect_with(run: Trained, store: RaggedStore, normality: Normality) -> Detec
             by,
         )
     p_value = [normality.null.p_values(one) for one in score]
+    every = np.concatenate(p_value)
+    usual = float(np.median(np.append(every[np.isfinite(every)], 1.0)))
+    if usual <= max(DIFFERENT, normality.null.least) < 1:
+        log.warning(
+            "half of the time stamps have p-values of %.2g or less: what is scored differs from "
+            "the normal data as a whole, so that p-values promise nothing; the order of the scores "
+            "stays, or give normal data of the same state",
+            usual,
+        )
     return Detected(score, p_value, normality)
 
 
