@@ -39,7 +39,7 @@ from caesura.recipes.schema import Recipe, assign, make_recipe, merged, read_rec
 from caesura.run import Run, load
 from caesura.tasks.distil import distil as distil_task
 from caesura.tasks.finetune import finetune as finetune_task
-from caesura.tasks.pretrain import Material, prepare, resolve_tokens, split_of
+from caesura.tasks.pretrain import Material, laid_out, prepare, resolve_tokens, split_of
 from caesura.tasks.pretrain import pretrain as pretrain_task
 from caesura.tasks.probe import QuickProbe
 from caesura.training.arithmetic import resolved
@@ -143,6 +143,7 @@ def pretrain(
             split, store = corpus.split, replace(corpus.sample, groups=None)
         else:
             store, _ = open_data(source, chosen.data)
+            chosen = chosen if resume else laid_out(chosen, store)
             store = store if y is None else conditioned(store, data, y)
             split = split_of(store, chosen)
         if resume and folder is not None:

@@ -1,6 +1,7 @@
 """The dividend study: cells that resume, a report that the choice has no say in, bad inputs."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,14 @@ import pytest
 
 from caesura.errors import CaesuraError, DataError, RecipeError
 from caesura.study.dividend.answers import advice, answer
-from caesura.study.dividend.begin import Question, begin, data_config
+from caesura.study.dividend.begin import (
+    MIN_STEPS,
+    MIN_TUNING_STEPS,
+    Question,
+    begin,
+    data_config,
+)
+from caesura.study.dividend.labelled import LabelledPart
 from caesura.study.dividend.plan import Cell, DividendPlan
 from caesura.study.dividend.report import write_study
 from caesura.study.dividend.work import Study
@@ -186,18 +194,95 @@ def test_irregular_series_and_given_features_run_too(tmp_path):
     assert len({cell.objective for cell in study.plan.cells() if cell.kind == "scratch"}) == 2
 
 
+def costs(monkeypatch, step=0.05):
+    """Let a step take this many seconds, and probes none."""
+    monkeypatch.setattr(Study, "seconds_a_step", lambda *a: step)
+    monkeypatch.setattr("caesura.study.dividend.begin._tuning_seconds", lambda *a: step * a[2])
+    monkeypatch.setattr(LabelledPart, "probed", lambda *a: None)
+
+
+def test_a_short_time_has_fewer_arms_and_not_shorter_trainings(tmp_path, monkeypatch, caplog):
+    costs(monkeypatch)
+    views = {"views": ("none", "jitter"), "encoders": ("64x3",)}
+    study = begin(question(tmp_path), tmp_path / "a", TINY | views, minutes=1.1)
+    plan = study.plan
+    assert plan.steps >= MIN_STEPS
+    assert (plan.views, plan.objectives) == (("none",), ("masked_tokens", "lejepa"))
+    assert "fewer (views: none)" in caplog.text
+    study.open(resume=False)
+    again = begin(question(tmp_path), tmp_path / "a", TINY | views, minutes=1.1)
+    again.open(resume=True)
+    assert again.plan == plan
+    with pytest.raises(RecipeError, match="another study"):
+        begin(question(tmp_path), tmp_path / "a", TINY, minutes=1.1).open(resume=True)
+
+
+def test_a_time_for_no_arm_says_what_would_do(tmp_path, monkeypatch, caplog):
+    costs(monkeypatch, step=1.0)
+    plan = begin(question(tmp_path), tmp_path / "a", TINY, minutes=0.5).plan
+    assert (plan.steps, plan.tuning_steps) == (MIN_STEPS, MIN_TUNING_STEPS)
+    assert (plan.objectives, plan.seeds) == (("masked_tokens",), 1)
+    assert re.search(r"too short for one arm .* give --minutes [3-9]", caplog.text)
+
+
+def channels(folder, count=12, length=32, irregular=False):
+    """A long table of two channels."""
+    rng = np.random.default_rng(0)
+    times = np.arange(length, dtype=float)
+    if irregular:
+        times = np.sort(rng.uniform(0, length, length))
+    path = folder / "long.parquet"
+    table = {
+        "id": np.repeat(np.arange(count), 2 * length),
+        "channel": np.tile(np.repeat(["a", "b"], length), count),
+        "time": np.tile(times, 2 * count),
+        "value": rng.normal(size=2 * count * length),
+    }
+    pq.write_table(pa.table(table), path)
+    labels = folder / "kinds.parquet"
+    pq.write_table(pa.table({"id": np.arange(count), "kind": np.arange(count) % 2}), labels)
+    config = data_config(str(path), {"channel": "channel"})
+    return Question(str(path), config, labels=str(labels))
+
+
+def test_a_long_table_of_regular_series_is_read_in_patches(tmp_path, caplog):
+    with caplog.at_level("INFO", logger="caesura"):
+        study = begin(channels(tmp_path), tmp_path / "a", TINY)
+    assert (study.plan.data.rate, study.plan.patch) == (1.0, 4)
+    assert "a token is a patch of all 2 channels" in caplog.text
+    one = study.training(next(study.plan.cells_of("rate")), 1.0)
+    assert one.tokens <= 8
+    study.open(resume=False)
+    begin(channels(tmp_path), tmp_path / "a", TINY).open(resume=True)
+
+
+def test_irregular_series_and_those_of_one_channel_keep_a_token_a_value(tmp_path):
+    study = begin(channels(tmp_path, irregular=True), tmp_path / "a", TINY)
+    assert (study.plan.data.rate, study.plan.patch) == (0.0, 0)
+    assert begin(question(tmp_path, rate=0.0), tmp_path / "b", TINY).plan.patch == 0
+
+
+def test_a_folder_of_before_keeps_its_layout(tmp_path):
+    study = begin(channels(tmp_path, irregular=True), tmp_path / "a", TINY)
+    study.open(resume=False)
+    plan = json.loads((tmp_path / "a" / "plan.json").read_text())
+    assert "asked" not in plan  # as older folders have it
+    regular = begin(channels(tmp_path), tmp_path / "a", TINY)
+    assert (regular.plan.data.rate, regular.plan.patch) == (0.0, 0)
+
+
 def test_a_plan_fits_into_its_time(tmp_path, monkeypatch):
     measured = begin(question(tmp_path), tmp_path / "a", TINY, minutes=0.5).plan
-    assert 10 <= measured.tuning_steps <= 200
-    assert measured.steps >= 10
+    assert MIN_TUNING_STEPS <= measured.tuning_steps <= 200
+    assert measured.steps >= MIN_STEPS
     # what was measured depends on who else computes; from here on it is a twentieth of a second
-    monkeypatch.setattr(Study, "seconds_a_step", lambda *a: 0.05)
-    monkeypatch.setattr("caesura.study.dividend.begin._tuning_seconds", lambda *a: 0.05 * a[2])
+    costs(monkeypatch)
     short, middle, long = (
         begin(question(tmp_path), tmp_path / name, TINY, minutes=minutes).plan
-        for name, minutes in (("b", 0.5), ("c", 3), ("d", 30))
+        for name, minutes in (("b", 1), ("c", 3), ("d", 30))
     )
-    assert 10 < short.tuning_steps < middle.tuning_steps < long.tuning_steps == 200
+    assert not any(plan.asked for plan in (short, middle, long))
+    assert MIN_TUNING_STEPS < short.tuning_steps < middle.tuning_steps < long.tuning_steps == 200
     assert 2 * short.steps < middle.steps < long.steps / 2
 
 

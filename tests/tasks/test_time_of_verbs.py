@@ -117,3 +117,34 @@ def test_calibration_says_what_it_does_and_keeps_to_a_sample(monkeypatch, caplog
     assert "calibrating intervals on" in caplog.text
     assert notes[-1] == "calibrating 100 %"
     assert run.calibration.counts.sum() > 100
+
+
+def channels(missing=0.0):
+    """Six regular series of two channels and 40 steps, as a long table."""
+    rng = np.random.default_rng(0)
+    series, channel, step = (index.ravel() for index in np.indices((6, 2, 40)))
+    there = rng.random(len(series)) >= missing
+    table = {"id": series, "channel": channel, "time": step, "value": rng.normal(size=len(series))}
+    return pa.table({name: column[there] for name, column in table.items()})
+
+
+LONG = {"id": "id", "time": "time", "channel": "channel", "value": ["value"]}
+
+
+@pytest.mark.parametrize(("recipe", "said"), [("mae", "a patch of all 2"), ("romae", "2 times")])
+def test_a_long_table_of_regular_series_is_read_in_patches(recipe, said, caplog):
+    from caesura.data.door import open_data
+    from caesura.recipes.presets import reads_grids
+    from caesura.tasks.pretrain import laid_out, resolve_tokens
+    from caesura.workflow import compose
+
+    asked = compose(recipe, columns=LONG)
+    store = open_data(channels(), resolve_tokens(asked.data, True))[0]
+    chosen = laid_out(asked, store)
+    assert said in caplog.text
+    assert reads_grids(chosen) == (recipe == "mae")
+    assert chosen.data.rate == (1.0 if recipe == "mae" else 0.0)
+    kept = compose("mae", columns=LONG, settings=["encoder.patch=0"])
+    assert laid_out(kept, store) == kept
+    sparse = open_data(channels(missing=0.4), resolve_tokens(asked.data, True))[0]
+    assert laid_out(asked, sparse) == asked

@@ -37,6 +37,8 @@ _ROUNDED = 0.2
 """Part of a step by which its median gap may be off it where stamps are rounded."""
 _REFINED_ON = 50
 """Series whose lines tell the rate of a table."""
+_FULL_SHARE = 0.8
+"""Share of the steps of all channels that must be measured for a table to count as regular."""
 _REGULAR = 0.8
 """Share of gaps that must lie near the median one; random times have about a third."""
 
@@ -144,6 +146,18 @@ def is_irregular(store: RaggedStore, most: int = 1000) -> bool:
             if _own_step(times[rows][store.channel[rows] == code]) is None:
                 return True
     return False
+
+
+def full_rate(store: RaggedStore) -> float:
+    """Return the rate of a long table of several channels whose series are regular; 0 where it has
+    one channel, where times are irregular, or where a fifth of the steps of channels are missing.
+    """
+    if len(store.channels) < 2 or is_irregular(store):
+        return 0.0
+    rate = native_rate(store)
+    steps = np.round(store.spans * rate) + 1
+    full = len(store.clock) >= _FULL_SHARE * len(store.channels) * steps.sum()
+    return rate if full else 0.0
 
 
 def step_offsets(store: RaggedStore, rate: float) -> Floats:

@@ -22,7 +22,7 @@ from caesura.tasks.needs import Trained
 RATIOS = (0.1, 0.3, 0.5)
 """Shares of hidden observations: near ones and far ones must both be calibrated."""
 _MOST_SERIES = 300
-MAX_OBSERVATIONS = 131_072
+MAX_OBSERVATIONS = 65_536
 """Observations of a role that are predicted at most, at each ratio: more cost time, and a quantile
 of so many residuals does not move."""
 _TRIAL_OBSERVATIONS = 1024

@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from caesura.data.config import DataConfig
-from caesura.data.regular import native_rate
+from caesura.data.regular import full_rate, native_rate
 from caesura.data.sampling import fit_sampling
 from caesura.data.scaling import made_wide
 from caesura.data.schema import Schema, fit_schema
@@ -25,8 +25,9 @@ from caesura.errors import DataError, RecipeError
 from caesura.metrics.conformal import Conformal
 from caesura.objectives.scale_tokens import ScaleTokens
 from caesura.recipes.build import build_encoder, build_objective, needs_two_tokens
+from caesura.recipes.dividend import with_patches
 from caesura.recipes.presets import completed, reads_grids
-from caesura.recipes.schema import Recipe
+from caesura.recipes.schema import Recipe, make_recipe
 from caesura.tasks.calibrate import Roles, calibrate
 from caesura.tasks.channel_basis import begin_basis, ranked
 from caesura.tasks.probe import QuickProbe
@@ -81,6 +82,34 @@ def resolve_tokens(config: DataConfig, source_is_table: bool) -> DataConfig:
         return config
     wide = len(config.columns.value) > 1 or not source_is_table
     return config.model_copy(update={"tokens": "step" if wide else "observation"})
+
+
+def laid_out(recipe: Recipe, store: RaggedStore) -> Recipe:
+    """Return the recipe for series as they lie in a table: where a long one holds regular series,
+    recipes that know patches read patches of all channels at the data's own rate.
+
+    A token a value would cost as many times more as a patch holds values. Other recipes of tokens
+    stay as they are, and what would do is said.
+    """
+    rate = 0.0 if reads_grids(recipe) or recipe.data.rate else full_rate(store)
+    if not rate:
+        return recipe
+    data = recipe.data.model_copy(update={"rate": rate})
+    tree = recipe.model_copy(update={"data": data}).model_dump(mode="json", exclude_unset=True)
+    patched = make_recipe(with_patches(tree))
+    if reads_grids(patched):
+        log.warning(
+            "the series are regular: a token is a patch of all %d channels, at %.5g steps a unit "
+            "of time; --set encoder.patch=0 keeps a token a value",
+            len(store.channels), rate,
+        )  # fmt: skip
+        return patched
+    log.warning(
+        "the series are regular, and each of the %d channels' values is a token: a table with a "
+        "column a channel has a token a step, %d times fewer",
+        len(store.channels), len(store.channels),
+    )  # fmt: skip
+    return recipe
 
 
 def split_of(store: RaggedStore, recipe: Recipe) -> Split:

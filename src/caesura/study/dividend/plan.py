@@ -56,6 +56,8 @@ class DividendPlan(BaseModel):
     """Column that marks anomalies, where the task is to find them."""
     normal: float = Field(default=0.4, gt=0, lt=1)
     """Share of each series that is taken as normal then."""
+    asked: dict[str, Any] = Field(default_factory=dict)
+    """What was asked for before the plan was made to fit into its time; empty where it fitted."""
     series: str = ""
     """Fingerprint of the data and labels, so that a folder holds one study."""
 
@@ -169,7 +171,7 @@ class Cell:
     def name(self, plan: DividendPlan) -> str:
         """Return the hash of all that the cell's result depends on."""
         whole: dict[str, Any] = {"cell": asdict(self), "series": plan.series}
-        free = {"data", "objectives", "views", "encoders", "seeds", "series"}
+        free = {"data", "objectives", "views", "encoders", "seeds", "series", "asked"}
         whole |= {name: getattr(plan, name) for name in type(plan).model_fields if name not in free}
         if self.kind != "beside":
             whole["recipe"] = plan.recipe(self).model_dump(mode="json")

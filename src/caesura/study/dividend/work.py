@@ -79,6 +79,8 @@ class Study:
     def open(self, *, resume: bool) -> None:
         """Take the folder: a new one, or that of this very study."""
         path, plan = self.folder / "plan.json", json.loads(self.plan.model_dump_json())
+        if not self.plan.asked:  # as in folders from before there was this field
+            del plan["asked"]
         if path.is_file():
             there = json.loads(read_limited(path))
             if there != plan:
