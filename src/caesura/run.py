@@ -42,9 +42,9 @@ from caesura.folder import (
     read_schema,
 )
 from caesura.metrics.conformal import Conformal
-from caesura.nn.heads import LinearHead, Pooling, pooled_width
+from caesura.nn.heads import Pooling
 from caesura.objectives.next_scale import NextScaleConfig
-from caesura.objectives.supervised import SupervisedConfig
+from caesura.objectives.supervised import SupervisedConfig, build_head
 from caesura.recipes.build import build_decoder, build_encoder, build_prior, build_tokenizer
 from caesura.recipes.schema import Recipe, make_recipe, read_recipe, to_toml
 from caesura.tasks.conditions import condition_of
@@ -56,7 +56,7 @@ from caesura.tasks.generate_given import generate_given
 from caesura.tasks.impute import impute
 from caesura.tasks.interpolate import interpolate
 from caesura.tasks.needs import Result
-from caesura.tasks.predict import predict
+from caesura.tasks.predict import decided, predict
 from caesura.tasks.probe import probe
 from caesura.tasks.spans import chosen_spans
 from caesura.tasks.stream import Stream
@@ -152,7 +152,7 @@ class Run:
             kind = target.label_type or ("int64" if target.whole_numbers else "")
             names = typed(pa.array(target.classes, pa.string()), kind)
             empty = np.isnan(outputs).any(1)
-            columns["prediction"] = names.take(pa.array(outputs.argmax(1), mask=empty))
+            columns["prediction"] = names.take(pa.array(decided(target, outputs), mask=empty))
         if target.task == "regression":
             single = len(target.names) == 1
             for each, values in zip(target.names, outputs.T, strict=True):
@@ -414,9 +414,8 @@ def _parts(recipe: Recipe, names: list[str]) -> dict[str, nn.Module]:
         elif name == "prior" and isinstance(stage.objective, NextScaleConfig):
             parts[name] = build_prior(stage.objective, parts["encoder"], parts["tokenizer"])
         elif name == "head" and isinstance(stage.objective, SupervisedConfig):
-            config, encoder = stage.objective, build_encoder(recipe, recipe.seed)
-            width = pooled_width(as_encoder(encoder), config.pooling)
-            parts[name] = LinearHead(width + config.conditions, config.outputs, config.head_dropout)
+            encoder = as_encoder(build_encoder(recipe, recipe.seed))
+            parts[name] = build_head(stage.objective, encoder)
         else:
             raise CheckpointError(f"weights hold a part {name!r} that the recipe does not describe")
     return parts

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from caesura.recipes.schema import Recipe, assign, make_recipe, merged, read_rec
 from caesura.run import Run, load
 from caesura.tasks.distil import distil as distil_task
 from caesura.tasks.finetune import finetune as finetune_task
+from caesura.tasks.finetune_scores import SCRATCH, better_linear
 from caesura.tasks.pretrain import Material, laid_out, prepare, resolve_tokens, split_of
 from caesura.tasks.pretrain import pretrain as pretrain_task
 from caesura.tasks.probe import QuickProbe
@@ -48,8 +49,6 @@ from caesura.training.loop import Progress
 
 log = logging.getLogger("caesura")
 
-SCRATCH = "scratch"
-"""`start_from` of the control, in the recipe so that a resume stays the control."""
 _FREE = {"training.strategy", "training.threads", "training.track"}
 Watch = Callable[[Progress], None]
 
@@ -179,6 +178,7 @@ def finetune(
     rare: Rare = "keep",
     task: str = "",
     freeze: bool = False,
+    head: Literal["trained", "linear"] = "trained",
     steps: int = 0,
     epochs: float = 0,
     minutes: float = 0,
@@ -194,7 +194,12 @@ def finetune(
     labels: a table with the data's id column (or `label_id`) and the target. task:
     "classification" or "regression", guessed from the column where empty. rare: classes with
     fewer than 5 series: "keep", "drop", or "other" to join them. freeze: train the head alone.
-    from_scratch: the control, the same model without the pre-trained weights.
+    head: "linear" takes no step: the encoder as it is, under a linear model of its features and of
+    plain statistics, which a trained head begins with. from_scratch: the control, the same model
+    without the pre-trained weights.
+
+    Linear models of the frozen features and of statistics are scored on the same held-out part
+    (`metrics`); a warning says where one of them is better.
     """
     folder = None if out is None else Path(out)
     resume = resume and (folder is None or is_begun(folder))
@@ -205,10 +210,10 @@ def finetune(
             return there
         recipe = there
         if recipe is None:
-            tree = finetune_recipe(run.recipe, str(run.folder or ""))
-            tree["stages"][0]["objective"]["freeze"] = freeze
-            if from_scratch:
-                tree["stages"][0]["start_from"] = SCRATCH
+            source = SCRATCH if from_scratch else str(run.folder or "")
+            tree = finetune_recipe(run.recipe, source, from_scratch=from_scratch)
+            linear = head == "linear"
+            tree["stages"][0]["objective"] |= {"freeze": freeze or linear, "tune": not linear}
             recipe = compose(tree, length=length, seed=seed, settings=settings)
         recipe, _ = _with_source(recipe, data)
         store = run.open(data)
@@ -225,6 +230,8 @@ def finetune(
                 from_scratch=recipe.stages[0].start_from == SCRATCH,
                 on_progress=on_progress,
             )
+        if (better := better_linear(tuned, tuned.metrics)) is not None:
+            log.warning("%s", better)
         return _written(Run(**vars(tuned)), folder)
 
 

@@ -1,5 +1,6 @@
 """The command line, as a user types it."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -72,8 +73,16 @@ def test_embed_with_neighbours(place):
 
 
 def test_finetune_predict_and_runs(place):
-    call("finetune", place / "run", "--labels", place / "labels.csv", "--steps", 5, "--out",
-         place / "tuned")  # fmt: skip
+    labels = ("--labels", place / "labels.csv")
+    output = call("finetune", place / "run", *labels, "--steps", 5, "--out", place / "tuned")
+    assert "On the same 6 held-out series" in output
+    for method in ("this fine-tuning", "linear on the frozen embedding", "linear on levels+max",
+                   "linear on statistics", "linear on statistics + embedding"):  # fmt: skip
+        assert method in output
+    figures = json.loads((place / "tuned" / "metrics.json").read_text())
+    assert {"validation AUROC", "linear on statistics, AUROC"} <= set(figures)
+    linear = call("finetune", place / "run", *labels, "--head", "linear", "--out", place / "lin")
+    assert "next: caesura predict" in linear
     call("predict", place / "tuned", "-o", place / "p.csv")
     assert csv.read_csv(place / "p.csv").column_names == ["id", "prediction", "p_fast", "p_slow"]
     listed = call("runs", place)

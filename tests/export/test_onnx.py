@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import caesura
+from builders import label_table, long_table, tiny_run
 from caesura.data.synthetic.pulses import PulseSettings, pulses
 from caesura.errors import CheckpointError, DataError, ExportError, RecipeError
 from caesura.export import onnx as export
@@ -179,3 +180,14 @@ def test_folding_and_the_lean_form_change_nothing(settings):
 def _grid(count):
     values = torch.randn(count, 2, 100).cumsum(-1)
     return Grid(values, torch.ones_like(values, dtype=torch.bool))
+
+
+@pytest.mark.slow
+def test_a_head_that_reads_statistics_answers_in_the_graph_too(tmp_path):
+    table = long_table()
+    settings = ["stages.0.objective.statistics=1"]
+    tuned = caesura.finetune(tiny_run(steps=2), label_table(), data=table, head="linear",
+                             settings=settings)  # fmt: skip
+    found = export_onnx(tuned, tuned.open(table), tmp_path / "tokens.onnx")
+    assert found.parity["value"] <= 1e-4
+    assert found.outputs == ["p_fast", "p_slow"]

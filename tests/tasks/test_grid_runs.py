@@ -19,6 +19,7 @@ from caesura.nn.lora import add_low_rank, merge_low_rank
 from caesura.objectives.distil import Distil, DistilConfig
 from caesura.objectives.supervised import Supervised, SupervisedConfig
 from caesura.recipes import himae
+from caesura.recipes.presets import NEW_HEAD
 from caesura.tasks.distil import probe_gap
 from caesura.tasks.embed import embed_windows
 from caesura.tasks.probe import probe_label
@@ -350,7 +351,7 @@ def test_a_transformer_may_teach_a_pyramid():
 def test_low_rank_fine_tuning_changes_little_and_saves_a_plain_model(run_folder, tmp_path):
     base = caesura.load(run_folder)
     tuned = caesura.finetune(base, label_table(), tmp_path / "tuned", steps=4,
-                             settings=("stages.0.objective.lora_rank=2",))  # fmt: skip
+                             settings=(*NEW_HEAD, "stages.0.objective.lora_rank=2"))  # fmt: skip
     again = caesura.load(tmp_path / "tuned")
     old, new = base.parts["encoder"].state_dict(), again.parts["encoder"].state_dict()
     assert old.keys() == new.keys()

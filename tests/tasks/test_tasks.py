@@ -11,6 +11,7 @@ import torch
 import caesura
 from builders import TINY, label_table, long_table, tiny_run
 from caesura.errors import CheckpointError, DataError, RecipeError
+from caesura.recipes.presets import NEW_HEAD
 from caesura.tasks.calibrate import hidden_queries, hide_observations
 from caesura.tasks.embed import embed_layers
 from caesura.tasks.interpolate import distances, predict_scaled
@@ -94,7 +95,7 @@ def test_finetuning_carries_the_encoder_whole_and_says_what_it_leaves(run, caplo
     assert "carried: encoder, whole; not carried: decoder" in caplog.text
     for name, tensor in run.parts["encoder"].state_dict().items():
         assert torch.equal(tensor, tuned.parts["encoder"].state_dict()[name]), name
-    moved = caesura.finetune(run, label_table(), steps=3)
+    moved = caesura.finetune(run, label_table(), steps=3, settings=NEW_HEAD)
     start = run.parts["encoder"].projection.weight
     assert not torch.equal(start, moved.parts["encoder"].projection.weight)
     scratch = caesura.finetune(run, label_table(), steps=1, from_scratch=True)

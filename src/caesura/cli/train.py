@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,9 +28,6 @@ from caesura.cli.options import (
     given_columns,
     split_names,
 )
-
-if TYPE_CHECKING:
-    from caesura.run import Run
 
 
 def add_to(app: typer.Typer) -> None:
@@ -118,7 +116,7 @@ def pretrain(
             resume=resume,
             on_progress=show,
         )
-    _report(run)
+    _report(run.metrics)
     if run.coverage:
         console.table(run.coverage, "Coverage of 90 % intervals on held-out series")
     place = quote(str(out))
@@ -143,6 +141,12 @@ def finetune(
         str, typer.Option(help="classification or regression; default: by the column.")
     ] = "",
     freeze: Annotated[bool, typer.Option(help="Train the head alone.")] = False,
+    head: Annotated[
+        str,
+        typer.Option(
+            help="trained, or linear: no step, a linear model of the frozen encoder's features."
+        ),
+    ] = "trained",
     from_scratch: Annotated[
         bool, typer.Option(help="The control: the same model without pre-trained weights.")
     ] = False,
@@ -154,13 +158,17 @@ def finetune(
     set_: Set = None,
     device: Device = "auto",
 ) -> None:
-    """Fine-tune a run on labelled series.
+    """Fine-tune a run on labelled series, beside linear models of the same held-out part.
 
-    Example: `caesura finetune run --labels labels.csv --target type --out tuned
-    --set stages.0.objective.class_weights=balanced`
+    Example: `caesura finetune run --labels labels.csv --target type --out tuned`
     """
     from caesura import workflow
+    from caesura.errors import RecipeError
     from caesura.run import load
+    from caesura.tasks.finetune_scores import comparison, without_comparison
+
+    if head not in ("trained", "linear"):
+        raise RecipeError(f"unknown --head {head!r}; known: trained, linear")
 
     base = load(run)
     with console.training_bar("fine-tuning") as show:
@@ -174,6 +182,7 @@ def finetune(
             rare=checked_rare(rare),
             task=task,
             freeze=freeze,
+            head="linear" if head == "linear" else "trained",
             steps=steps,
             epochs=epochs,
             minutes=minutes,
@@ -183,7 +192,9 @@ def finetune(
             from_scratch=from_scratch,
             on_progress=show,
         )
-    _report(tuned)
+    held_out = tuned.metrics["validation_series"]
+    console.table(comparison(tuned.metrics), f"On the same {held_out} held-out series")
+    _report(without_comparison(tuned.metrics))
     console.result(
         f"\nrun: {out}\nnext: caesura predict {quote(str(out))} --data FILE -o predictions.parquet"
     )
@@ -238,7 +249,7 @@ def distil(
             resume=resume,
             on_progress=show,
         )
-    _report(small)
+    _report(small.metrics)
     if labels is not None:
         store = run.open(data)
         known = run.read_labels(
@@ -256,5 +267,5 @@ def distil(
     )
 
 
-def _report(run: Run) -> None:
-    console.table([{"figure": name, "value": value} for name, value in run.metrics.items()])
+def _report(metrics: Mapping[str, Any]) -> None:
+    console.table([{"figure": name, "value": value} for name, value in metrics.items()])

@@ -25,7 +25,9 @@ class Target(BaseModel):
     """What a fine-tuned head predicts; classes or the scaling of each regression target.
 
     label_type: of the column of classes, in which predictions are given (`data.column_types`);
-    classes are its texts. whole_numbers: what runs of before had of that.
+    classes are its texts. whole_numbers: what runs of before had of that. weights: of the classes;
+    a prediction is the class whose probability times its weight is highest, the likeliest one
+    where there are none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +39,7 @@ class Target(BaseModel):
     label_type: str = ""
     centers: tuple[float, ...] = ()
     scales: tuple[float, ...] = ()
+    weights: tuple[float, ...] = ()
 
 
 _ON_GRID = 0.05

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
 
+from caesura.data.schema import Target
 from caesura.errors import DataError
 from caesura.estimators.base import Pretrained
 from caesura.estimators.frames import (
@@ -103,12 +104,15 @@ class SeriesClassifier(ClassifierMixin, _Tuned):  # type: ignore[misc]  # untype
         return columns_as(columns, ids, kind_of(X))
 
     def predict(self, X: Any) -> Any:
-        """Return the likeliest class of each series; NaN (numbers) or None where it has no value.
+        """Return the class of each series as `Run.predict` does: the likeliest one, rare ones
+        weighed more where classes are unequal; NaN (numbers) or None where it has no value.
 
         Then booleans and text are objects, and whole numbers floats.
         """
         found, ids = self._shares(X)
-        likeliest, empty = np.asarray(self.classes_[found.argmax(1)]), np.isnan(found).any(1)
+        weights = self._in_order(np.array([self._target().weights or (1.0,) * found.shape[1]]))
+        likeliest = np.asarray(self.classes_[(found * weights).argmax(1)])
+        empty = np.isnan(found).any(1)
         if empty.any() and likeliest.dtype.kind in "iuf":
             likeliest = np.where(empty, np.nan, likeliest)
         elif empty.any():
@@ -118,13 +122,20 @@ class SeriesClassifier(ClassifierMixin, _Tuned):  # type: ignore[misc]  # untype
 
     def _shares(self, X: Any) -> tuple[NDArray[np.float64], Any]:
         """Return probabilities in the order of `classes_`, and the ids of the series."""
-        said, ids = self._outputs(X)
+        outputs, ids = self._outputs(X)
+        return self._in_order(outputs), ids
+
+    def _in_order(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a column for each of `classes_`, from one for each class of the run."""
+        ordered = np.zeros((len(columns), len(self.classes_)))
+        ordered[:, [int(name) for name in self._target().classes]] = columns
+        return ordered
+
+    def _target(self) -> Target:
         target = self.run_.schema.target
         if target is None:
             raise TypeError("a fine-tuned run has a target")
-        found = np.zeros((len(said), len(self.classes_)))
-        found[:, [int(name) for name in target.classes]] = said
-        return found, ids
+        return target
 
 
 class SeriesRegressor(RegressorMixin, _Tuned):  # type: ignore[misc]  # untyped base

@@ -14,6 +14,7 @@ from caesura.errors import RecipeError
 from caesura.nn.heads import Pooling, pooled
 from caesura.nn.normalise import window_scale
 from caesura.objectives.supervised import SupervisedConfig
+from caesura.signal.statistics import input_statistics
 from caesura.tasks.needs import Trained, need
 from caesura.tasks.probe_head import ProbeHead
 from caesura.training.inference import device_of
@@ -112,9 +113,13 @@ class PyramidForm(nn.Module):
 class TokenForm(nn.Module):
     """Tokens as the data door makes them, as four tensors, to an embedding or an answer."""
 
-    def __init__(self, encoder: nn.Module, pooling: Pooling, answer: Answer) -> None:
+    def __init__(
+        self, encoder: nn.Module, pooling: Pooling, answer: Answer, channels: int = 0
+    ) -> None:
+        """Take a run's parts; channels: those of whose statistics the head reads, 0 for none."""
         super().__init__()
         self.encoder, self.pooling, self.answer = encoder, pooling, answer
+        self.channels = channels
 
     @property
     def parameters_used(self) -> int:
@@ -123,8 +128,8 @@ class TokenForm(nn.Module):
 
     def forward(self, values: Tensor, observed: Tensor, positions: Tensor, valid: Tensor) -> Tensor:
         """Return (batch, outputs)."""
-        features = self.encoder(Tokens(values, observed, positions, valid))
-        answer: Tensor = self.answer(pooled(features, self.pooling))
+        inputs = Tokens(values, observed, positions, valid)
+        answer: Tensor = self.answer(_vector(self, inputs))
         return answer
 
 
@@ -133,9 +138,13 @@ class PatchForm(nn.Module):
 
     missing = True
 
-    def __init__(self, encoder: nn.Module, pooling: Pooling, answer: Answer) -> None:
+    def __init__(
+        self, encoder: nn.Module, pooling: Pooling, answer: Answer, channels: int = 0
+    ) -> None:
+        """Take a run's parts; channels: those of whose statistics the head reads, 0 for none."""
         super().__init__()
         self.encoder, self.pooling, self.answer = encoder, pooling, answer
+        self.channels = channels
 
     @property
     def parameters_used(self) -> int:
@@ -144,9 +153,17 @@ class PatchForm(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         """Return (batch, outputs)."""
-        features = self.encoder(Grid(samples.nan_to_num(0.0), ~samples.isnan()))
-        answer: Tensor = self.answer(pooled(features, self.pooling))
+        inputs = Grid(samples.nan_to_num(0.0), ~samples.isnan())
+        answer: Tensor = self.answer(_vector(self, inputs))
         return answer
+
+
+def _vector(form: TokenForm | PatchForm, inputs: Tokens | Grid) -> Tensor:
+    """Return the pooled features, and the plain statistics beside them that a head reads."""
+    vector = pooled(form.encoder(inputs), form.pooling)
+    if form.channels:
+        vector = torch.cat([vector, input_statistics(inputs, form.channels)], dim=-1)
+    return vector
 
 
 Form = PyramidForm | PatchForm | TokenForm
@@ -176,7 +193,7 @@ def form_of(
     encoder = _on_cpu(need(run, "encoder"))
     config = run.recipe.stages[-1].objective
     pooling: Pooling = "auto"
-    answer = Answer(None, None)
+    answer, channels = Answer(None, None), 0
     own_head = "head" in run.parts and isinstance(config, SupervisedConfig)
     if level != "all" and (own_head or head is not None):
         raise RecipeError(
@@ -187,6 +204,12 @@ def form_of(
             raise RecipeError("this run has a head of its own; leave --head out")
         if config.conditions:
             raise RecipeError("this run's head reads static columns, which no graph here takes")
+        if config.statistics and isinstance(encoder, ConvPyramid):
+            raise RecipeError(
+                "this run's head reads statistics, which the graph of a pyramid has not; fine-tune "
+                "with --set stages.0.objective.statistics=0"
+            )
+        channels = len(run.schema.channels) if config.statistics else 0
         answer = Answer(_on_cpu(need(run, "head")), config.task, run.schema.target)
         pooling = config.pooling
     elif head is not None:
@@ -195,7 +218,7 @@ def form_of(
         if head is not None or level != "all" or missing:
             raise RecipeError("--level, --head and --missing are for runs with levels (himae)")
         patches = run.schema.sampling is not None
-        return (PatchForm if patches else TokenForm)(encoder, pooling, answer)
+        return (PatchForm if patches else TokenForm)(encoder, pooling, answer, channels)
     levels = _levels(encoder, level, head, pooling)
     maxima = pooling == "levels+max"
     return PyramidForm(encoder, levels, answer, missing=missing, maxima=maxima)

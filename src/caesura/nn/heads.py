@@ -42,6 +42,40 @@ class LinearHead(nn.Module):
         return y
 
 
+class StandardisedHead(nn.Module):
+    """Standardise each input by fixed numbers, then dropout and a linear layer with bias.
+
+    Set from a linear probe (`start`) it answers as that probe does. NaN, of what was not
+    observed, counts as the centre.
+    """
+
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, width: int, outputs: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.register_buffer("center", torch.zeros(width))
+        self.register_buffer("spread", torch.ones(width))
+        self.linear = nn.Linear(width, outputs)
+
+    def forward(self, x: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows outputs"]:
+        """Map the last axis to the outputs."""
+        scaled = torch.nan_to_num((x.float() - self.center) / self.spread)
+        y: Tensor = self.linear(drop(scaled, self.dropout, self.training))
+        return y
+
+    @torch.no_grad()
+    def start(self, center: Tensor, spread: Tensor, weight: Tensor, bias: Tensor) -> None:
+        """Become the linear map of standardised inputs with this weight (outputs, width)."""
+        for own, given in zip(
+            (self.center, self.spread, self.linear.weight, self.linear.bias),
+            (center, spread, weight, bias),
+            strict=True,
+        ):
+            own.copy_(given)
+
+
 def pooled(features: Features, pooling: Pooling) -> Float[Tensor, "batch dim"]:
     """Return one vector a series: [CLS], the mean over real places, or several joined.
 

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caesura.errors import RecipeError
-from caesura.nn.heads import LinearHead, Pooling, pooled, pooled_width
+from caesura.nn.heads import LinearHead, Pooling, StandardisedHead, pooled, pooled_width
 from caesura.nn.lora import add_low_rank
 from caesura.nn.norm import has_batch_statistics
-from caesura.types import Batch, Encoder, Loss, as_module
+from caesura.signal.statistics import STATISTICS, input_statistics
+from caesura.types import Batch, Encoder, Features, Grid, Loss, as_module
 
 
 class SupervisedConfig(BaseModel):
@@ -29,7 +30,16 @@ class SupervisedConfig(BaseModel):
     levels; "auto" is "cls+mean" where there is a [CLS], else "levels".
     lora_rank: above 0, the encoder's linear layers change by matrices of this rank alone, and
     the head is trained (Transformers); lora_alpha scales the change.
-    class_weights: "balanced" weighs a class by its inverse frequency.
+    class_weights: "balanced" weighs a class by its inverse frequency in the loss, and predicts the
+    class whose probability is highest beside its share. "auto" leaves the loss alone and predicts
+    half-way between that and the likeliest class, where classes are unequal. "off": the likeliest.
+    Probabilities are those at the shares of the training labels in each case.
+    start: "linear" begins at a linear model fitted to the frozen features, and keeps it where no
+    step is better on validation data; "random" begins with a head drawn anew.
+    tune: False keeps the linear start as it is, and takes no step.
+    statistics: how many plain statistics of what is visible the head reads beside the features;
+    0: none; -1: all of them where inner folds of the training part find them useful; any other
+    number: all of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,10 +48,13 @@ class SupervisedConfig(BaseModel):
     task: Literal["classification", "regression", "multilabel"] = "classification"
     outputs: int = Field(default=2, gt=0, le=10**6)
     pooling: Pooling = "auto"
-    class_weights: Literal["off", "balanced"] = "off"
+    class_weights: Literal["off", "auto", "balanced"] = "off"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     head_dropout: float = Field(default=0.0, ge=0, lt=1)
     freeze: bool = False
+    start: Literal["random", "linear"] = "random"
+    tune: bool = True
+    statistics: int = Field(default=0, ge=-1, le=10**7)
     lora_rank: int = Field(default=0, ge=0, le=4096)
     lora_alpha: float = Field(default=16.0, gt=0)
     conditions: int = Field(default=0, ge=0, le=10**6)
@@ -52,7 +65,34 @@ class SupervisedConfig(BaseModel):
             raise ValueError(
                 "freeze trains the head alone and lora_rank changes the encoder; set one"
             )
+        if self.start == "random" and (not self.tune or self.statistics > 0):
+            raise ValueError(
+                "tune=false and statistics are of a head that starts as a linear model; set "
+                "start=linear"
+            )
         return self
+
+
+def build_head(config: SupervisedConfig, encoder: Encoder) -> LinearHead | StandardisedHead:
+    """Return a new head of the width that `head_inputs` has for this encoder."""
+    kind = StandardisedHead if config.start == "linear" else LinearHead
+    statistics = max(config.statistics, 0)
+    width = pooled_width(encoder, config.pooling) + config.conditions + statistics
+    return kind(width, config.outputs, config.head_dropout)
+
+
+def head_inputs(
+    config: SupervisedConfig, features: Features, batch: Batch
+) -> Float[Tensor, "batch dim"]:
+    """Return what a head reads: the pooled features, static columns, and plain statistics."""
+    vector = pooled(features, config.pooling)
+    if batch.condition is not None and config.conditions:
+        vector = torch.cat([vector, batch.condition.to(vector.dtype)], dim=-1)
+    if config.statistics > 0:
+        size = 1 if isinstance(batch.inputs, Grid) else batch.inputs.values.shape[-1]
+        plain = input_statistics(batch.inputs, config.statistics // (size * len(STATISTICS)))
+        vector = torch.cat([vector, plain.to(vector.dtype)], dim=-1)
+    return vector
 
 
 class Supervised(nn.Module):
@@ -71,8 +111,7 @@ class Supervised(nn.Module):
         super().__init__()
         self.encoder, self.config = encoder, config
         self.needs_random_batches = not config.freeze and has_batch_statistics(as_module(encoder))
-        inputs = pooled_width(encoder, config.pooling) + config.conditions
-        self.head = LinearHead(inputs, config.outputs, config.head_dropout)
+        self.head = build_head(config, encoder)
         self.register_buffer("balance", balance, persistent=False)
         if config.freeze:
             as_module(encoder).requires_grad_(False)
@@ -86,10 +125,7 @@ class Supervised(nn.Module):
 
     def predict(self, batch: Batch) -> Float[Tensor, "batch outputs"]:
         """Return logits, or standardised values of a regression."""
-        vector = pooled(self.encoder(batch.inputs), self.config.pooling)
-        if batch.condition is not None and self.config.conditions:
-            vector = torch.cat([vector, batch.condition.to(vector.dtype)], dim=-1)
-        predicted: Tensor = self.head(vector)
+        predicted: Tensor = self.head(head_inputs(self.config, self.encoder(batch.inputs), batch))
         return predicted.float()
 
     def forward(self, batch: Batch, rng: torch.Generator) -> Loss:

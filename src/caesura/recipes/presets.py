@@ -204,17 +204,39 @@ _MACHINE = (
 )
 
 
-def finetune_recipe(pretrained: Recipe, start_from: str) -> dict[str, Any]:
-    """Return the recipe of a fine-tuning that starts from a run; lr 5e-4 by trials (log.md)."""
+_FROM_PRETRAINED = {"epochs": 8, "lr": 5e-5}
+_FROM_SCRATCH = {"epochs": 20, "lr": 5e-4}
+NEW_HEAD = (
+    "stages.0.objective.start=random",
+    "stages.0.objective.statistics=0",
+    "stages.0.objective.class_weights=off",
+)
+"""Settings of a fine-tuning as published: a head drawn anew, that reads the features alone."""
+
+
+def finetune_recipe(
+    pretrained: Recipe, start_from: str, *, from_scratch: bool = False
+) -> dict[str, Any]:
+    """Return the recipe of a fine-tuning that starts from a run; rates by trials (log.md).
+
+    It begins with a linear model of the frozen features, which steps of 5e-4 destroy within the
+    first epochs; a control from scratch needs these, and longer. Runs of a grid, which are exported
+    to read windows alone, have no statistics beside them.
+    """
     tree = pretrained.model_dump(mode="json", exclude_none=True)
     tree["name"] = f"{pretrained.name.removesuffix('-finetuned')}-finetuned"
-    tree["stages"] = [{"objective": {"type": "supervised"}, "start_from": start_from}]
-    kept = {k: tree["training"][k] for k in _MACHINE}
     on_grid = reads_grids(pretrained)
+    objective = {
+        "type": "supervised",
+        "start": "linear",
+        "statistics": 0 if on_grid else -1,
+        "class_weights": "auto",
+    }
+    tree["stages"] = [{"objective": objective, "start_from": start_from}]
+    kept = {k: tree["training"][k] for k in _MACHINE}
     tree["training"] = {
-        "epochs": 20,
+        **(_FROM_SCRATCH if from_scratch else _FROM_PRETRAINED),
         "patience": 8,
-        "lr": 5e-4,
         "batch_tokens": min(pretrained.training.batch_tokens, 16_000) if on_grid else 2048,
         "weight_decay": 0.05,
         **kept,

@@ -17,6 +17,7 @@ from caesura.data.store import RaggedStore
 from caesura.metrics.bootstrap import Interval, bootstrap
 from caesura.metrics.classify import auroc
 from caesura.recipes.build import build_encoder
+from caesura.recipes.presets import NEW_HEAD
 from caesura.recipes.schema import Recipe
 from caesura.run import Run
 from caesura.tasks.controls import channel_statistics
@@ -33,8 +34,9 @@ FROZEN = "pre-trained frozen encoder + probe"
 SCRATCH = "the same network from scratch"
 RANDOM = "random frozen encoder + probe"
 STATISTICS = "logistic regression on statistics"
-SCRATCH_RATE = 1e-3
-"""Learning rate from scratch; a fine-tuning takes half of it. Each its own: log.md."""
+TUNED_RATE, SCRATCH_RATE = 5e-4, 1e-3
+"""Learning rates of the trainings compared, each its own (log.md), both with a new head that reads
+the features alone: statistics are a control here."""
 
 Outcomes = Mapping[Any, int]
 """0 or 1 by the id of a series."""
@@ -137,7 +139,7 @@ def _tune(
         data=as_table(labelled, run.schema),
         steps=task.steps,
         seed=run.recipe.seed,
-        settings=[f"training.lr={SCRATCH_RATE}"] if scratch else [],
+        settings=[*NEW_HEAD, f"training.lr={SCRATCH_RATE if scratch else TUNED_RATE}"],
         from_scratch=scratch,
         on_progress=on_progress,
     )

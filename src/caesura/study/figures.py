@@ -14,7 +14,8 @@ def loss_curves(histories: Sequence[Sequence[dict[str, float]]]) -> str:
     for number, rows in enumerate(histories):
         steps = [row["step"] for row in rows]
         first = number == 0
-        axes[0, 0].plot(steps, [row["train_loss"] for row in rows], color=SOFT, lw=1,
+        losses = [row.get("train_loss", float("nan")) for row in rows]  # none before step 1
+        axes[0, 0].plot(steps, losses, color=SOFT, lw=1,
                         label="training (one batch)" if first else None)  # fmt: skip
         axes[0, 0].plot(steps, [row["validation_loss"] for row in rows], color=ACCENT, marker="o",
                         ms=3, label="validation" if first else None)  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from caesura.metrics.classify import Task, main_score
 
 STRENGTHS = np.logspace(-4, 1, 6)
 """Regularisation strengths to choose from by inner folds: C of the logistic regression."""
+_UNSEEN = 10.0
+"""Logits by which a class without training cases is below the others."""
+Score = Callable[[Task, NDArray[Any], NDArray[Any]], float]
 Cuts = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 """(train, test) case numbers of folds."""
 
@@ -55,6 +59,29 @@ def fit_and_predict(
     return full
 
 
+def linear_map(
+    fitted: Any, task: Task, classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return weight (outputs, features) and bias of a fitted model, its scaling folded in.
+
+    Outputs are logits of classes or labels, or values; a class that the fit did not see is
+    below all others.
+    """
+    scaler, final = fitted[-2], fitted[-1]
+    estimators = final.estimators_ if task == "multilabel" else [final]
+    weight = np.concatenate([np.atleast_2d(one.coef_) for one in estimators])
+    bias = np.concatenate([np.atleast_1d(one.intercept_) for one in estimators])
+    if task == "classification":
+        if len(weight) == 1:  # two classes share one logit
+            weight, bias = np.stack([0 * weight[0], weight[0]]), np.array([0.0, bias[0]])
+        full = np.zeros((classes, weight.shape[1]))
+        offsets = np.full(classes, bias.min() - _UNSEEN)
+        full[final.classes_], offsets[final.classes_] = weight, bias
+        weight, bias = full, offsets
+    weight = weight / scaler.scale_
+    return weight, bias - weight @ scaler.mean_
+
+
 def inner_scores(
     fitted: Any,
     task: Task,
@@ -62,8 +89,9 @@ def inner_scores(
     y: NDArray[Any],
     cuts: Cuts,
     classes: int,
+    score: Score = main_score,
 ) -> NDArray[np.float64]:
-    """Return the main score of each inner fold, at the strength that a fitted model chose.
+    """Return the score of each inner fold, at the strength that a fitted model chose.
 
     x, y: the rows the model was fitted to, of which `cuts` are (train, test) numbers.
     """
@@ -72,7 +100,7 @@ def inner_scores(
         model = _at_strength(fitted, task)
         predicted = fit_and_predict(model, task, x[train], y[train], x[test], classes)
         truth = y[test].reshape(len(test), -1) if task == "regression" else y[test]
-        found.append(main_score(task, truth, predicted))
+        found.append(score(task, truth, predicted))
     return np.array(found)
 
 

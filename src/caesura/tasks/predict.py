@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from caesura.data.schema import Target
 from caesura.data.store import RaggedStore
 from caesura.data.view import View, view_store
 from caesura.errors import CheckpointError
-from caesura.nn.heads import pooled
-from caesura.objectives.supervised import SupervisedConfig
+from caesura.objectives.supervised import SupervisedConfig, head_inputs
 from caesura.tasks.needs import Trained, need
 from caesura.training.batches import inference_batches
 from caesura.training.inference import averaged
@@ -38,14 +38,16 @@ def predict_view(run: Trained, view: View) -> NDArray[np.float64]:
     settings = config
 
     def outputs_of(batch: Batch) -> list[torch.Tensor]:
-        vector = pooled(encoder(batch.inputs), settings.pooling)
-        if batch.condition is not None and settings.conditions:
-            vector = torch.cat([vector, batch.condition], dim=-1)
-        return [head(vector)]
+        return [head(head_inputs(settings, encoder(batch.inputs), batch))]
 
     batches = inference_batches(view, run.recipe.training.max_tokens)
     (mean,) = averaged((encoder, head), batches, outputs_of, len(view))
     return _outputs(mean, target)
+
+
+def decided(target: Target, outputs: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the class of each row of probabilities, by the weights that a target keeps."""
+    return np.asarray((outputs * np.array(target.weights or 1.0)).argmax(1))
 
 
 def _outputs(logits: NDArray[np.float64], target: Any) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from caesura.data.labels import Labels
 from caesura.data.schema import Target
 from caesura.errors import CheckpointError, RecipeError
 from caesura.files import read_limited, write_text
-from caesura.tasks.linear import fit_and_predict, linear_model
+from caesura.tasks.linear import fit_and_predict, linear_map, linear_model
 from caesura.tasks.probe import inner_folds
 from caesura.tasks.probe_sources import ALL, Sources
 
@@ -51,14 +51,7 @@ def fit_head(
     model = linear_model(task, seed, inner_folds(labels, groups, seed))
     y = labels.values.ravel() if labels.values.shape[1:] == (1,) else labels.values
     fit_and_predict(model, task, x, y, x[:1], classes)
-    scaler, final = model[-2], model[-1]
-    estimators = final.estimators_ if task == "multilabel" else [final]
-    weight = np.concatenate([np.atleast_2d(one.coef_) for one in estimators])
-    bias = np.concatenate([np.atleast_1d(one.intercept_) for one in estimators])
-    if task == "classification" and len(weight) == 1:  # two classes share one logit
-        weight, bias = np.stack([0 * weight[0], weight[0]]), np.array([0.0, bias[0]])
-    weight = weight / scaler.scale_
-    bias = bias - weight @ scaler.mean_
+    weight, bias = linear_map(model, task, classes)
     return ProbeHead(
         target=labels.target,
         levels=tuple(levels),

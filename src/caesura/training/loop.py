@@ -166,6 +166,7 @@ class Trainer:
         self.state = TrainingState()
         self.best: dict[str, Tensor] = {}
         self.total_steps = self._total_steps()
+        self.start_counts = False  # may the weights before the first step be the best
         self.every = config.evaluate_every or self._default_interval()
         self.tracking = self._tracking()
 
@@ -195,6 +196,8 @@ class Trainer:
             plain_attention_up_to(config.plain_attention),
             Interrupt() as interrupt,
         ):
+            if self.start_counts and not self.state.history:
+                self._evaluate(math.nan, last=False)
             self.model.train()  # frozen parts say here that they go on evaluating
             while not self.state.finished:
                 if self.state.step == _COMPILE_AT and self._would_repay_compiling():
@@ -315,12 +318,14 @@ class Trainer:
             state.best_loss, state.best_step, state.stale = joined.loss, state.step, 0
             self.best = training_state.model_tensors(self.objective)
         state.finished = last or bool(self.config.patience and state.stale >= self.config.patience)
-        row = {"step": state.step, "seconds": round(state.seconds, 3), "train_loss": train_loss}
+        row = {"step": state.step, "seconds": round(state.seconds, 3)}
+        row |= {"train_loss": train_loss} if state.step else {}
         row |= {"validation_loss": joined.loss, **joined.parts}
         row |= {f"online_{name}": value for name, value in self.on_evaluate().items()}
         state.history.append(row)
         self.tracking.log(state.step, row)
-        training_state.save(self)
+        if state.step:  # asking an optimiser that has made no step for its state makes one
+            training_state.save(self)
         self.model.train()
         return_memory()
         self.evaluation_seconds = time.monotonic() - begun

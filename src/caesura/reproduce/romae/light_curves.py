@@ -28,7 +28,7 @@ from caesura.reproduce.experiment import (
 )
 from caesura.reproduce.romae.runs import pretrained, tuned
 from caesura.run import Run
-from caesura.tasks.predict import predict
+from caesura.tasks.predict import decided, predict
 
 TUNED, CONTROL = "RoMAE", "RoMAE from scratch"
 FOREST = "random forest on statistics by band"
@@ -97,7 +97,7 @@ def _run(cell: str, context: Context) -> Outcome:
 def _scores(run: Run, curves: Curves) -> dict[str, float]:
     store, target = run.open(curves.test), run.schema.target
     assert target is not None  # it was fine-tuned
-    guess = np.array(target.classes)[predict(run, store).argmax(1)]
+    guess = np.array(target.classes)[decided(target, predict(run, store))]
     return _macro(curves.of(store.ids.to_pylist()), guess)
 
 

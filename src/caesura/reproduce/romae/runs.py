@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from caesura.folder import RECIPE
+from caesura.recipes.presets import NEW_HEAD
 from caesura.reproduce.experiment import Context
 from caesura.run import Run
 from caesura.workflow import compose, finetune, pretrain
@@ -48,7 +49,7 @@ def tuned(
         task="classification",
         steps=steps,
         seed=context.seed,
-        settings=settings,
+        settings=(*NEW_HEAD, *settings),
         resume=(folder / RECIPE).is_file(),
         from_scratch=from_scratch,
         on_progress=context.watch,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from caesura.data.labels import read_labels
 from caesura.data.ts_file import read_ts
 from caesura.errors import DataError
-from caesura.recipes.presets import finetune_recipe
+from caesura.recipes.presets import NEW_HEAD, finetune_recipe
 from caesura.reproduce.experiment import (
     Comparison,
     Context,
@@ -29,11 +29,12 @@ from caesura.reproduce.experiment import (
 from caesura.reproduce.romae.runs import pretrained
 from caesura.run import Run
 from caesura.tasks.finetune import finetune
+from caesura.tasks.finetune_scores import SCRATCH
 from caesura.tasks.predict import predict
 from caesura.tasks.rocket import rocket_predictions
 from caesura.training.arithmetic import resolved
 from caesura.training.state import CHECKPOINT
-from caesura.workflow import SCRATCH, compose
+from caesura.workflow import compose
 
 _DROPPED = 0.3
 _FOLDER = "ucr_uea"
@@ -92,8 +93,9 @@ def _tuned(
     train, and the weights with the least training loss, which are nearly the last, are kept.
     """
     own: UeaSettings = context.settings
-    tree = finetune_recipe(run.recipe, SCRATCH if scratch else "")
+    tree = finetune_recipe(run.recipe, SCRATCH if scratch else "", from_scratch=scratch)
     settings = (
+        *NEW_HEAD,
         "training.patience=0",
         f"training.lr={own.lr}",
         f"encoder.dropout={own.dropout}",

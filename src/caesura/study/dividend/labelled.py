@@ -145,6 +145,7 @@ class LabelledPart:
     ) -> NDArray[np.float64]:
         tree = finetune_recipe(run.recipe, "")
         tree["seed"] = seed
+        tree["stages"] = [{"objective": {"type": "supervised"}}]  # no statistics in any arm
         tree["training"] |= {"epochs": 0, "steps": steps, "lr": rate, "patience": 0}
         recipe = make_recipe(tree)
         recipe = recipe.model_copy(update={"training": resolved(recipe.training)})
