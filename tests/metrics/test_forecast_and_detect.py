@@ -148,7 +148,7 @@ def test_p_values_keep_what_they_promise_of_scores_in_clusters():
         null = Null.of([clustered(rng, 40, 10) for _ in range(5)])
         new = rng.standard_normal(400)
         flagged.append((null.p_values(new) <= 0.05).mean())
-    assert 0.02 < np.mean(flagged) < 0.05
+    assert 0.01 < np.mean(flagged) < 0.05
     # 2,000 scores are some 200 independent ones
     assert 1 / 300 < null.least < 1 / 120
 
@@ -160,8 +160,8 @@ def test_a_fold_that_differs_from_the_others_raises_p_values():
     alike, drifted = Null.of(same), Null.of(other)
     at = np.array([1.5, 2.0, 2.5])
     assert (drifted.p_values(at) > 2 * alike.p_values(at)).all()
-    pooled = (np.concatenate(same)[:, None] >= at).mean(0)
-    np.testing.assert_allclose(alike.p_values(at), pooled, rtol=0.5)
+    highest = np.max([(one[:, None] >= at).mean(0) for one in same], axis=0)
+    np.testing.assert_allclose(alike.p_values(at), highest, atol=1 / 300)
 
 
 def test_p_values_fall_with_the_score_and_a_threshold_keeps_to_them():

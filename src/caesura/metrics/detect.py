@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 
-DOUBT = 1.0
-"""Standard errors by which the highest fold must exceed all to count."""
-
 
 def events(labels: Bools) -> NDArray[np.int64]:
     """Return (start, stop) of each run of True."""
@@ -204,34 +201,21 @@ class Null:
     p_value: Floats
 
     @classmethod
-    def of(cls, folds: Sequence[Floats], doubt: float = DOUBT) -> Null:
+    def of(cls, folds: Sequence[Floats]) -> Null:
         """Join the scores of folds, each of what the others were fitted to, in order of time.
 
-        The share above a score is that of all folds, or that of the highest fold less `doubt`
-        standard errors, whichever is larger: where one part of the normal data differs from the
-        others by more than chance, so may what is new. Scores come in clusters, so B independent
+        The share above a score is that of the fold where it is highest: as one part of the normal
+        data differs from the others, so may what is new. Scores come in clusters, so B independent
         ones promise no p-value below 1 / (1 + B).
         """
-        whole = np.sort(np.concatenate([*folds, np.zeros(0)]))
-        if not len(whole):
-            return cls(whole, np.ones(1))
-        tail = float(np.quantile(whole, TAIL))
-        counts = np.array([independent_count(one, tail) for one in folds])
-        total = counts.sum()
-
-        def share_above(part: Floats) -> Floats:
-            below = np.searchsorted(np.sort(part), whole, side="left")
-            return np.append(1 - below / len(part), 0.0)
-
-        pooled = share_above(whole)
-        error = np.sqrt(np.maximum(pooled * (1 - pooled), 1 / (4 * total)))
-        each = [
-            share_above(one) - doubt * error / np.sqrt(count)
-            for one, count in zip(folds, counts, strict=True)
-        ]
-        share = np.maximum(pooled, np.max(each, axis=0))
-        falling = np.maximum.accumulate(share[::-1])[::-1]
-        return cls(whole, np.asarray((1 + total * np.minimum(falling, 1)) / (1 + total)))
+        score = np.sort(np.concatenate([*folds, np.zeros(0)]))
+        if not len(score):
+            return cls(score, np.ones(1))
+        tail = float(np.quantile(score, TAIL))
+        count = sum(independent_count(one, tail) for one in folds)
+        below = [np.searchsorted(np.sort(one), score, side="left") / len(one) for one in folds]
+        share = np.append(1 - np.min(below, axis=0), 0.0)
+        return cls(score, np.asarray((1 + count * share) / (1 + count)))
 
     def p_values(self, scores: Floats) -> Floats:
         """Return the p-value of each score, NaN of NaN."""
