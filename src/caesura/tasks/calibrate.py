@@ -27,6 +27,8 @@ MAX_OBSERVATIONS = 65_536
 of so many residuals does not move."""
 _TRIAL_OBSERVATIONS = 1024
 """Observations by which the speed is measured where time is short, and that are used at least."""
+_TRIAL_S = 1.0
+"""Seconds below which no speed is measured, and the least is used."""
 Report = Callable[[float], None]
 
 log = logging.getLogger("caesura")
@@ -190,6 +192,8 @@ def calibrate(
 
 def _affordable(run: Trained, store: RaggedStore, roles: Roles, seed: int, seconds: float) -> int:
     """Return the observations of a role that can be predicted in half of a time."""
+    if seconds < _TRIAL_S:
+        return _TRIAL_OBSERVATIONS
     piece = min(run.recipe.training.max_tokens, _TRIAL_OBSERVATIONS)
     begun = time.monotonic()
     trial = sampled(store, roles.validation, _TRIAL_OBSERVATIONS, piece, seed)
