@@ -99,8 +99,8 @@ def test_draws_are_shown_gaps_as_gaps_and_each_window_once(run, monkeypatch):
 
     monkeypatch.setattr(forecast_draws, "fill_windows", recorded)
     forecast(run, run.open(series), ForecastSettings(6, draws=2))
-    assert len(asked) == 3  # windows that score, earlier ones, and the ends
-    missing = np.isnan(asked[-1][..., :-6])
+    assert len(asked) == 3  # the ends, windows that score, and earlier ones
+    missing = np.isnan(asked[0][..., :-6])
     np.testing.assert_array_equal(missing[1, 0], np.isnan(series[1][0, -WINDOW + 6 :]))
     assert not missing[[0, 2, 3]].any()
 
