@@ -33,8 +33,8 @@ Floats = NDArray[np.floating[Any]]
 RUN = "this-run"
 TWIN = "random-init-twin"
 CONTROLS = (TWIN, "PCA-channels", "spectral-residual", "change", "energy")
-"""Detectors that are taken by their names alone. Of series of which 34 chose (docs/log.md) the
-last four were the best on two, and anomalies put into normal data spoke for them on more."""
+"""Detectors that are taken by their names alone: the twin, and what was worse than others where
+choices were made and yet supported there, at times, by anomalies put into normal data."""
 SHAPES = ("shape", "shape-period")
 """Detectors that see no level and no size: of several channels controls as well."""
 PLACE_NEIGHBOURS = 5
