@@ -99,10 +99,13 @@ def imputed_table(schema: Schema, store: RaggedStore, found: Imputed) -> pa.Tabl
         pa.array(np.concatenate([np.repeat(variables, n) for n in lengths])),
         store.column_types.get(schema.columns.channel, ""),
     )
-    added = {
+    added: dict[str, Any] = {
         name: np.concatenate([one.ravel() for one in getattr(found, name)])
         for name in ("value", "lower", "upper")
     }
+    kinds = {store.column_types.get(name, "") for name in schema.columns.value}
+    if len(kinds) == 1:  # else no type holds the values of all columns
+        added["value"] = typed(pa.array(added["value"]), kinds.pop())
     added["imputed"] = ~np.concatenate([one.ravel() for one in found.observed])
     return as_typed(beside(columns, {"channel": channel} | added), _key_types(schema, store))
 

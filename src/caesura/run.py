@@ -107,14 +107,15 @@ class Run:
             part.to(where)
         return self
 
-    def open(self, data: Any = None, *, partial: bool = False) -> RaggedStore:
-        """Read data as this run's schema wants it; partial: columns of values may lack."""
+    def open(self, data: Any = None, *, partial: bool = False, exact: bool = False) -> RaggedStore:
+        """Read data as this run's schema wants it; partial: columns of values may lack. exact: keep
+        all digits of values, to write them again."""
         source = self.recipe.data.path if data is None else data
         if isinstance(source, str) and not source:
             raise DataError("this run was trained on data in memory; pass the data (--data PATH)")
         if partial:
             source = with_columns(source, self.schema.columns.value, self.schema.columns.names)
-        return open_data(source, self.reading(), lenient=True)[0]
+        return open_data(source, self.reading(), lenient=True, exact=exact)[0]
 
     def reading(self) -> DataConfig:
         """Return how this run's data are read."""
@@ -241,7 +242,7 @@ class Run:
 
     def impute(self, data: Any = None, *, draws: int = 64, seed: int = 0) -> pa.Table:
         """Return regular series with their gaps filled, and 90 % intervals (`tasks.impute`)."""
-        store = self.open(data)
+        store = self.open(data, exact=True)
         return imputed_table(self.schema, store, impute(self, store, draws, seed=seed))
 
     def generate(
@@ -264,7 +265,7 @@ class Run:
             return synthetic_table(self, made, seed, asked.columns)
         if condition:
             raise RecipeError("a condition and given windows, whose own static columns count")
-        store = self.open(given, partial=True)
+        store = self.open(given, partial=True, exact=True)
         return completed_table(self.schema, store, generate_given(self, store, number, seed=seed))
 
     def read_labels(

@@ -149,7 +149,7 @@ def _complete(
     from caesura.data.write import write_table
     from caesura.tasks.generate_given import generate_given
 
-    store = run.open(known, partial=True)
+    store = run.open(known, partial=True, exact=True)
     found = generate_given(run, store, draws, seed=seed, settings=settings)
     write_table(completed_table(run.schema, store, found), output)
     _, channels, length = found.values.shape
@@ -193,7 +193,7 @@ def impute(
 
     trained = load(run)
     check_writable(output, data or trained.recipe.data.path)
-    store = trained.open(data)
+    store = trained.open(data, exact=True)
     found = impute_store(trained, store, draws, level, seed)
     table = imputed_table(trained.schema, store, found)
     write_table(table, output)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from caesura.data.clock import clock_of, date_ticks, time_kind
 from caesura.data.config import Columns
+from caesura.data.narrow import LARGEST, narrowed, narrowed_error
 from caesura.data.order import is_rising, is_strict, sorting_index
 from caesura.data.rows import Rows
 from caesura.data.spelling import distinct, spelled
@@ -26,8 +27,13 @@ _BLOCK = 32_768
 """Rows whose columns fit into a core's second cache together."""
 
 
-def clean_store(rows: Rows, columns: Columns, report: DoorReport) -> RaggedStore | None:
-    """Return the store of rows that need no mending, else None and an untouched report."""
+def clean_store(
+    rows: Rows, columns: Columns, report: DoorReport, exact: bool = False
+) -> RaggedStore | None:
+    """Return the store of rows that need no mending, else None and an untouched report.
+
+    exact: values keep all digits (`data.narrow`).
+    """
     if columns.group or columns.constant or columns.missing or len(columns.value) > 1:
         return None
     wanted = [columns.id, columns.time, columns.value[0], columns.error, columns.channel]
@@ -55,12 +61,14 @@ def clean_store(rows: Rows, columns: Columns, report: DoorReport) -> RaggedStore
         if not in_order:
             report.add("rows were not sorted by id and time; sorted (sorted input loads faster)")
     report.series = len(distinct)
+    offsets = np.append(starts, rows.num_rows).astype(np.int64)
+    observed = np.broadcast_to(np.True_, (rows.num_rows, 1))
     return RaggedStore(
-        values=copy.values,
-        observed=np.broadcast_to(np.True_, (rows.num_rows, 1)),
+        values=narrowed(copy.values, observed, offsets, channel, exact=exact),
+        observed=observed,
         clock=copy.clock,
         channel=channel,
-        offsets=np.append(starts, rows.num_rows).astype(np.int64),
+        offsets=offsets,
         origins=copy.clock[starts],
         ids=distinct,
         channels=names,
@@ -70,7 +78,7 @@ def clean_store(rows: Rows, columns: Columns, report: DoorReport) -> RaggedStore
         time_form=copy.told.form,
         tick_unit=copy.told.unit,
         channels_are_numbers=bool(columns.channel) and are_numbers(rows.schema, columns, names),
-        error=copy.error,
+        error=None if copy.error is None else narrowed_error(copy.error),
     )
 
 
@@ -98,7 +106,13 @@ class _Copy:
         self.clock: NDArray[Any] = np.empty(
             rows.num_rows, dtype=np.float64 if pa.types.is_floating(type_) else np.int64
         )
-        self._together = np.empty((rows.num_rows, 2 if columns.error else 1), dtype=np.float32)
+        wide = any(
+            rows.schema.field(name).type == pa.float64()
+            for name in (columns.value[0], columns.error)
+            if name
+        )
+        kind = np.float64 if wide else np.float32
+        self._together = np.empty((rows.num_rows, 2 if columns.error else 1), dtype=kind)
         self.channels = _Channels(rows, columns.channel)
         self.starts: list[NDArray[np.int64]] = []
         self.firsts: list[pa.Array] = []
@@ -107,19 +121,20 @@ class _Copy:
         self._done = 0
 
     @property
-    def values(self) -> NDArray[np.float32]:
+    def values(self) -> NDArray[np.floating[Any]]:
         """Return the values (rows, 1)."""
         return self._together[:, :1]
 
     @property
-    def error(self) -> NDArray[np.float32] | None:
+    def error(self) -> NDArray[np.floating[Any]] | None:
         """Return the errors (rows, 1), if there are any."""
         return self._together[:, 1:] if self.columns.error else None
 
     def reorder(self, order: NDArray[np.int64]) -> None:
         """Put values and errors into another order, both in one go."""
-        whole = self._together.view(np.uint64 if self.columns.error else np.uint32)
-        self._together = whole[order].view(np.float32)
+        kind = self._together.dtype
+        whole = self._together.view(np.dtype((np.void, kind.itemsize * self._together.shape[1])))
+        self._together = whole[order].view(kind)
 
     def add(self, batch: pa.RecordBatch) -> bool:
         """Copy a batch; False at the first value that needs mending."""
@@ -138,11 +153,11 @@ class _Copy:
             end = min(begin + _BLOCK, size)
             here, there = slice(begin, end), slice(done + begin, done + end)
             self._together[there, 0], self.clock[there] = measured[here], times[here]
-            if not (np.isfinite(measured[here]).all() and np.isfinite(times[here]).all()):
+            if not (np.isfinite(times[here]).all() and (np.abs(measured[here]) <= LARGEST).all()):
                 return False
             if trust is not None:
                 self._together[there, 1] = trust[here]
-                if not (trust[here] > 0).all():
+                if not ((trust[here] > 0) & (trust[here] <= LARGEST)).all():
                     return False
             late, early = slice(max(begin, 1), end), slice(max(begin, 1) - 1, end - 1)
             np.not_equal(ids[late], ids[early], out=new[late])

@@ -26,27 +26,30 @@ log = logging.getLogger("caesura")
 
 
 def open_data(
-    source: Any, config: DataConfig, *, lenient: bool = False
+    source: Any, config: DataConfig, *, lenient: bool = False, exact: bool = False
 ) -> tuple[RaggedStore, DoorReport]:
     """Read a table, frame, path, array or list of arrays as the configuration says.
 
     Every notice of the report is also logged as a warning of the logger "caesura".
-    lenient: do without the columns that only training needs (group, error) where they lack.
+    lenient: do without the columns that only training needs (group, error) where they lack. exact:
+    values keep all digits, for who writes them again (`data.narrow`).
     """
     per_observation = config.tokens == "observation"
     if isinstance(source, np.ndarray | list | tuple):
         rate, missing = config.rate * config.every, config.columns.missing
-        store, report = panel_to_store(source, per_observation, rate, missing)
+        store, report = panel_to_store(source, per_observation, rate, missing, exact=exact)
         report.say_unmatched()
     else:
         kept = None
         if isinstance(source, str | Path) and Path(source).exists():
-            use = "lenient" if lenient else ""
+            use = " ".join(["lenient"] * lenient + ["exact"] * exact)
             kept = cached_path(Path(source), config.columns, per_observation, use)
         found = None if kept is None else load_store(kept)
         if found is None:
             with readable(source):
-                found = _open_table(source, config.columns, per_observation, lenient)
+                found = _open_table(
+                    source, config.columns, per_observation, lenient=lenient, exact=exact
+                )
             if kept is not None:
                 save_store(kept, *found)
         store, report = found
@@ -56,7 +59,7 @@ def open_data(
 
 
 def _open_table(
-    source: Any, columns: Columns, per_observation: bool, lenient: bool
+    source: Any, columns: Columns, per_observation: bool, *, lenient: bool, exact: bool
 ) -> tuple[RaggedStore, DoorReport]:
     """Read rows that need no mending as they stream by, others as a whole table."""
     rows: Rows
@@ -71,7 +74,7 @@ def _open_table(
         require_columns(rows.schema, columns.model_copy(update={"id": ""}))
         rows = TableRows(_as_one_series(rows.whole(), columns.id))
         notes.append("no column names the series (--id): the table is taken as one")
-    store, report = open_rows(rows, columns, per_observation)
+    store, report = open_rows(rows, columns, per_observation, exact=exact)
     report.say_unmatched()
     report.notices[:0] = notes
     return store, report
@@ -92,13 +95,13 @@ def _as_one_series(table: Any, name: str) -> Any:
 
 
 def open_rows(
-    rows: Rows, columns: Columns, per_observation: bool
+    rows: Rows, columns: Columns, per_observation: bool, exact: bool = False
 ) -> tuple[RaggedStore, DoorReport]:
     """Turn rows into a store: the short way where nothing is to be mended, else the long one."""
     report = DoorReport(rows=rows.num_rows)
-    store = clean_store(rows, columns, report)
+    store = clean_store(rows, columns, report, exact=exact)
     if store is None:
-        store, report = table_to_store(rows.whole(), columns, per_observation)
+        store, report = table_to_store(rows.whole(), columns, per_observation, exact=exact)
     else:
         note_lengths(store.lengths, report)
     return replace(store, column_types=column_types(rows.schema, columns)), report

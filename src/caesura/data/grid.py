@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,19 +25,23 @@ from caesura.data.regular import (
 from caesura.data.schema import Schema
 from caesura.data.step_times import StepTimes
 from caesura.data.store import RaggedStore
+from caesura.data.units import Units
 from caesura.data.window import Windows
 from caesura.errors import DataError
 from caesura.types import Batch, Grid
 
 log = logging.getLogger("caesura")
+FURTHEST = 1000.0
+"""Spreads from the centre beyond which float32 leaves less than 1 in 10,000 of a spread."""
 
 
 @dataclass(frozen=True)
 class GridStore:
     """Series on a regular grid, in their own units; variables in rows, samples in columns.
 
-    offsets: bounds of the series in the columns. window: samples of a window. sparse: whether most
-    samples may be missing, as where irregular times were binned.
+    offsets: bounds of the series in the columns. window: samples of a window. units: what a model
+    is given (`data.units`), which `collate` and `model_series` return. sparse: whether most samples
+    may be missing, as where irregular times were binned.
     """
 
     store: RaggedStore
@@ -64,10 +69,31 @@ class GridStore:
         """Return the steps of some series that are nearest to times of the store's clock."""
         return StepTimes(self.store, self.schema).nearest(series, clock)
 
-    def series(self) -> list[NDArray[np.float32]]:
+    @cached_property
+    def units(self) -> Units:
+        """What a model is given of the table's values (`data.units`)."""
+        sampling = self.schema.sampling
+        known = ((), ()) if sampling is None else (sampling.centers, sampling.spreads)
+        return Units.of(*known, len(self.signal.values))
+
+    @cached_property
+    def kind(self) -> type[np.float32] | type[np.float64]:
+        """The type of what a model is given: float64 where float32 would lose what windows hold."""
+        values = self.signal.values
+        if values.dtype == np.float32 or not values.size:
+            return np.float32
+        furthest = np.abs(np.where(self.signal.observed, self.units.model(values), 0.0)).max()
+        return np.float64 if furthest > FURTHEST else np.float32
+
+    def series(self) -> list[NDArray[np.floating[Any]]]:
         """Return each series as (variables, samples), NaN where it was not measured."""
-        whole = np.where(self.signal.observed, self.signal.values, np.float32(np.nan))
+        nan = self.signal.values.dtype.type(np.nan)
+        whole = np.where(self.signal.observed, self.signal.values, nan)
         return [whole[:, a:b] for a, b in itertools.pairwise(self.offsets)]
+
+    def model_series(self) -> list[NDArray[np.float64]]:
+        """Return each series as `series` does, in the model's units."""
+        return [self.units.model(one) for one in self.series()]
 
     def tiles(self, series: NDArray[np.int64], overlap: float = 0.0) -> Windows:
         """Return whole windows from the start of each series, none of those that are shorter."""
@@ -101,7 +127,7 @@ class GridStore:
         values, observed = self.signal.values, self.signal.observed
         good = np.zeros(len(windows), dtype=np.bool_)
         for i, (start, stop) in enumerate(zip(windows.start, windows.stop, strict=True)):
-            part = values[:, start:stop]
+            part = self.units.model(values[:, start:stop])
             good[i] = is_usable(part, observed[:, start:stop], constant, self.sparse) and (
                 not quality or template_match(part[0], self.rate_hz) >= quality
             )
@@ -132,12 +158,12 @@ class GridStore:
         place = np.arange(longest)
         real = place < windows.lengths[:, None]
         columns = windows.start[:, None] + np.minimum(place, windows.lengths[:, None] - 1)
-        values = self.signal.values[:, columns].transpose(1, 0, 2)
+        values = self.units.model(self.signal.values[:, columns].transpose(1, 0, 2))
         observed = self.signal.observed[:, columns].transpose(1, 0, 2) & real[:, None]
         series = torch.from_numpy(windows.series)
         return Batch(
             inputs=Grid(
-                values=torch.from_numpy(np.ascontiguousarray(values * observed)),
+                values=torch.from_numpy(np.ascontiguousarray(values * observed, dtype=self.kind)),
                 observed=torch.from_numpy(np.ascontiguousarray(observed)),
                 rate_hz=self.rate_hz,
                 valid=None if real.all() else torch.from_numpy(real),

@@ -20,11 +20,13 @@ _LOOKED_AT = 10_000
 
 
 def are_whole(values: NDArray[Any]) -> bool:
-    """Say whether all values are whole numbers."""
+    """Say whether all values are whole numbers; floats from 2^53 on, which all are, say nothing."""
+    if values.dtype.kind == "f" and np.abs(values).max(initial=0) >= 2**53:
+        return False
     return bool((values == np.round(values)).all())
 
 
-def value_step(values: NDArray[np.float32]) -> float:
+def value_step(values: NDArray[np.floating[Any]]) -> float:
     """Return the largest step of 10^-4 or more of which all values are multiples; 0: there is none.
 
     Values of a table keep to decimals or to whole steps as float32 does: where its rounding
@@ -36,11 +38,11 @@ def value_step(values: NDArray[np.float32]) -> float:
     return _step_of(values)
 
 
-def _step_of(values: NDArray[np.float32]) -> float:
+def _step_of(values: NDArray[np.floating[Any]]) -> float:
     different = np.unique(values[np.isfinite(values)]).astype(np.float64)
     if not len(different) or not different.any():
         return 0.0
-    rounding = np.abs(different).max() * float(np.finfo(np.float32).eps)
+    rounding = np.abs(different).max() * float(np.finfo(values.dtype).eps)
     for decimals in range(_DECIMALS + 1):
         if rounding * 10**decimals > _SURE:
             break
@@ -73,6 +75,8 @@ def as_measured(values: NDArray[np.floating[Any]], steps: tuple[float, ...]) -> 
     """Return values (..., variables, time) as float64, without the digits that float32 added to
     what keeps to the steps of its variable (0: to none)."""
     found = values.astype(np.float64)
+    if values.dtype == np.float64:
+        return found
     for variable, step in enumerate(steps):
         if step:
             own = found[..., variable, :]
@@ -81,7 +85,7 @@ def as_measured(values: NDArray[np.floating[Any]], steps: tuple[float, ...]) -> 
     return found
 
 
-def copied_from(values: NDArray[np.float32], observed: NDArray[np.bool_]) -> tuple[int, ...]:
+def copied_from(values: NDArray[np.floating[Any]], observed: NDArray[np.bool_]) -> tuple[int, ...]:
     """Return the number of the first variable that each of (variables, n) is equal to: its own, or
     that of which it is a copy, measured at the same samples."""
     found: list[int] = []

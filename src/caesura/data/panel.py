@@ -11,20 +11,25 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caesura.data.missing import is_marker
+from caesura.data.narrow import BEYOND, LARGEST, narrowed
 from caesura.data.statics import read_static
 from caesura.data.store import NO_VALUES, DoorReport, RaggedStore
 from caesura.errors import DataError, NothingMeasuredError
 
 
 def panel_to_store(
-    panel: Any, per_observation: bool, rate: float = 0.0, missing: Sequence[float] = ()
+    panel: Any,
+    per_observation: bool,
+    rate: float = 0.0,
+    missing: Sequence[float] = (),
+    exact: bool = False,
 ) -> tuple[RaggedStore, DoorReport]:
     """Turn (series, channels, time), (series, time) or a list of (channels, time_i) into a store.
 
     NaN, and what is masked, means not observed. A frame in a list has a row a time and a column a
     channel. Times are the steps 0, 1, ..., or seconds where there is a rate;
     ids are the row numbers. missing: markers of what was not measured (`data.missing`). A series
-    without a value is in `RaggedStore.source_ids` alone.
+    without a value is in `RaggedStore.source_ids` alone. exact: values keep all digits.
     """
     blocks = blocks_of(panel)
     size = blocks[0].shape[0]
@@ -37,6 +42,10 @@ def panel_to_store(
     if infinite.any():
         report.add("{} infinite values left out", int(infinite.sum()))
         values = np.where(infinite, np.nan, values)
+    beyond = np.abs(values) > LARGEST
+    if beyond.any():
+        report.add(BEYOND, int(beyond.sum()))
+        values = np.where(beyond, np.nan, values)
     channel = np.zeros(len(series), dtype=np.int32)
     if per_observation and size > 1:
         channel = np.tile(np.arange(size, dtype=np.int32), len(series))
@@ -58,11 +67,12 @@ def panel_to_store(
     origins = times[offsets[:-1]]
     names = tuple(f"v{i}" for i in range(size))
     melted = per_observation and size > 1
+    values, observed, channel = np.where(observed, values, 0.0)[kept], observed[kept], channel[kept]
     store = RaggedStore(
-        values=np.where(observed, values, 0.0)[kept].astype(np.float32),
-        observed=observed[kept],
+        values=narrowed(values, observed, offsets, channel, exact=exact),
+        observed=observed,
         clock=times,
-        channel=channel[kept],
+        channel=channel,
         offsets=offsets,
         origins=origins,
         ids=pa.array(measured),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,10 +11,11 @@ FEWEST_OBSERVED = 0.5
 """Share of a window's samples that must have been measured for it to train."""
 _FASTEST_HZ = 3.5
 _RANGE = 1e-6
+"""Range up to which a variable is constant, in the model's units."""
 
 
 def is_usable(
-    values: NDArray[np.float32],
+    values: NDArray[np.floating[Any]],
     observed: NDArray[np.bool_],
     constant: bool = False,
     sparse: bool = False,
@@ -30,7 +33,7 @@ def is_usable(
     return bool((high - low > _RANGE).any())
 
 
-def template_match(signal: NDArray[np.float32], rate: float) -> float:
+def template_match(signal: NDArray[np.floating[Any]], rate: float) -> float:
     """Return the mean correlation of a window's beats with their average; 0 below three beats.
 
     For pulse-like signals (PPG, ECG). Beats are the peaks at most 3.5 a second apart with a

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from caesura.data.lines import Line, dense_line, fitted_line, misfit, round_step
 from caesura.data.store import RaggedStore
 from caesura.errors import DataError
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 
 _SAME_RATE = 0.02
@@ -174,7 +174,7 @@ def padded(signal: Signal, least: int) -> Signal:
     lengths = np.maximum(own, least)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     place = np.arange(signal.offsets[-1]) + np.repeat(offsets[:-1] - signal.offsets[:-1], own)
-    values = np.zeros((len(signal.values), int(offsets[-1])), dtype=np.float32)
+    values = np.zeros((len(signal.values), int(offsets[-1])), dtype=signal.values.dtype)
     observed = np.zeros(values.shape, dtype=np.bool_)
     values[:, place], observed[:, place] = signal.values, signal.observed
     return Signal(values, observed, offsets)
@@ -197,7 +197,7 @@ def regular_signal(
     plans = [own for own, _ in laid_out(store, channel, rate, binned)]
     lengths = np.array([max(plan.length for plan in own) for own in plans], dtype=np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    values = np.zeros((channels * size, int(offsets[-1])), dtype=np.float32)
+    values = np.zeros((channels * size, int(offsets[-1])), dtype=store.values.dtype)
     observed = np.zeros(values.shape, dtype=np.bool_)
     for number, own in enumerate(plans):
         for plan in own:
@@ -222,7 +222,7 @@ class Plan(NamedTuple):
 
     def laid_out(self, values: Floats, observed: Bools) -> tuple[Floats, Bools]:
         """Return the samples, 0 where unobserved, and which were observed."""
-        native = np.zeros(int(self.step[-1]) + 1, dtype=np.float32)
+        native = np.zeros(int(self.step[-1]) + 1, dtype=values.dtype)
         seen = np.zeros(len(native), dtype=np.bool_)
         at = self.step[observed]
         seen[at] = True
@@ -234,23 +234,24 @@ class Plan(NamedTuple):
         if self.ratio == 1 or not seen.any():
             return native[: self.length], seen[: self.length]
         up, down = self.ratio.numerator, self.ratio.denominator
-        new = _polyphase(bridged(native, seen), self.ratio)
+        new = _polyphase(bridged(native, seen), self.ratio).astype(values.dtype)
         nearest = np.minimum((np.arange(self.length) * down + up // 2) // up, len(seen) - 1)
         there = seen[nearest]
-        return np.where(there, new[: self.length], np.float32(0)), there
+        return np.where(there, new[: self.length], values.dtype.type(0)), there
 
 
 def resampled(values: Floats, rate: float, wanted: float) -> Floats:
     """Return a whole signal of one rate at another, in hertz, by a polyphase filter."""
     ratio = Fraction(wanted / rate).limit_denominator(1000)
-    return _polyphase(values.astype(np.float64), ratio)[: len(values) * ratio // 1]
+    new = _polyphase(values.astype(np.float64), ratio)[: len(values) * ratio // 1]
+    return new.astype(np.float32)
 
 
-def _polyphase(values: NDArray[np.float64], ratio: Fraction) -> Floats:
+def _polyphase(values: NDArray[np.float64], ratio: Fraction) -> NDArray[np.float64]:
     from scipy.signal import resample_poly
 
     new = resample_poly(values, ratio.numerator, ratio.denominator, padtype="line")
-    return np.asarray(new, dtype=np.float32)
+    return np.asarray(new, dtype=np.float64)
 
 
 def laid_out(

@@ -20,6 +20,7 @@ from caesura.data.quality import FEWEST_OBSERVED
 from caesura.data.regular import binning_rate, is_irregular, native_rate, step_offsets
 from caesura.data.schema import Sampling, Schema
 from caesura.data.store import RaggedStore
+from caesura.data.units import fit_units
 from caesura.errors import DataError
 
 log = logging.getLogger("caesura")
@@ -90,9 +91,12 @@ def fit_sampling(
     values, observed = grid.signal.values[:, columns], grid.signal.observed[:, columns]
     if config.binned and not silent:
         _note_missing(store, observed, sampling, window, irregular)
+    centers, spreads = fit_units(values, observed, grid.lengths[train], window)
     sampling = sampling.model_copy(
         update={
             "window": window,
+            "centers": centers,
+            "spreads": spreads,
             "gaps": binned or bool(observed.mean() < _WHOLE_SHARE),
             "offsets": _offsets(store, config.rate) if binned else (),
             "begins": store.origins.min().item(),
@@ -197,7 +201,7 @@ def _offsets(store: RaggedStore, rate: float) -> tuple[float, ...]:
 
 
 def _statistics(
-    values: NDArray[np.float32], observed: NDArray[np.bool_]
+    values: NDArray[np.floating[Any]], observed: NDArray[np.bool_]
 ) -> dict[str, tuple[Any, ...]]:
     """Return means, deviations, ranges and limits of variables, and who is whose copy."""
     count = np.maximum(observed.sum(1), 1)
@@ -221,7 +225,7 @@ def _statistics(
     }
 
 
-def _measured(store: RaggedStore, schema: Schema) -> list[NDArray[np.float32]]:
+def _measured(store: RaggedStore, schema: Schema) -> list[NDArray[np.floating[Any]]]:
     """Return what was measured of each variable: means of a step and samples of another rate keep
     to nothing."""
     channel = schema.channel_codes(store)
@@ -232,7 +236,7 @@ def _measured(store: RaggedStore, schema: Schema) -> list[NDArray[np.float32]]:
     ]
 
 
-def _value_steps(variables: list[NDArray[np.float32]]) -> dict[str, tuple[float, ...]]:
+def _value_steps(variables: list[NDArray[np.floating[Any]]]) -> dict[str, tuple[float, ...]]:
     """Return whether values of each variable are whole, and of what they are multiples."""
     return {
         "whole": tuple(are_whole(values) for values in variables),
@@ -256,7 +260,7 @@ def calendar_of_store(store: RaggedStore) -> Calendar:
     return find_calendar(store.clock, store.time_zone, store.ticks, new_series)
 
 
-def _quarters(values: NDArray[np.float32]) -> NDArray[np.float64]:
+def _quarters(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Return the quartiles of a part of the values that is large enough."""
     some = values[:: max(1, len(values) // _QUANTILES_OF)]
     return np.quantile(some.astype(np.float64), (0.25, 0.5, 0.75)) if len(some) else np.zeros(3)

@@ -16,11 +16,15 @@ from pydantic import BaseModel, ConfigDict
 
 from caesura.data.config import DataConfig
 from caesura.data.store import RaggedStore
+from caesura.data.units import ROUNDING
 
 _SKEWED, _HEAVY = 2.0, 10.0
 """Skewness and kurtosis (3 for a normal) beyond which "auto" bends a channel."""
 _WIDENED = 2.5
 """Quartile ranges (0.74 for a normal) beyond which few far values make a deviation."""
+_SMALL = 0.01
+"""Quantile of the positive values below which a logarithm is linear: 1 of counts, as log(1 + x)
+has it, and in any unit."""
 _NAMED = 5
 """Variables that a note names at most."""
 
@@ -28,7 +32,7 @@ _NAMED = 5
 class ValueScale(BaseModel):
     """Scaling of one channel's value: (bend(x) - center) / scale.
 
-    bend: "none"; "log": log(1 + x); "asinh": asinh(x / knee). error_floor: median error of
+    bend: "none"; "log": log(1 + x / knee); "asinh": asinh(x / knee). error_floor: median error of
     the scaled values, where errors are given. constant: the value never changes.
     """
 
@@ -66,27 +70,31 @@ def standard(values: NDArray[np.float64], *, bend: bool) -> ValueScale:
         return ValueScale()
     kind, knee = _bend(values) if bend else ("none", 1.0)
     if kind == "log":
-        values = np.log1p(values)
+        values = np.log1p(values / knee)
     elif kind == "asinh":
         values = np.arcsinh(values / knee)
-    spread = float(values.std())
-    constant = spread <= 1e-8 * max(1.0, float(np.abs(values).max()))
+    size = float(np.abs(values).max()) or 1.0
+    spread = float((values / size).std())  # squares would leave float64's range
+    constant = spread <= ROUNDING
     return ValueScale(
         bend=kind,
         knee=knee,
-        center=float(values.mean()),
-        scale=1.0 if constant else spread,
+        center=float((values / size).mean()) * size,
+        scale=size if constant else spread * size,
         constant=constant,
     )
 
 
 def _bend(values: NDArray[np.float64]) -> tuple[Literal["none", "log", "asinh"], float]:
-    spread = values.std()
-    if len(values) < 20 or spread == 0:
+    size = float(np.abs(values).max()) or 1.0
+    spread = (values / size).std()
+    if len(values) < 20 or spread <= ROUNDING:
         return "none", 1.0
-    z = (values - values.mean()) / spread
+    z = (values / size - (values / size).mean()) / spread
     if values.min() >= 0:
-        return ("log", 1.0) if (z**3).mean() > _SKEWED else ("none", 1.0)
+        if (z**3).mean() <= _SKEWED:
+            return "none", 1.0
+        return "log", float(np.quantile(values[values > 0], _SMALL))
     low, high = np.percentile(values, [25, 75])
     if (z**4).mean() > _HEAVY and high > low:
         return "asinh", float(high - low) / 1.349  # a normal's quartiles lie 1.349 deviations apart
@@ -123,15 +131,22 @@ class ScaleTable:
     def scaled(
         self, values: NDArray[np.floating], channel: NDArray[np.integer[Any]]
     ) -> NDArray[np.float32]:
-        """Scale (observations, size) raw values; below -1 a logarithm takes them as -1."""
+        """Scale (observations, size) raw values; below -knee a logarithm takes them as that."""
+        return self.exactly(values, channel).astype(np.float32)
+
+    def exactly(
+        self, values: NDArray[np.floating], channel: NDArray[np.integer[Any]]
+    ) -> NDArray[np.float64]:
+        """Return what `scaled` does as float64."""
         raw = values.astype(np.float64)
         if self._any_log:
-            raw = np.where(self.log[channel], np.log1p(np.maximum(raw, -1 + 1e-6)), raw)
+            bent = np.log1p(np.maximum(raw / self.knee[channel], -1 + 1e-6))
+            raw = np.where(self.log[channel], bent, raw)
         if self._any_asinh:
             raw = np.where(self.asinh[channel], np.arcsinh(raw / self.knee[channel]), raw)
         raw -= self.center.take(channel, axis=0)
         raw /= self.scale.take(channel, axis=0)
-        return raw.astype(np.float32)
+        return raw
 
     def raw(
         self, scaled: NDArray[np.floating], channel: NDArray[np.integer[Any]]
@@ -139,7 +154,7 @@ class ScaleTable:
         """Return scaled values, shape (observations, size), in the table's units."""
         plain = scaled.astype(np.float64) * self.scale[channel] + self.center[channel]
         bounded = np.clip(plain, -80.0, 80.0)  # exp overflows beyond, where no value is meant
-        unlogged = np.where(self.log[channel], np.expm1(bounded), plain)
+        unlogged = np.where(self.log[channel], np.expm1(bounded) * self.knee[channel], plain)
         unbent = np.where(self.asinh[channel], np.sinh(bounded) * self.knee[channel], unlogged)
         return np.asarray(unbent)
 
@@ -153,7 +168,8 @@ class ScaleTable:
         scaled: NDArray[np.float64] = error / self.scale.take(channel, axis=0)
         raw = values.astype(np.float64) if self._any_log or self._any_asinh else values
         if self._any_log:
-            scaled /= np.where(self.log[channel], np.maximum(1 + raw, 1e-6), 1.0)
+            knee = self.knee[channel]
+            scaled /= np.where(self.log[channel], np.maximum(knee + raw, 1e-6 * knee), 1.0)
         if self._any_asinh:
             bent = np.sqrt(np.square(raw) + np.square(self.knee[channel]))
             scaled /= np.where(self.asinh[channel], bent, 1.0)

@@ -14,6 +14,7 @@ from caesura.data.config import Columns, DataConfig
 from caesura.data.scaling import ScaleTable, ValueScale, fit_scale, standard
 from caesura.data.statics import Names
 from caesura.data.store import RaggedStore
+from caesura.data.units import Units
 from caesura.errors import DataError
 
 GAP_IN_UNITS = 4.0
@@ -49,6 +50,7 @@ _ON_GRID = 0.05
 class Sampling(BaseModel):
     """The regular grid that a model reads: hertz, samples of a window, band-pass, statistics.
 
+    centers, spreads: of each variable, what a model reads it by (`data.units`); none: as it is.
     means, deviations: of each variable over the training series, in the table's units; medians,
     quartile_ranges: what stands for them where a few values are far away; least, most: its range;
     limits: whether values reach each end of it often; whole: whether all of it are whole numbers;
@@ -71,6 +73,8 @@ class Sampling(BaseModel):
     rate_hz: float = Field(gt=0)
     window: int = Field(gt=0)
     band: tuple[float, ...] = ()
+    centers: tuple[float, ...] = ()
+    spreads: tuple[float, ...] = ()
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
     medians: tuple[float, ...] = ()
@@ -93,6 +97,11 @@ class Sampling(BaseModel):
     binned: bool = False
     offsets: tuple[float, ...] = ()
     calendar: Calendar = ""
+
+    @property
+    def units(self) -> Units:
+        """What a model is given of the table's values."""
+        return Units.of(self.centers, self.spreads, len(self.means))
 
     @property
     def on_grid(self) -> bool:
@@ -231,13 +240,13 @@ def within_deviation(store: RaggedStore, scales: tuple[tuple[ValueScale, ...], .
 
     1 where series do not differ in level; near 0 where they differ in level alone.
     """
-    scaled = ScaleTable(scales).scaled(store.values, store.channel)
+    scaled = ScaleTable(scales).exactly(store.values, store.channel)
     squares = 0.0
     size = len(store.value_names)
     for element in range(size):
         seen = store.observed[:, element]
         key = store.series[seen] * len(store.channels) + store.channel[seen]
-        values = scaled[seen, element].astype(np.float64)
+        values = scaled[seen, element]
         count = np.maximum(np.bincount(key), 1)
         mean = np.bincount(key, weights=values) / count
         squares += float(np.square(values - mean[key]).sum())

@@ -22,7 +22,8 @@ NO_VALUES = "{} series have no value; what results say of them is empty"
 class RaggedStore:
     """Observations of all series, sorted by (series, time, channel).
 
-    values, observed, error: (observations, size); unobserved elements are 0.
+    values, observed, error: (observations, size); unobserved elements are 0. Float32, or float64
+    where that would lose what varies (`data.narrow`).
     clock: time of each observation as the table has it: float64, int64 where the table has whole
     numbers, or int64 ticks since 1970 for dates, `tick_unit` each. texts: how the table writes it,
     where that follows no one form. origins: the time each series counts from, its first one.
@@ -34,7 +35,7 @@ class RaggedStore:
     source_ids: of all series of the source, where some of them have no value and are not here.
     """
 
-    values: NDArray[np.float32]
+    values: NDArray[np.floating[Any]]
     observed: NDArray[np.bool_]
     clock: NDArray[Any]
     channel: NDArray[np.integer[Any]]
@@ -50,7 +51,7 @@ class RaggedStore:
     calendar: Calendar = ""
     texts: pa.Array | None = None
     channels_are_numbers: bool = False
-    error: NDArray[np.float32] | None = None
+    error: NDArray[np.floating[Any]] | None = None
     groups: NDArray[np.int64] | None = None
     static: NDArray[np.float64] | None = None
     static_names: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from caesura.data.columns import (
 )
 from caesura.data.config import Columns
 from caesura.data.missing import without_markers
+from caesura.data.narrow import BEYOND, LARGEST, narrowed, narrowed_error
 from caesura.data.order import sorting_index
 from caesura.data.spelling import is_whole, spelled
 from caesura.data.statics import read_static
@@ -34,9 +35,12 @@ from caesura.errors import DataError, NothingMeasuredError
 
 
 def table_to_store(
-    table: pa.Table, columns: Columns, per_observation: bool
+    table: pa.Table, columns: Columns, per_observation: bool, exact: bool = False
 ) -> tuple[RaggedStore, DoorReport]:
-    """Turn a table into a store; `per_observation` melts a wide row into one value a row."""
+    """Turn a table into a store; `per_observation` melts a wide row into one value a row.
+
+    exact: values keep all digits (`data.narrow`).
+    """
     report = DoorReport(rows=table.num_rows)
     require_columns(table.schema, columns)
     table, report.markers, blanked = without_markers(table, columns)
@@ -60,6 +64,10 @@ def table_to_store(
     if 2 * len(rows.series) <= measured:
         require_distinct(table, columns)
     store = _assemble(rows, ids, channels, names, report)
+    store = replace(
+        store,
+        values=narrowed(store.values, store.observed, store.offsets, store.channel, exact=exact),
+    )
     if columns.channel:
         store = replace(store, channels_are_numbers=are_numbers(table.schema, columns, channels))
     return _with_series_columns(store, table, columns, ids, report), report
@@ -136,8 +144,11 @@ def _real_rows(rows: _Rows, blanked: int, report: DoorReport) -> NDArray[np.bool
     if blanked:
         report.add("{} values equal to a missing marker were left out", blanked)
     infinite = np.isinf(rows.values)
+    beyond = (np.abs(rows.values) > LARGEST) & ~infinite
     absent = int(np.isnan(rows.values).sum()) - blanked
-    rows.values[infinite] = np.nan
+    rows.values[infinite | beyond] = np.nan
+    if beyond.any():
+        report.add(BEYOND, int(beyond.sum()))
     if infinite.any() or (absent and rows.values.shape[1] == 1):
         report.add("{} NaN and {} infinite values left out", absent, int(infinite.sum()))
     if rows.error is not None:
@@ -145,6 +156,10 @@ def _real_rows(rows: _Rows, blanked: int, report: DoorReport) -> NDArray[np.bool
         if bad.any():
             report.add("{} errors are not positive; those values count as exact", int(bad.sum()))
             rows.error[bad] = 0.0
+        large = rows.error > LARGEST
+        if large.any():
+            report.add("{} errors beyond 3.4e+38 were taken as that", int(large.sum()))
+            rows.error[large] = LARGEST
     real = np.asarray(np.isfinite(rows.values).any(axis=1))
     if rows.clock.kind == "number":
         timed = np.isfinite(rows.times)
@@ -227,7 +242,7 @@ def _assemble(
     observed = np.isfinite(rows.values)
     report.series = len(present)
     return RaggedStore(
-        values=np.where(observed, rows.values, 0.0).astype(np.float32),
+        values=np.where(observed, rows.values, 0.0),
         observed=observed,
         clock=rows.times,
         channel=rows.channel,
@@ -242,7 +257,7 @@ def _assemble(
         time_form=rows.clock.form,
         tick_unit=rows.clock.unit,
         texts=rows.texts,
-        error=None if rows.error is None else rows.error.astype(np.float32),
+        error=None if rows.error is None else narrowed_error(rows.error),
     )
 
 
@@ -272,6 +287,10 @@ def _with_series_columns(
         features = []
         for name in columns.constant:
             values, names = read_static(table, name, name in columns.classes)
+            large = np.abs(values) > LARGEST
+            if large.any():
+                report.add(f"values of {name!r} beyond 3.4e+38 left out")
+                values = np.where(large, np.nan, values)
             first, constant = _first_of_series(values, ids.codes, len(ids.values))
             if not constant[present].all():
                 count = int((~constant[present]).sum())

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caesura.nn.conv import PyramidConfig, ResidualBlock, channels_last, hops, receptive_fields
-from caesura.nn.normalise import Kind, Normalise, Statistics
+from caesura.nn.normalise import Kind, Normalise, Statistics, at_least_float
 from caesura.signal.patch import sample_tokens
 from caesura.types import Features, Grid, Level, Scale, Tokens
 
@@ -101,7 +101,7 @@ class ConvPyramid(nn.Module):
     def _shown(self, inputs: Grid, scale: Scale) -> Tensor:
         """Return what the first block sees: normalised values, and what stands for absent ones."""
         absent = ~inputs.observed
-        values = scale.normalised(inputs.values.float()).masked_fill(absent, 0.0)
+        values = scale.normalised(at_least_float(inputs.values)).float().masked_fill(absent, 0.0)
         if self.absent is not None:
             values = torch.where(absent, self.absent, values)
         elif self.config.absent == "mean":

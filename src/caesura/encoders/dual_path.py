@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from caesura.nn.basis import ChannelBasis
 from caesura.nn.decompose import Components, Decomposition
 from caesura.nn.dual_path import DilatedBlock, DualPathConfig, Mixer, centres
-from caesura.nn.normalise import Normalise
+from caesura.nn.normalise import Normalise, at_least_float
 from caesura.nn.sincos import sin_cos
 from caesura.signal.patch import sample_tokens
 from caesura.types import Features, Grid, Level, Scale, Tokens
@@ -111,7 +111,7 @@ class DualPathEncoder(nn.Module):
 
     def _parts(self, inputs: Grid, scale: Scale) -> tuple[Components, Tensor]:
         """Return the parts of what is read (batch, rows, time), and how much of it is missing."""
-        values = scale.normalised(inputs.values.float()) * inputs.observed
+        values = scale.normalised(at_least_float(inputs.values)).float() * inputs.observed
         absent = (~inputs.observed).float()
         if self.basis is not None:
             values, absent = self.basis.read(values, inputs.observed)

@@ -161,7 +161,7 @@ class PointTransformer(nn.Module):
         if self.config.relative_scale:
             relative = self.config.relative_scale * less_own_mean(inputs, self.config.channels)
             values = torch.cat([values, relative], dim=-1)
-        x: Tensor = self.projection(values)
+        x: Tensor = self.projection(values.to(self.projection.weight.dtype))
         if self.flags is not None:
             x = x + self.flags((~inputs.observed).to(x.dtype))
         if self.channel_embedding is not None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import copy
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from caesura.data.grid import FURTHEST
+from caesura.data.units import Units
 from caesura.encoders.conv_pyramid import ConvPyramid
 from caesura.errors import RecipeError
 from caesura.nn.heads import Pooling, pooled
 from caesura.nn.normalise import window_scale
 from caesura.objectives.supervised import SupervisedConfig
 from caesura.signal.statistics import input_statistics
-from caesura.tasks.needs import Trained, need
+from caesura.tasks.needs import Trained, need, units_of
 from caesura.tasks.probe_head import ProbeHead
 from caesura.training.inference import device_of
 from caesura.types import Features, Grid, Tokens
@@ -47,6 +50,32 @@ class Answer(nn.Module):
         return out if scale is None or center is None else out * scale + center
 
 
+class InUnits(nn.Module):
+    """The table's samples in the model's units, so that a graph takes what a table holds.
+
+    wide: samples are float64, as channels stand too far from 0 for float32.
+    """
+
+    def __init__(self, units: Units | None, channels: int) -> None:
+        super().__init__()
+        own = units or Units.of((), (), channels)
+        self.wide = bool((np.abs(own.center) > FURTHEST * own.spread).any())
+        self.plain = bool((own.center == 0).all() and (own.spread == 1).all())
+        kind = torch.float64 if self.wide else torch.float32
+        self.register_buffer("center", torch.from_numpy(own.center).to(kind))
+        self.register_buffer("spread", torch.from_numpy(own.spread).to(kind))
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Return samples as a model is given them, float32."""
+        if self.plain:
+            return samples
+        center, spread = self._buffers["center"], self._buffers["spread"]
+        if center is None or spread is None:
+            raise TypeError("a buffer of units was removed")
+        given: Tensor = ((samples - center) / spread).float()
+        return given
+
+
 class PyramidForm(nn.Module):
     """Raw samples (batch, channels, samples) to the means of levels, or to an answer on them.
 
@@ -62,8 +91,10 @@ class PyramidForm(nn.Module):
         *,
         missing: bool,
         maxima: bool = False,
+        units: Units | None = None,
     ) -> None:
         super().__init__()
+        self.units = InUnits(units, encoder.config.channels)
         self.encoder = folded(encoder)
         self.levels, self.answer, self.missing, self.maxima = levels, answer, missing, maxima
 
@@ -71,7 +102,8 @@ class PyramidForm(nn.Module):
         """Return (batch, outputs)."""
         if self.missing:
             observed = ~samples.isnan()
-            features = self.encoder(Grid(samples.nan_to_num(0.0), observed))
+            values = self.units(samples).nan_to_num(0.0)
+            features = self.encoder(Grid(values, observed))
             chosen = tuple(features.levels[number - 1] for number in self.levels)
             pooling: Pooling = "levels+max" if self.maxima else "levels"
             answer: Tensor = self.answer(pooled(Features(chosen), pooling))
@@ -98,8 +130,14 @@ class PyramidForm(nn.Module):
         used = [*list(self.encoder.blocks)[: max(self.levels)], self.answer]
         return sum(p.numel() for part in used for p in part.parameters())
 
+    @property
+    def wide(self) -> bool:
+        """Whether samples are float64: float32 would lose what windows hold."""
+        return self.units.wide
+
     def _normalised(self, samples: Tensor) -> Tensor:
         module = self.encoder.normalise
+        samples = self.units(samples)
         if module.statistics != "window":
             return (samples - module.center) / module.spread
         if module.kind == "min-max":
@@ -139,12 +177,22 @@ class PatchForm(nn.Module):
     missing = True
 
     def __init__(
-        self, encoder: nn.Module, pooling: Pooling, answer: Answer, channels: int = 0
+        self,
+        encoder: nn.Module,
+        pooling: Pooling,
+        answer: Answer,
+        channels: int = 0,
+        units: Units | None = None,
     ) -> None:
         """Take a run's parts; channels: those of whose statistics the head reads, 0 for none."""
         super().__init__()
         self.encoder, self.pooling, self.answer = encoder, pooling, answer
-        self.channels = channels
+        self.channels, self.units = channels, InUnits(units, 1)
+
+    @property
+    def wide(self) -> bool:
+        """Whether samples are float64: float32 would lose what windows hold."""
+        return self.units.wide
 
     @property
     def parameters_used(self) -> int:
@@ -153,7 +201,7 @@ class PatchForm(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         """Return (batch, outputs)."""
-        inputs = Grid(samples.nan_to_num(0.0), ~samples.isnan())
+        inputs = Grid(self.units(samples).nan_to_num(0.0), ~samples.isnan())
         answer: Tensor = self.answer(_vector(self, inputs))
         return answer
 
@@ -217,11 +265,13 @@ def form_of(
     if not isinstance(encoder, ConvPyramid):
         if head is not None or level != "all" or missing:
             raise RecipeError("--level, --head and --missing are for runs with levels (himae)")
-        patches = run.schema.sampling is not None
-        return (PatchForm if patches else TokenForm)(encoder, pooling, answer, channels)
+        if run.schema.sampling is None:
+            return TokenForm(encoder, pooling, answer, channels)
+        return PatchForm(encoder, pooling, answer, channels, units=units_of(run))
     levels = _levels(encoder, level, head, pooling)
     maxima = pooling == "levels+max"
-    return PyramidForm(encoder, levels, answer, missing=missing, maxima=maxima)
+    units = units_of(run)
+    return PyramidForm(encoder, levels, answer, missing=missing, maxima=maxima, units=units)
 
 
 def _on_cpu(module: nn.Module) -> nn.Module:

@@ -158,8 +158,10 @@ def sample_inputs(
             )
         for place in _evenly(len(windows), most):
             grid = view.collate(windows.take(np.array([place]))).inputs
-            hole = torch.full_like(grid.values, torch.nan if form.missing else 0.0)
-            yield (torch.where(grid.observed, grid.values, hole),)
+            kind = torch.float64 if form.wide else torch.float32
+            values = torch.from_numpy(view.units.table(grid.values.numpy())).to(kind)
+            hole = torch.full_like(values, torch.nan if form.missing else 0.0)
+            yield (torch.where(grid.observed, values, hole),)
         return
     tokens = tokenise_store(store, run.schema)
     windows = covering_windows(tokens.offsets, everything, run.recipe.training.max_tokens)

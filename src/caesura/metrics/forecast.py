@@ -32,7 +32,8 @@ def seasonal_error(past: Floats, season: int) -> float:
 
 def mase(truth: Floats, predicted: Floats, scale: float) -> float:
     """Return the mean absolute error over a series' own seasonal error."""
-    return mae(truth, predicted) / max(scale, 1e-12)
+    least = 1e-12 * float(np.nanmax(np.abs(truth)))
+    return mae(truth, predicted) / (max(scale, least) or 1.0)
 
 
 def quantile_loss(truth: Floats, predicted: Floats, level: float) -> float:
@@ -53,7 +54,7 @@ def weighted_quantile_loss(
         quantile_loss(truth, one, level) * int(np.isfinite(truth).sum())
         for one, level in zip(quantiles, levels, strict=True)
     ]
-    return float(np.mean(losses)) / max(size, 1e-12)
+    return float(np.mean(losses)) / (size or 1.0)
 
 
 def seasonal_naive(past: Floats, horizon: int, season: int) -> Floats:

@@ -26,6 +26,13 @@ def scaled_like(reference: Floats, *sets: Floats) -> list[Floats]:
     return [(one - center) / spread for one in sets]
 
 
+def _least(windows: Floats, deviation: Floats) -> Floats:
+    """Return deviations of channels (1, channels, 1); where one never changes, its size, or 1."""
+    largest = np.abs(windows).max((0, 2), keepdims=True)
+    still = deviation <= 1e-9 * largest
+    return np.where(still, np.where(largest > 0, largest, 1.0), deviation)
+
+
 def marginal_distance(real: Floats, synthetic: Floats) -> float:
     """Return the mean over channels of the first Wasserstein distance, in deviations of `real`."""
     a, b = scaled_like(real, real, synthetic)
@@ -40,7 +47,7 @@ def marginal_distance(real: Floats, synthetic: Floats) -> float:
 def autocorrelation(windows: Floats) -> Floats:
     """Return (channels, lags) from lag 1: of deviations from each channel's mean over all."""
     x = windows - windows.mean((0, 2), keepdims=True)
-    power = np.maximum(np.square(x).mean((0, 2)), 1e-12)
+    power = np.square(_least(windows, x.std((0, 2), keepdims=True)))[0, :, 0]
     lags = range(1, min(_LONGEST_LAG, x.shape[2] - 1) + 1)
     return np.stack([(x[..., k:] * x[..., :-k]).mean((0, 2)) / power for k in lags], -1)
 
@@ -53,7 +60,7 @@ def autocorrelation_distance(real: Floats, synthetic: Floats) -> float:
 def correlations(windows: Floats) -> Floats:
     """Return the correlation of each pair of channels at one time, (channels, channels)."""
     x = windows - windows.mean((0, 2), keepdims=True)
-    x = x / np.maximum(x.std((0, 2), keepdims=True), 1e-9)
+    x = x / _least(windows, x.std((0, 2), keepdims=True))
     return np.asarray(np.einsum("nct,ndt->cd", x, x) / (x.shape[0] * x.shape[2]))
 
 
@@ -77,7 +84,7 @@ def deviation_ratio(real: Floats, synthetic: Floats) -> float:
     Channels that never change in `real` are left out.
     """
     own, other = real.std((0, 2)), synthetic.std((0, 2))
-    there = own > 1e-9
+    there = own > 1e-9 * np.abs(real).max((0, 2))
     return float((other[there] / own[there]).mean()) if there.any() else 1.0
 
 
@@ -117,7 +124,7 @@ def copying_ratio(windows: Floats, train: Floats, unseen: Floats, reference: Flo
     flat = [one.reshape(len(one), -1) for one in scaled_like(reference, windows, train, unseen)]
     chosen = [flat[0], *(one[_spread_out(len(one), count)] for one in flat[1:])]
     nearest = [np.sqrt(_squares(chosen[0], one).min(1)).mean() for one in chosen[1:]]
-    return float(nearest[0] / max(nearest[1], 1e-12))
+    return float(nearest[0] / max(nearest[1], np.finfo(np.float64).tiny))
 
 
 def frechet_distance(real: Floats, synthetic: Floats) -> float:
@@ -146,7 +153,8 @@ def transfer_error(train: Floats, test: Floats, share: float = 0.75) -> float:
     )
     model = RidgeCV(np.logspace(-2, 4, 7)).fit(past[0], future[0])
     error = np.square(model.predict(past[1]) - future[1]).mean()
-    return float(error / max(np.square(future[1] - future[1].mean(0)).mean(), 1e-12))
+    tiny = np.finfo(np.float64).tiny
+    return float(error / max(np.square(future[1] - future[1].mean(0)).mean(), tiny))
 
 
 def _squares(a: Floats, b: Floats) -> Floats:

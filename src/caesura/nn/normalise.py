@@ -75,13 +75,18 @@ class Normalise(nn.Module):
         self.seen += 1
 
 
+def at_least_float(values: Tensor) -> Tensor:
+    """Return values as float32, or as float64 where they are so: at a level far from 0."""
+    return values if values.dtype is torch.float64 else values.float()
+
+
 def window_scale(
     values: Float[Tensor, "batch channels time"],
     observed: Bool[Tensor, "batch channels time"],
     kind: Kind,
 ) -> Scale:
     """Return the scale of each row and channel by its observed samples; 0 and 1 where none."""
-    values = values.float()
+    values = at_least_float(values)
     count = observed.sum(-1, keepdim=True)
     if kind == "min-max":
         low = values.masked_fill(~observed, torch.inf).amin(-1, keepdim=True)

@@ -101,11 +101,12 @@ class Denoise(nn.Module):
         features = self.encoder(seen)
         level = features.levels[-1]
         count, size = clean.values.shape[1:]
-        goal, weight = clean.values[:, 1:].float(), successor_weight(clean, seen)
+        goal, weight = clean.values[:, 1:], successor_weight(clean, seen)
         center, spread, unit = goal.new_zeros(1, 1, 1), goal.new_ones(1, 1, 1), row_deviation(clean)
         if features.scale is not None:
             center, spread = (x[:, :-1] for x in (features.scale.center, features.scale.spread))
-        z = torch.where(clean.observed[:, 1:], (goal - center) / spread, 0.0)
+        goal = goal - center  # far from 0 the centre would take digits away
+        z = torch.where(clean.observed[:, 1:], goal / spread, 0.0).float()
         step = (keyed_uniform(rng, batch.index, count - 1) * self.config.levels).floor() + 1
         share = signal_share(step, self.config.levels).to(z)[..., None]
         noise = keyed_normal(rng, batch.index, (count - 1) * size).to(z).view(z.shape)
@@ -116,7 +117,7 @@ class Denoise(nn.Module):
             x = x + self.channel_embedding(clean.positions[:, 1:, -1].round().long())
         said = self._denoised(x, level.features[:, :-1], seen.valid[:, :-1],
                               clean.positions[:, 1:], level.positions[:, :-1])  # fmt: skip
-        each = ((said * spread + center - goal) / unit).square() * weight
+        each = ((said * spread - goal).float() / unit).square() * weight
         number = weight.sum()
         total = each.sum() / number.clamp(min=1e-9)
         return Loss(total, number, parts={"mse": total.detach()})

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from caesura.errors import DataError
 from caesura.nn.norm import has_batch_statistics
+from caesura.nn.normalise import at_least_float
 from caesura.signal.mask import GridMaskKind, hide_patches
 from caesura.types import Batch, Decoder, Grid, Loss, ScaledEncoder, as_module
 
@@ -80,9 +81,9 @@ class MaskedGrid(nn.Module):
             seen = replace(seen, scale=self.encoder.scale_of(inputs))
         features = self.encoder(seen)
         predicted = self.decoder(features, inputs.without_values()).float()
-        goal = inputs.values.float()
+        goal = at_least_float(inputs.values)
         if features.scale is not None:
-            goal = features.scale.normalised(goal)
+            goal = features.scale.normalised(goal).float()
             if len(features.scale.spread) > 1:  # of each row, not the same for all
                 far = (goal * inputs.observed).abs().amax(-1, keepdim=True)
                 unit = (far / _FAR).clamp(min=1)

@@ -88,7 +88,8 @@ class MaskedTokens(nn.Module):
             # in deviations of the whole row: beside that of a nearly constant visible part a
             # hidden spike would be worth thousands. The unit weighs, no prediction reads it
             unit = row_deviation(tokens)
-            goal, predicted = goal / unit, _restored(predicted, features.scale, unit)
+            goal = (goal - features.scale.center) / unit
+            predicted = _in_units(predicted, features.scale, unit)
         weight = asked.observed.float()
         if asked.weight is not None:
             weight = weight * asked.weight
@@ -119,11 +120,11 @@ class MaskedTokens(nn.Module):
         return {"encoder": as_module(self.encoder), "decoder": as_module(self.decoder)}
 
 
-def _restored(predicted: Tensor, scale: Scale, unit: Tensor) -> Tensor:
-    """Return predictions in units of the row: means moved and scaled, deviations scaled."""
+def _in_units(predicted: Tensor, scale: Scale, unit: Tensor) -> Tensor:
+    """Return predictions less the centre, in units of the row: far from 0 it would take digits."""
     size = scale.center.shape[-1]
     mean, rest = predicted[..., :size].float(), predicted[..., size:].float()
-    mean = scale.restored(mean) / unit
+    mean = mean * scale.spread / unit
     return torch.cat([mean, rest], -1) if rest.shape[-1] else mean
 
 

@@ -65,12 +65,12 @@ class NextPatch(nn.Module):
         features = self.encoder(seen)
         h = features.levels[-1].features[:, :-1]
         said = self._predict(h, seen, clean)
-        goal, weight = clean.values[:, 1:].float(), successor_weight(clean, seen)
+        goal, weight = clean.values[:, 1:], successor_weight(clean, seen)
         unit = row_deviation(clean)
-        if features.scale is not None:
+        if features.scale is not None:  # both less the centre: far from 0 digits would be lost
             center, spread = (x[:, :-1] for x in (features.scale.center, features.scale.spread))
-            said = said * spread + center
-        each = ((said - goal) / unit).square() * weight
+            said, goal = said * spread, goal - center
+        each = ((said - goal).float() / unit).square() * weight
         count = weight.sum()
         total = each.sum() / count.clamp(min=1e-9)
         return Loss(total, count, parts={"mse": total.detach()})

@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from caesura.nn.normalise import at_least_float
 from caesura.nn.quantise import ScaleQuantiser
 from caesura.nn.scale_prior import ScalePrior
 from caesura.nn.scale_transformer import ScaleTransformerConfig
@@ -93,7 +94,9 @@ class NextScale(nn.Module):
             found = self.tokenizer(latent, partial(keyed_uniform, rng, batch.index), corrupted)
             if features.scale is None:
                 raise TypeError("next_scale needs an encoder that says what it normalised by")
-            values = features.scale.normalised(inputs.values.float()) * inputs.observed
+            values = (
+                features.scale.normalised(at_least_float(inputs.values)).float() * inputs.observed
+            )
             seen = show_part(inputs.observed, batch.index, rng, config.shown)
         dropped = keyed_uniform(rng, batch.index, 1)[:, 0] < config.dropped
         prior = self.prior if self.training else self.average

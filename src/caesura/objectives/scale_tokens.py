@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from caesura.nn.decompose import Components
 from caesura.nn.dual_path import Answer
+from caesura.nn.normalise import at_least_float
 from caesura.nn.quantise import QuantiserConfig, ScaleQuantiser
 from caesura.signal.noise import keyed_uniform
 from caesura.types import Batch, Features, Grid, Level, Loss, Scale, ScaledEncoder, as_module
@@ -103,7 +104,7 @@ class ScaleTokens(nn.Module):
         scale = features.scale
         if scale is None:
             raise TypeError("scale_tokens needs an encoder that says what it normalised by")
-        goal = scale.normalised(inputs.values.float())
+        goal = scale.normalised(at_least_float(inputs.values)).float()
         true = torch.stack(self.encoder.components(inputs, scale), 1).detach()
         seen = inputs.observed.float()
         count = seen.sum().clamp(min=1)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from pydantic import BaseModel
 
@@ -38,8 +39,8 @@ PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
 Config = TypeVar("Config", bound=BaseModel)
 
 log = logging.getLogger("caesura")
-_LEAST_WITHIN = 1e-6
-"""Deviation within series up to which they are constant, or differ by what float32 cannot hold."""
+_LEAST_WITHIN = 1e-12
+"""Deviation within series, in those of channels, up to which it is float64's rounding."""
 _LEVELS_RULE = 0.25
 """Share of the variance within series below which values are also fed less their own mean."""
 
@@ -140,7 +141,10 @@ def _on_grid(recipe: Recipe, schema: Schema, sampling: Sampling) -> Recipe:
         center, spread = sampling.means, sampling.deviations
         if bent:
             center, spread = sampling.medians, sampling.quartile_ranges
-        values |= {"center": center, "spread": spread}
+        units = sampling.units
+        centers = units.model(np.array(center)[:, None])[:, 0]
+        spreads = np.array(spread) / units.spread[:, 0]
+        values |= {"center": tuple(centers.tolist()), "spread": tuple(spreads.tolist())}
     encoder = _filled(recipe.encoder, values | timemar.shape_of(sampling.window, sampling.binned))
     if isinstance(encoder, ConvPyramidConfig):
         encoder = encoder.model_copy(update=himae.shape_of(encoder, sampling.window))

@@ -33,7 +33,7 @@ def token_scale(tokens: Tokens, channels: int, *, causal: bool = False) -> Scale
     variance = (summed(values.square()) / count - mean.square()).clamp(min=0)
     spread = (variance + (_CAUSAL_FLOOR if causal else _FLOOR)).sqrt()
     size = tokens.values.shape[-1] // channels
-    repeated = [part.repeat(1, 1, size).float() for part in (mean, spread)]
+    repeated = [part.repeat(1, 1, size).to(tokens.values.dtype) for part in (mean, spread)]
     return Scale(repeated[0], repeated[1])
 
 

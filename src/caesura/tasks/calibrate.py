@@ -86,8 +86,8 @@ def hidden_queries(
     row = rows[which]
     channel = run.schema.channel_codes(store)[row].astype(np.int64)
     queries = Queries(store.series[row], store.times[row], channel * size + element)
-    scaled = ScaleTable(run.schema.scales).scaled(store.values[row], channel.astype(np.int32))
-    return queries, scaled[np.arange(len(row)), element].astype(np.float64)
+    scaled = ScaleTable(run.schema.scales).exactly(store.values[row], channel.astype(np.int32))
+    return queries, scaled[np.arange(len(row)), element]
 
 
 class Sample(NamedTuple):

@@ -39,10 +39,10 @@ def channel_components(store: RaggedStore, schema: Schema, train: NDArray[np.int
         raise TypeError("components are of series on a grid")
     columns = np.concatenate([np.arange(*view.offsets[one : one + 2]) for one in train])
     columns = columns[:: max(1, len(columns) // _SAMPLES)]
-    values = view.signal.values[:, columns].astype(np.float64)
+    values = view.units.model(view.signal.values[:, columns])
     seen = view.signal.observed[:, columns].astype(np.float64)
-    means, deviations = (np.array(row)[:, None] for row in (sampling.means, sampling.deviations))
-    values = (values - means) / deviations * seen
+    means = view.units.model(np.array(sampling.means)[:, None])
+    values = (values - means) / (np.array(sampling.deviations)[:, None] / view.units.spread) * seen
     covariance = values @ values.T / np.maximum(seen @ seen.T, 1)
     power, directions = np.linalg.eigh(covariance)
     power = power[::-1].clip(min=0)

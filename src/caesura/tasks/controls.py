@@ -19,7 +19,7 @@ def channel_statistics(store: RaggedStore, schema: Schema) -> NDArray[np.float64
     log1p(count). A linear model reads both better so, and a weak control would flatter.
     """
     channel = schema.channel_codes(store)
-    scaled = ScaleTable(schema.scales).scaled(store.values, channel).astype(np.float64)
+    scaled = ScaleTable(schema.scales).exactly(store.values, channel)
     blocks = []
     for code in range(len(schema.channels)):
         for element in range(len(schema.value_names)):

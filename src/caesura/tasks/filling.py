@@ -51,7 +51,7 @@ def neighbours(store: RaggedStore, queries: Queries, schema: Schema) -> Neighbou
     size = len(schema.value_names)
     count = len(schema.variables)
     channel = schema.channel_codes(store)
-    scaled = ScaleTable(schema.scales).scaled(store.values, channel)
+    scaled = ScaleTable(schema.scales).exactly(store.values, channel)
     table = {name: np.zeros(len(queries)) for name in ("prev", "next", "line", "mean", "seen")}
     others = np.zeros((len(queries), count))
     order = np.argsort(queries.series, kind="stable")

@@ -116,7 +116,7 @@ def forecast(run: Trained, store: RaggedStore, settings: ForecastSettings) -> Fo
         draws = _USUAL_DRAWS if usable else 0
     drawn = Drawn(run, settings.horizon, draws, settings.seed) if draws else None
     material = _material(view, schema, settings, few=drawn is not None)
-    ways, bounds = linear_ways(material, encoder, view.rate_hz) | plain_ways(material), None
+    ways, bounds = linear_ways(material, encoder, view) | plain_ways(material), None
     if drawn is not None:
         predictions, bounds = drawn_way(drawn, material, view.condition)
         ways = {DRAWS: predictions} | ways
@@ -318,5 +318,5 @@ def regular_view(run: Trained, store: RaggedStore) -> GridStore:
 
 
 def bridged_series(view: GridStore) -> list[Floats]:
-    """Return each series as (channels, time), gaps bridged."""
-    return [bridged_rows(one) for one in view.series()]
+    """Return each series as (channels, time) in the model's units, gaps bridged."""
+    return [bridged_rows(one) for one in view.model_series()]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from caesura.data.grid import GridStore
 from caesura.tasks.backtest import Predictions
 from caesura.tasks.forecast_anchors import seasonal_anchors
 from caesura.tasks.forecast_draws import Drawn, stretched
@@ -64,7 +65,7 @@ class Material:
 
 
 def linear_ways(
-    material: Material, encoder: nn.Module | None, rate_hz: float | None
+    material: Material, encoder: nn.Module | None, view: GridStore
 ) -> dict[str, Predictions]:
     """Return what heads forecast; none where no window is left to fit them."""
     if material.examples is None or not (material.examples.role == 0).any():
@@ -77,7 +78,8 @@ def linear_ways(
     def read(past: Floats) -> Floats:
         # what is before the first whole patch was not measured
         gap = np.full((*past.shape[:2], -past.shape[-1] % patch), np.nan)
-        return sequence_features(encoder, np.concatenate([gap, past], -1), rate_hz)
+        given = view.units.model(np.concatenate([gap, past], -1))
+        return sequence_features(encoder, given, view.rate_hz)
 
     return {HEAD: _headed(material, read, seasonal=True)} | ways
 

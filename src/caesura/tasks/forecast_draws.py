@@ -77,7 +77,7 @@ def stretched(last: Floats, earlier: Floats, came: Floats) -> tuple[Floats, Floa
     there = np.asarray(np.any(np.isfinite(came), axis=(0, 2)))
     least, factor, furthest = np.zeros(len(there)), np.ones(len(there)), np.full(len(there), np.inf)
     error = np.abs(came - middle)[:, there]
-    least[there] = _LEAST * np.nanmean(error, (0, 2)) + 1e-30
+    least[there] = _LEAST * np.nanmean(error, (0, 2)) + np.finfo(np.float64).tiny
     half = np.where(came > middle, upper - middle, middle - lower) + least[:, None]
     factor[there] = np.nanquantile(error / half[:, there], _LEVEL, axis=(0, 2))
     furthest[there] = np.nanmax(error, (0, 2))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caesura.data.units import ROUNDING
 from caesura.tasks.forecast_examples import Examples
 from caesura.tasks.ridge import STRENGTHS, Ridge, fit_ridge
 
@@ -88,8 +89,8 @@ def dlinear_features(past: Floats, width: int = 25) -> Floats:
     summed = np.cumsum(np.pad(padded, [(0, 0), (0, 0), (1, 0)]), axis=-1)
     trend = (summed[..., width:] - summed[..., :-width]) / width
     center, spread = past.mean(-1, keepdims=True), past.std(-1, keepdims=True)
-    rounding = 1e-9 * np.abs(past).max(-1, keepdims=True)
-    spread = np.where(spread > rounding, spread, np.where(rounding > 0, rounding * 1e9, 1.0))
+    largest = np.abs(past).max(-1, keepdims=True)
+    spread = np.where(spread > ROUNDING * largest, spread, np.where(largest > 0, largest, 1.0))
     parts = [(trend - center) / spread, (past - trend) / spread]
     return np.concatenate([p.reshape(len(past), -1) for p in parts], axis=1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from caesura.data.units import Units
 from caesura.objectives.supervised import SupervisedConfig
 from caesura.recipes.build import build_supervised
 from caesura.recipes.presets import finetune_recipe
 from caesura.recipes.schema import make_recipe
 from caesura.tasks.forecast_examples import Examples, Floats
 from caesura.tasks.forecast_head import window_floor, window_size
-from caesura.tasks.needs import Trained, need
+from caesura.tasks.needs import Trained, need, units_of
 from caesura.tasks.window_features import grid_of, grids
 from caesura.training.arithmetic import resolved
 from caesura.training.indexed import IndexedBatches
@@ -42,15 +43,17 @@ class ForecastTraining:
     floor: Floats
     shape: tuple[int, int]
     rate_hz: float | None
+    units: Units | None = None
 
     def predict(self, past: Floats) -> NDArray[np.float64]:
         """Return what follows windows (rows, channels, lookback): (rows, channels, horizon)."""
+        past = past if self.units is None else self.units.model(past)
         nobody = torch.zeros(0, dtype=torch.long)
         batches = (Batch(inputs, nobody) for inputs in grids(past, self.rate_hz))
         predicted = stacked(self.objective, batches, self.objective.predict).astype(np.float64)
         center, spread = window_size(past, self.floor)
-        scaled = predicted.reshape(len(past), *self.shape)
-        return np.asarray(scaled * spread + center)
+        later = predicted.reshape(len(past), *self.shape) * spread + center
+        return np.asarray(later if self.units is None else self.units.table(later))
 
 
 def forecast_training(
@@ -83,12 +86,19 @@ def trained_to_forecast(
     rate_hz: float | None,
     seed: int,
 ) -> ForecastTraining:
-    """Train a copy of a run's encoder to forecast, whole, as `finetune` would train it."""
+    """Train a copy of a run's encoder to forecast, whole, as `finetune` would train it.
+
+    examples: in the table's units, as forecasts are.
+    """
     tree = finetune_recipe(start.recipe, "")
     tree["training"] |= {"epochs": 0, "steps": steps, "lr": rate, "patience": 0}
     settings = resolved(make_recipe(tree).training)
     encoder = copy.deepcopy(need(start, "encoder")).requires_grad_(True)
     batch = max(_FEWEST, settings.batch_tokens // examples.past.shape[-1])
-    made = forecast_training(encoder, examples, batch, rate_hz, seed)
+    units = units_of(start)
+    examples = replace(
+        examples, past=units.model(examples.past), future=units.model(examples.future)
+    )
+    made = replace(forecast_training(encoder, examples, batch, rate_hz, seed), units=units)
     Trainer(made.objective, made.source, settings, seed).fit()
     return made

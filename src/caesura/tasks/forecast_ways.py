@@ -69,7 +69,7 @@ def averaged(ways: Mapping[str, Predictions], errors: Floats) -> Predictions:
     Weights are half equal, half by the inverse squares of the errors (Bates and Granger 1969).
     """
     known = np.where(np.isfinite(errors), errors, 1.0)
-    known = np.maximum(known, 1e-3 * known.max(0) + 1e-30)
+    known = np.maximum(known, 1e-3 * known.max(0) + np.finfo(np.float64).tiny)
     good = known <= _GOOD * known.min(0)
     by_error = np.where(good, (known.min(0) / known) ** 2, 0.0)
     weights = _EQUAL * good / good.sum(0) + (1 - _EQUAL) * by_error / by_error.sum(0)

@@ -244,7 +244,7 @@ def decoded(
     parts = decoded_parts(run, latent, window, rng)
     scale: Scale = need(run, "encoder").scale_of(_query(run, len(latent), window))
     made = need(run, "decoder").margins(parts.mean + parts.noise) if noise else parts.mean
-    made = scale.restored(made).double().cpu().numpy()
+    made = sampling_of(run).units.table(scale.restored(made).double().cpu().numpy())
     if gaps and parts.presence is not None:
         made = np.where(_measured(run, parts.presence, rng).cpu().numpy(), made, np.nan)
     return np.asarray(made)

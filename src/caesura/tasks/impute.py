@@ -163,7 +163,8 @@ def draw_windows(
     windows = shared_by_copies(windows, sampling_of(run).copies)
     rows, _, window = windows.shape
     seen = np.isfinite(windows)
-    raw = torch.from_numpy(np.nan_to_num(windows).astype(np.float32))
+    units = sampling_of(run).units
+    raw = torch.from_numpy(np.where(seen, units.model(windows), 0.0).astype(np.float32))
     distance, settings = _distance(seen), settings or SamplingSettings()
     with evaluating(*run.parts.values()) as device:
         shown = move(Grid(raw, torch.from_numpy(seen)), device)
@@ -192,7 +193,7 @@ def draw_windows(
     by_draw = replace(
         scale, center=scale.center[:, None].double(), spread=scale.spread[:, None].double()
     )
-    restored = by_draw.restored(torch.from_numpy(met)).numpy()
+    restored = units.table(by_draw.restored(torch.from_numpy(met)).numpy())
     return Draws(np.where(there, windows[:, None], restored), misfit)
 
 

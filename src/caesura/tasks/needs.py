@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from caesura.data.schema import Schema
+from caesura.data.units import Units
 from caesura.errors import CheckpointError
 from caesura.recipes.schema import Recipe
 
@@ -54,6 +55,13 @@ def need(run: Trained, name: str) -> Any:
             f"one is made by {MADE_BY.get(name, 'another stage')}"
         )
     return run.parts[name]
+
+
+def units_of(run: Trained) -> Units:
+    """Return what a run of regular series is given of the table's values."""
+    if run.schema.sampling is None:
+        raise CheckpointError("this run reads observations at any times, and no windows")
+    return run.schema.sampling.units
 
 
 def check_regular(run: Trained) -> None:

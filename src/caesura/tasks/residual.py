@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from caesura.nn.dual_path import Answer
+from caesura.nn.normalise import at_least_float
 from caesura.objectives.scale_tokens import ScaleTokens, with_latent
 from caesura.signal.noise import keyed_uniform
 from caesura.training.config import TrainingConfig
@@ -85,7 +86,7 @@ def _decoded(objective: ScaleTokens, batches: Iterable[Batch]) -> _Decoded:
         latent = objective.tokenizer(features.levels[-1].features.mT, draw).partial[-1]
         asked = decoder(with_latent(features, latent), inputs.without_values(), split=True)
         said = Answer.of(asked)
-        real = objective.encoder.scale_of(inputs).normalised(inputs.values.float())
+        real = objective.encoder.scale_of(inputs).normalised(at_least_float(inputs.values)).float()
         found.append((real, said.parts.sum(1), said.log_deviation.exp(), inputs.observed))
     return _Decoded(*(torch.cat(each) for each in zip(*found, strict=True)))
 

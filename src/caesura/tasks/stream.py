@@ -40,6 +40,7 @@ class Stream:
         if encoder.config.absent == "mean":
             raise RecipeError("absent samples filled by a window's mean cannot be streamed")
         self._encoder, self._blocks = encoder, [_Block(block) for block in encoder.blocks]
+        self._units = run.schema.sampling.units
         rate = run.schema.sampling.rate_hz
         fields = receptive_fields(encoder.config.kernel, encoder.config.steps)
         self.delay_s = tuple((field - 1) / 2 / rate for field in fields)
@@ -64,7 +65,8 @@ class Stream:
         def read(samples: Tensor) -> list[Tensor]:
             return self._through(self._shown(samples), last=last)
 
-        return [torch.from_numpy(one) for one in run_once(self._encoder, samples, read)]
+        given = torch.from_numpy(self._units.model(samples.numpy())).float()
+        return [torch.from_numpy(one) for one in run_once(self._encoder, given, read)]
 
     def _shown(self, samples: Tensor) -> Tensor:
         module, config = self._encoder.normalise, self._encoder.config

@@ -9,10 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from caesura.data.grid import FURTHEST
 from caesura.nn.heads import mean_of
 from caesura.training.inference import row_slices, stacked
 from caesura.types import Features, Grid, Level
 
+_LEAST = 1e-6
+"""Of the model's units, what is added to deviations before their logarithm."""
 _MOST_FLAT = 4096
 """Numbers of a window's features up to which all places are kept."""
 
@@ -21,7 +24,9 @@ Floats = NDArray[np.floating]
 
 def grid_of(windows: Floats, rate_hz: float | None) -> Grid:
     """Return raw windows (rows, channels, samples) as a Grid; NaN is unobserved."""
-    values = torch.from_numpy(np.ascontiguousarray(windows, dtype=np.float32))
+    furthest = np.abs(windows).max(initial=0.0, where=np.isfinite(windows))
+    kind = windows.dtype if furthest > FURTHEST else np.float32
+    values = torch.from_numpy(np.ascontiguousarray(windows, dtype=kind))
     observed = values.isfinite()
     return Grid(torch.where(observed, values, 0.0), observed, rate_hz=rate_hz)
 
@@ -89,7 +94,7 @@ def window_statistics(windows: Floats) -> NDArray[np.float32]:
     filled = np.where(seen, windows, 0.0)
     mean = filled.sum(-1) / count
     square = (np.square(filled - mean[..., None]) * seen).sum(-1) / count
-    return np.concatenate([mean, np.log(np.sqrt(square) + 1e-6)], axis=1).astype(np.float32)
+    return np.concatenate([mean, np.log(np.sqrt(square) + _LEAST)], axis=1).astype(np.float32)
 
 
 def windows_of(values: Floats, length: int, hop: int) -> tuple[Floats, NDArray[np.int64]]:

@@ -22,17 +22,19 @@ from caesura.data.marks import read_marks
 from caesura.data.sampling import fit_sampling
 from caesura.data.schema import Schema, fit_schema
 from caesura.data.store import RaggedStore
+from caesura.data.units import Units
 from caesura.errors import DataError
 from caesura.metrics.detect import vus_pr
 from caesura.metrics.skill import anomaly_skill
 from caesura.study.dividend.task import Said
 from caesura.tasks.detector_table import feature_scores
-from caesura.tasks.forecast import Floats, bridged_series
+from caesura.tasks.forecast import Floats
 from caesura.tasks.forecast_examples import examples_of
 from caesura.tasks.forecast_tuned import trained_to_forecast
-from caesura.tasks.needs import Trained, need
+from caesura.tasks.needs import Trained, need, units_of
 from caesura.tasks.plain_detectors import DETECTORS, over_channels
 from caesura.tasks.random_twin import random_twin
+from caesura.tasks.window_features import bridged_rows
 
 log = logging.getLogger("caesura")
 
@@ -92,10 +94,15 @@ class AnomalyPart:
 
     def probed(self, run: Trained, seed: int) -> Said:
         """Return the VUS-PR of distances to normal places, each series' own."""
-        return self._detected(need(run, "encoder"), seed)
+        return self._detected(need(run, "encoder"), units_of(run), seed)
 
-    def _detected(self, encoder: nn.Module, seed: int) -> Said:
-        one = partial(feature_scores, encoder, window=self.window, rate_hz=self.rate_hz, seed=seed)
+    def _detected(self, encoder: nn.Module, units: Units, seed: int) -> Said:
+        def one(normal: Floats, later: Floats) -> Floats:
+            parts = units.model(normal), units.model(later)
+            return feature_scores(
+                encoder, *parts, window=self.window, rate_hz=self.rate_hz, seed=seed
+            )
+
         return self._scored(one)
 
     def _scored(self, one: Callable[[Floats, Floats], Floats]) -> Said:
@@ -116,7 +123,7 @@ class AnomalyPart:
         bounds = [(int(0.8 * one.shape[1]), one.shape[1]) for one in self.normal]
         examples = examples_of(self.normal, self.window, horizon, bounds, needed=(0, 1))
         made = trained_to_forecast(start, examples, rate, steps, self.rate_hz, seed)
-        return self._detected(made.objective.parts()["encoder"], seed)
+        return self._detected(made.objective.parts()["encoder"], units_of(start), seed)
 
     def tuned_once(
         self, run: Trained, rate: float, steps: int, seed: int, *, from_scratch: bool = False
@@ -145,7 +152,7 @@ def anomaly_parts(
     schema = fit_sampling(store, everything, fit_schema(store, everything, config), config)
     view = sample_store(store, schema)
     marks = read_marks(source, view, config.columns, column)
-    series = bridged_series(view)
+    series = [bridged_rows(one) for one in view.series()]
     ends = [int(share * one.shape[1]) for one in series]
     clean = [not m[:end].any() for m, end in zip(marks, ends, strict=True)]
     long = [end >= 3 * view.window for end in ends]

@@ -304,7 +304,8 @@ def _windows(view: GridStore, series: NDArray[np.int64]) -> Floats:
     if not len(tiles):
         return np.zeros((0, len(view.signal.values), view.window))
     inputs = view.collate(tiles).inputs
-    return np.where(inputs.observed.numpy(), inputs.values.numpy(), np.nan).astype(np.float64)
+    values = view.units.table(inputs.values.numpy())
+    return np.where(inputs.observed.numpy(), values, np.nan)
 
 
 def _bridged(windows: Floats) -> Floats:

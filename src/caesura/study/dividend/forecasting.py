@@ -28,7 +28,7 @@ from caesura.tasks.forecast_anchors import season_of
 from caesura.tasks.forecast_examples import Examples, Floats, examples_of
 from caesura.tasks.forecast_head import dlinear_features, fit_head, predict_with
 from caesura.tasks.forecast_tuned import trained_to_forecast
-from caesura.tasks.needs import Trained, need
+from caesura.tasks.needs import Trained, need, units_of
 from caesura.tasks.random_twin import random_twin
 from caesura.tasks.window_features import bridged_rows, sequence_features
 
@@ -101,8 +101,10 @@ class ForecastPart:
 
     def probed(self, run: Trained, seed: int) -> Said:
         """Return the errors of a ridge on all tokens of the window."""
-        encoder = need(run, "encoder")
-        return self._of_ridge(lambda past: sequence_features(encoder, past, self.rate_hz))
+        encoder, units = need(run, "encoder"), units_of(run)
+        return self._of_ridge(
+            lambda past: sequence_features(encoder, units.model(past), self.rate_hz)
+        )
 
     def _of_ridge(self, read: Any) -> Said:
         head, (past, _) = fit_head(self.examples, read), self.examples.of(2)
@@ -184,7 +186,11 @@ def forecasting_parts(
         bounds = [(cut[0], cut[1]) for cut in cuts]
         examples = examples_of(seen, lookback, horizon, bounds, most=most)
         fitted = [_first(one, cut[0]) for one, cut in zip(series, cuts, strict=True)]
-        scale = [np.maximum(seasonal_scales(one, season), _STILL) for one in fitted]
+        least = [_STILL * np.abs(one).max(-1) for one in fitted]
+        least = [np.where(one > 0, one, 1.0) for one in least]
+        scale = [
+            np.maximum(seasonal_scales(a, season), b) for a, b in zip(fitted, least, strict=True)
+        ]
         groups = _blocks(examples, horizon)
         parts.append(ForecastPart(examples, scale, season, config.rate, groups, where))
     return early, config, parts[0], parts[1]

@@ -89,14 +89,15 @@ class LabelledPart:
         view = view_store(self.store, run.schema)
         if not isinstance(view, GridStore):
             return np.zeros((len(self.store), 0), np.float32)
-        return np.concatenate([window_statistics(one[None]) for one in view.series()])
+        return np.concatenate([window_statistics(one[None]) for one in view.model_series()])
 
     def beside(self, schema: Schema) -> Mapping[str, Said]:
         """Return predictions from plain statistics, raw samples, and features of others."""
         rows = {"channel statistics": channel_statistics(self.store, schema)}
         view = view_store(self.store, schema)
         if isinstance(view, GridStore) and len(np.unique(view.lengths)) == 1:
-            whole = view.signal.values.reshape(-1, len(view), int(view.lengths[0]))
+            whole = view.units.model(view.signal.values)
+            whole = whole.reshape(-1, len(view), int(view.lengths[0]))
             rows["raw samples"] = whole.transpose(1, 0, 2).reshape(len(view), -1).astype(float)
         if self.foreign is not None:
             rows["features given"] = self.foreign
@@ -106,7 +107,7 @@ class LabelledPart:
         return found
 
     def _rocket(self, view: GridStore) -> Mapping[str, Said]:
-        series, kinds = view.series(), self.labels.values
+        series, kinds = view.model_series(), self.labels.values
         said = np.zeros(len(kinds), np.int64)
         for train, test in self.cuts:
             panels = [series[k] for k in train], [series[k] for k in test]
