@@ -27,6 +27,8 @@ from caesura.types import Batch, Features, Grid, Level, Scale
 
 log = logging.getLogger("caesura")
 
+_NEAR = 1e-6
+"""Spreads from the end of a variable's range within which a value is that end."""
 _MOST_ROWS, _MOST_CODES = 512, 16_384
 """Windows, and codes of theirs, that are sampled together: more leave the caches of a core."""
 
@@ -303,6 +305,10 @@ def in_units(values: NDArray[np.floating[Any]], sampling: Sampling) -> NDArray[n
     equal in copies.
     """
     found: NDArray[np.float64] = np.clip(values, *_ends(sampling))
+    for end in (sampling.least, sampling.most):  # a model's float32 comes near them
+        at = np.array(end)[:, None]
+        near = np.abs(found - at) <= _NEAR * sampling.units.spread * bool(sampling.spreads)
+        found = np.where(near, at, found)
     steps = sampling.value_steps or (0.0,) * len(sampling.whole)
     for row, (whole, step) in enumerate(zip(sampling.whole, steps, strict=True)):
         if step:
