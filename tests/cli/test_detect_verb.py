@@ -71,3 +71,11 @@ def test_an_unknown_detector_lists_the_known_ones_and_writes_nothing(data):
     assert result.exit_code != 0
     assert "unknown detector 'LOF'; known: auto, this-run" in str(result.exception)
     assert not out.exists()
+
+
+def test_a_file_of_the_users_is_no_table_of_detectors(data, tmp_path):
+    (tmp_path / "scores.detectors.csv").write_text("mine\n")
+    ways = ("--data", data / "new.parquet", "--by", "PCA", "-o", tmp_path / "scores.parquet")
+    result = asked(data / "run", *ways)
+    assert "is no table of detectors" in str(result.exception)
+    assert (tmp_path / "scores.detectors.csv").read_text() == "mine\n"

@@ -102,12 +102,16 @@ def detect(
     from caesura.answers import detection_table
     from caesura.data.marks import read_marks
     from caesura.data.write import check_writable, write_table
+    from caesura.errors import RecipeError
     from caesura.run import load
     from caesura.tasks.detect import DetectSettings, compare_detectors
     from caesura.tasks.detect import detect as detect_store
     from caesura.tasks.forecast import regular_view
 
-    table = table or output.with_suffix(".detectors.csv")
+    if table is None:
+        table = output.with_suffix(".detectors.csv")
+        if table.exists() and not table.read_text(errors="replace").startswith('"detector"'):
+            raise RecipeError(f"{table} is no table of detectors; name another one by --table FILE")
     trained = load(run)
     for path in (output, table):
         check_writable(path, data or trained.recipe.data.path, normal)
