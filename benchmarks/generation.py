@@ -89,8 +89,8 @@ def sampling() -> dict[str, float]:
 
 def training() -> dict[str, float]:
     """Return seconds of a step of each stage at 128 windows of 24 x 6."""
+    from caesura.recipes.compose import compose
     from caesura.types import Batch, Grid
-    from caesura.workflow import compose
 
     recipe = compose("timemar", settings=["encoder.channels=6", "stages.0.decoder.channels=6"])
     x = torch.randn(128, 6, 24)

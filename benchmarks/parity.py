@@ -22,8 +22,9 @@ import torch
 
 from caesura.data.bundled import bundled
 from caesura.data.read import read_table
+from caesura.recipes.compose import compose
 from caesura.study.demo import COLUMNS, FULL, history, split_stays
-from caesura.workflow import compose, pretrain
+from caesura.workflow import pretrain
 
 ARMS = {
     "as it comes": {},

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import torch
 
 from caesura.metrics.bootstrap import Interval
+from caesura.recipes.compose import compose
 from caesura.run import Run
 from caesura.study.classification import (
     SCRATCH,
@@ -30,7 +31,7 @@ from caesura.study.classification import (
 )
 from caesura.study.interpolation import CONTROLS, MODEL, interpolate_hidden
 from caesura.training.precision import bf16_is_native
-from caesura.workflow import compose, pretrain
+from caesura.workflow import pretrain
 
 COLUMNS = {"id": "snid", "time": "mjd", "channel": "band", "value": ["flux"], "error": "err"}
 TEST = 2000

@@ -9,7 +9,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -43,9 +42,7 @@ from caesura.folder import (
 )
 from caesura.metrics.conformal import Conformal
 from caesura.nn.heads import Pooling
-from caesura.objectives.next_scale import NextScaleConfig
-from caesura.objectives.supervised import SupervisedConfig, build_head
-from caesura.recipes.build import build_decoder, build_encoder, build_prior, build_tokenizer
+from caesura.recipes.parts import read_parts
 from caesura.recipes.schema import Recipe, make_recipe, read_recipe, to_toml
 from caesura.tasks.conditions import condition_of
 from caesura.tasks.detect import DetectSettings, detect
@@ -60,16 +57,8 @@ from caesura.tasks.predict import decided, predict
 from caesura.tasks.probe import probe
 from caesura.tasks.spans import chosen_spans
 from caesura.tasks.stream import Stream
-from caesura.training.checkpoint import (
-    load_tensors,
-    read_json,
-    save_tensors,
-    tensor_shapes,
-    with_prefix,
-    without_prefix,
-)
+from caesura.training.checkpoint import read_json, save_tensors, with_prefix
 from caesura.training.device import chosen_device
-from caesura.types import PART_NAMES, as_encoder
 
 Report = Callable[[int, int], None]
 
@@ -343,12 +332,9 @@ def load(folder: str | Path, *, device: str = "auto") -> Run:
         raise CheckpointError(f"{folder} holds no {METRICS}; {advice}")
     recipe = make_recipe(read_recipe(folder / RECIPE))
     schema = read_schema(folder)
-    check_shapes(recipe, folder / WEIGHTS)
-    tensors, meta = load_tensors(folder / WEIGHTS)
-    parts = _parts(recipe, _part_names(meta))
-    for name, part in parts.items():
-        part.load_state_dict(without_prefix(name, tensors), strict=True)
-        part.to(where).eval()
+    parts = read_parts(recipe, folder / WEIGHTS)
+    for part in parts.values():
+        part.to(where)
     calibration, coverage = None, []
     if (folder / CALIBRATION).is_file():
         tree = read_json(folder / CALIBRATION)
@@ -362,61 +348,3 @@ def load(folder: str | Path, *, device: str = "auto") -> Run:
     if not isinstance(metrics, dict):
         raise CheckpointError(f"{folder / METRICS} holds no figures; this is no run")
     return Run(recipe, schema, parts, metrics, calibration, coverage, folder)
-
-
-def check_shapes(recipe: Recipe, weights: Path) -> None:
-    """Raise where a file of weights is not that of the recipe, before any memory is taken.
-
-    So a recipe that asks for more than there is cannot fill the memory.
-    """
-    shapes = tensor_shapes(weights)
-    names = sorted({name.partition("/")[0] for name in shapes}, key=_order)
-    with torch.device("meta"):
-        built = _parts(recipe, names)
-    wanted: dict[str, tuple[int, ...]] = {}
-    for name, part in built.items():
-        own = {key: tuple(tensor.shape) for key, tensor in part.state_dict().items()}
-        wanted |= {f"{name}/{key}": shape for key, shape in own.items()}
-    if shapes == wanted:
-        return
-    differs = sorted(k for k in shapes.keys() | wanted.keys() if shapes.get(k) != wanted.get(k))
-    first = differs[0]
-    raise CheckpointError(
-        f"{weights} does not fit the recipe: {len(differs)} tensors differ, first {first!r}: "
-        f"{shapes.get(first, 'absent')} in the file, {wanted.get(first, 'absent')} in the recipe"
-    )
-
-
-def _part_names(meta: Mapping[str, Any]) -> list[str]:
-    names = meta.get("parts", [])
-    if not isinstance(names, list) or not set(names) <= set(PART_NAMES):
-        raise CheckpointError(
-            f"weights name the parts {names!r}; known: {', '.join(PART_NAMES)}. This is no run"
-        )
-    return names
-
-
-def _order(name: str) -> int:
-    return PART_NAMES.index(name) if name in PART_NAMES else len(PART_NAMES)
-
-
-def _parts(recipe: Recipe, names: list[str]) -> dict[str, nn.Module]:
-    """Build the named parts, untrained, in the shape that the recipe describes."""
-    stage = recipe.stages[-1]
-    parts: dict[str, nn.Module] = {}
-    for name in sorted(names, key=_order):
-        if name == "encoder":
-            parts[name] = build_encoder(recipe, recipe.seed)
-        elif name == "decoder":
-            made_by = next((one for one in recipe.stages[::-1] if one.decoder is not None), stage)
-            parts[name] = build_decoder(made_by, recipe.seed)
-        elif name == "tokenizer":
-            parts[name] = build_tokenizer(recipe)
-        elif name == "prior" and isinstance(stage.objective, NextScaleConfig):
-            parts[name] = build_prior(stage.objective, parts["encoder"], parts["tokenizer"])
-        elif name == "head" and isinstance(stage.objective, SupervisedConfig):
-            encoder = as_encoder(build_encoder(recipe, recipe.seed))
-            parts[name] = build_head(stage.objective, encoder)
-        else:
-            raise CheckpointError(f"weights hold a part {name!r} that the recipe does not describe")
-    return parts

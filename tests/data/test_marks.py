@@ -12,8 +12,8 @@ from caesura.data.door import open_data
 from caesura.data.grid import GridStore, sample_store
 from caesura.data.marks import read_marks
 from caesura.errors import DataError
+from caesura.recipes.compose import compose
 from caesura.tasks.pretrain import prepare, split_of
-from caesura.workflow import compose
 
 WANTED = [[False, False, True, True], [False, True, False, False]]
 

@@ -20,8 +20,8 @@ from caesura.data.queries import lay_out_queries, read_queries
 from caesura.data.schema import fit_schema
 from caesura.data.spelling import is_whole, spelled
 from caesura.estimators.frames import count_of, order_of
+from caesura.recipes.compose import compose
 from caesura.run import Run
-from caesura.workflow import compose
 
 UUIDS = [uuid.UUID(int=k + 1).bytes for k in range(3)]
 IDS = {

@@ -8,8 +8,8 @@ from builders import long_table, tiny_run
 from caesura.data.config import Columns
 from caesura.data.queries import lay_out_queries
 from caesura.errors import RecipeError
+from caesura.recipes.compose import compose
 from caesura.tasks.interpolate import distances
-from caesura.workflow import compose
 
 OPTIONS = [
     "stages.0.objective.likelihood=crps",

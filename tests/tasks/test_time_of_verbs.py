@@ -134,9 +134,9 @@ LONG = {"id": "id", "time": "time", "channel": "channel", "value": ["value"]}
 @pytest.mark.parametrize(("recipe", "said"), [("mae", "a patch of all 2"), ("romae", "2 times")])
 def test_a_long_table_of_regular_series_is_read_in_patches(recipe, said, caplog):
     from caesura.data.door import open_data
+    from caesura.recipes.compose import compose
     from caesura.recipes.presets import reads_grids
     from caesura.tasks.pretrain import laid_out, resolve_tokens
-    from caesura.workflow import compose
 
     asked = compose(recipe, columns=LONG)
     store = open_data(channels(), resolve_tokens(asked.data, True))[0]

@@ -72,8 +72,8 @@ def recipe_show(
 
     Example: `caesura recipe show romae > mine.toml`
     """
+    from caesura.recipes.compose import compose
     from caesura.recipes.schema import to_toml
-    from caesura.workflow import compose
 
     console.result(to_toml(compose(name, settings=set_ or ())))
 

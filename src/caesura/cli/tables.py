@@ -107,8 +107,8 @@ def sort(
 
 def _opened(data: str, columns: dict[str, Any]) -> tuple[RaggedStore, DoorReport]:
     from caesura.data.door import open_data
+    from caesura.recipes.compose import compose
     from caesura.tasks.pretrain import resolve_tokens
-    from caesura.workflow import compose
 
     config = resolve_tokens(compose("romae", columns=columns).data, source_is_table=True)
     return open_data(data, config)

@@ -24,13 +24,14 @@ import pyarrow as pa
 
 from caesura.data.bundled import bundled
 from caesura.data.read import read_table
+from caesura.recipes.compose import compose
 from caesura.run import Run
 from caesura.study.classification import Classification, Task, control_scores, trained_scores
 from caesura.study.curves import draw_series
 from caesura.study.interpolation import Interpolation, interpolate_hidden
 from caesura.training.loop import Progress
 from caesura.training.precision import bf16_is_native
-from caesura.workflow import compose, pretrain
+from caesura.workflow import pretrain
 
 COLUMNS = {"id": "stay", "time": "hour", "channel": "variable", "value": ["value"]}
 STATIC = ("Age", "Gender", "Height", "ICUType", "Weight", "MechVent")

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from caesura.folder import RECIPE
+from caesura.recipes.compose import compose
 from caesura.recipes.presets import NEW_HEAD
 from caesura.reproduce.experiment import Context
 from caesura.run import Run
-from caesura.workflow import compose, finetune, pretrain
+from caesura.workflow import finetune, pretrain
 
 
 def pretrained(

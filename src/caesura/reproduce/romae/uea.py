@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from caesura.data.labels import read_labels
 from caesura.data.ts_file import read_ts
 from caesura.errors import DataError
+from caesura.recipes.compose import compose
 from caesura.recipes.presets import NEW_HEAD, finetune_recipe
 from caesura.reproduce.experiment import (
     Comparison,
@@ -34,7 +35,6 @@ from caesura.tasks.predict import predict
 from caesura.tasks.rocket import rocket_predictions
 from caesura.training.arithmetic import resolved
 from caesura.training.state import CHECKPOINT
-from caesura.workflow import compose
 
 _DROPPED = 0.3
 _FOLDER = "ucr_uea"
