@@ -92,8 +92,11 @@ def main():
     options = arguments(__doc__, (*DEVELOPMENT, *CHECK), steps=100).parse_args()
     if options.sets in ("even", "odd"):
         options.sets = ",".join(sampled(options.data, options.sets))
-    about = {"experiment": "detectors", "steps": options.steps,
-             "command": "python benchmarks/detectors.py --data DATA"}  # fmt: skip
+    about = {
+        "experiment": "detectors",
+        "steps": options.steps,
+        "command": "python benchmarks/detectors.py --data DATA",
+    }
     run_missing(
         options,
         about,

@@ -31,11 +31,22 @@ from caesura.training.device import chosen_device, using_device
 LIMIT = 0.01
 """Largest difference, in shares of the largest number, that is no fault: float32 is summed in
 another order, and a code that is drawn at a tie changes a window."""
-PATCHES = ("encoder.width=32", "encoder.depth=2", "encoder.patch=8", "data.rate=1",
-           "data.window=64", "stages.0.decoder.width=32")  # fmt: skip
+PATCHES = (
+    "encoder.width=32",
+    "encoder.depth=2",
+    "encoder.patch=8",
+    "data.rate=1",
+    "data.window=64",
+    "stages.0.decoder.width=32",
+)
 PYRAMID = ("encoder.widths=[8,16]", "data.rate=1", "data.window=64", "encoder.statistics=fixed")
-MAKER = ("data.window=24", "encoder.width=32", "encoder.latent=8", "training.batch_tokens=1024",
-         "stages.0.objective.quantiser.codes=32")  # fmt: skip
+MAKER = (
+    "data.window=24",
+    "encoder.width=32",
+    "encoder.latent=8",
+    "training.batch_tokens=1024",
+    "stages.0.objective.quantiser.codes=32",
+)
 
 
 def irregular(count=24):
@@ -74,13 +85,16 @@ def trained(folder):
         "pretrain himae": lambda runs: caesura.pretrain(regular, "himae", steps=5, **pyramid),
         "pretrain mae": lambda runs: caesura.pretrain(regular, "mae", steps=5, **patches),
         "distil": lambda runs: caesura.distil(
-            runs["pretrain mae"], "himae-small", data=regular, steps=5,
+            runs["pretrain mae"],
+            "himae-small",
+            data=regular,
+            steps=5,
             settings=("encoder.widths=[4,8]",),
         ),
         "pretrain timemar": lambda runs: caesura.pretrain(
             list(regular), "timemar", steps=20, **maker
         ),
-    }  # fmt: skip
+    }
     runs, seconds = {}, {}
     for name, way in ways.items():
         begun = time.monotonic()
@@ -115,7 +129,8 @@ def verbs():
         "probe": ("pretrain romae", lambda r: probe(r, table)),
         "predict": ("finetune", lambda r: [r.predict(table)["p_1"].to_numpy()]),
         "interpolate": (
-            "pretrain romae", lambda r: [r.interpolate(table, "every:3")["value"].to_numpy()]
+            "pretrain romae",
+            lambda r: [r.interpolate(table, "every:3")["value"].to_numpy()],
         ),
         "embed --windows": ("pretrain himae", lambda r: list(embed_windows(*on(r, regular)))),
         "stream": ("pretrain himae", stream),
@@ -125,12 +140,13 @@ def verbs():
         "generate": ("pretrain timemar", lambda r: [generate(r, 20)]),
         "generate --steps": ("pretrain timemar", lambda r: [generate_long(r, 3, 60)]),
         "generate --given": (
-            "pretrain timemar", lambda r: [generate_given(*on(r, holes), 2).values]
+            "pretrain timemar",
+            lambda r: [generate_given(*on(r, holes), 2).values],
         ),
         "redraw": ("pretrain timemar", lambda r: [redraw(*on(r, series), 1)]),
         "impute": ("pretrain timemar", lambda r: impute(*on(r, holes), 8).value),
         "forecast, draws": ("pretrain timemar", lambda r: forecasts(r, series, draws=8)),
-    }  # fmt: skip
+    }
 
 
 def difference(ours, theirs):

@@ -62,8 +62,13 @@ def stays(folder):
     """Return observations, ids, labels and columns of PhysioNet 2012, set a."""
     table = pq.read_table(folder / "outcomes_a.parquet")
     died = np.where(table["In-hospital_death"].to_numpy() == 1, "yes", "no")
-    columns = {"id": "RecordID", "time": "minute", "channel": "param", "value": ["value"],
-               "missing": [-1]}  # fmt: skip
+    columns = {
+        "id": "RecordID",
+        "time": "minute",
+        "channel": "param",
+        "value": ["value"],
+        "missing": [-1],
+    }
     return pq.read_table(folder / "set_a.parquet"), table["RecordID"].to_numpy(), died, columns
 
 
@@ -96,8 +101,14 @@ def main():
     name = columns["id"]
     seen, unseen = (table.filter(pc.is_in(table[name], pa.array(ids[s]))) for s in (pool, test))
     if not (options.run / "metrics.json").is_file():
-        caesura.pretrain(seen, "romae", options.run, columns=columns, minutes=options.minutes,
-                         settings=["training.threads=1"])  # fmt: skip
+        caesura.pretrain(
+            seen,
+            "romae",
+            options.run,
+            columns=columns,
+            minutes=options.minutes,
+            settings=["training.threads=1"],
+        )
     run = caesura.load(options.run)
     store, held = run.open(seen), run.open(unseen)
     classes = np.unique(kinds)
@@ -115,11 +126,21 @@ def main():
             report(options, seed, method, rows[method])
         part = run.read_labels(labels, store)
         features = [channel_statistics(s, run.schema) for s in (store.take(part.series), held)]
-        outputs = fit_and_predict(linear_model("classification", seed), "classification",
-                                  features[0], part.values, features[1], len(classes))  # fmt: skip
+        outputs = fit_and_predict(
+            linear_model("classification", seed),
+            "classification",
+            features[0],
+            part.values,
+            features[1],
+            len(classes),
+        )
         weights = tuned.schema.target.weights
-        report(options, seed, "linear on statistics",
-               all_scores("classification", truth, outputs, weights))  # fmt: skip
+        report(
+            options,
+            seed,
+            "linear on statistics",
+            all_scores("classification", truth, outputs, weights),
+        )
 
 
 def report(options, seed, method, scores):

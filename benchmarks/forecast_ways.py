@@ -86,8 +86,9 @@ def measured(name: str, root: Path, given: argparse.Namespace) -> dict[str, Any]
     case = SETS[name]
     series = series_of(name, case, root)
     horizon, alone = case.horizon, len(series) == 1
-    first = [one.shape[1] - (max(horizon, one.shape[1] // 8) if alone else horizon)
-             for one in series]  # fmt: skip
+    first = [
+        one.shape[1] - (max(horizon, one.shape[1] // 8) if alone else horizon) for one in series
+    ]
     hop = (series[0].shape[1] - horizon - first[0]) // (ORIGINS - 1) if alone else 0
     columns = {"value": [f"v{k}" for k in range(len(series[0]))]}
     train = [one[:, :end] for one, end in zip(series, first, strict=True)]
@@ -96,9 +97,14 @@ def measured(name: str, root: Path, given: argparse.Namespace) -> dict[str, Any]
         run = caesura.load(kept)
     else:
         run = caesura.pretrain(
-            table_of(train, case.step), "lejepa", kept, columns=columns, minutes=given.minutes,
-            seed=given.seed, settings=["data.own_rate=true"],
-        )  # fmt: skip
+            table_of(train, case.step),
+            "lejepa",
+            kept,
+            columns=columns,
+            minutes=given.minutes,
+            seed=given.seed,
+            settings=["data.own_rate=true"],
+        )
     unit = np.stack([[seasonal_error(row, case.season) for row in one] for one in train])
     errors: dict[str, list[np.ndarray]] = {}
     inside, written, began = [], [], time.time()
@@ -155,8 +161,12 @@ def main() -> None:
                 with out.open("a") as file:
                     file.write(json.dumps(done[name]) + "\n")
         line = {k: v for k, v in done[name].items() if k != "ways"}
-        print(" | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in line.values()),
-              "|", list(line)[4:], flush=True)  # fmt: skip
+        print(
+            " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in line.values()),
+            "|",
+            list(line)[4:],
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -21,12 +21,25 @@ def data(tmp_path_factory):
     for name, one in (("normal", values), ("new", odd)):
         marks = np.zeros(len(one), bool)
         marks[200:206] = name == "new"
-        table = pa.table({"id": ["a"] * len(one), "time": np.arange(len(one)),
-                          "value": one, "odd": marks.astype(int)})  # fmt: skip
+        table = pa.table(
+            {
+                "id": ["a"] * len(one),
+                "time": np.arange(len(one)),
+                "value": one,
+                "odd": marks.astype(int),
+            }
+        )
         pq.write_table(table, folder / f"{name}.parquet")
-    settings = ["encoder.width=16", "encoder.depth=1", "encoder.heads=2", "encoder.patch=4",
-                "data.rate=1", "data.window=32",
-                "training.threads=1", "stages.0.decoder.width=16"]  # fmt: skip
+    settings = [
+        "encoder.width=16",
+        "encoder.depth=1",
+        "encoder.heads=2",
+        "encoder.patch=4",
+        "data.rate=1",
+        "data.window=32",
+        "training.threads=1",
+        "stages.0.decoder.width=16",
+    ]
     run = caesura.pretrain(str(folder / "normal.parquet"), "mae", steps=2, settings=settings)
     run.save(folder / "run")
     return folder

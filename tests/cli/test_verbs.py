@@ -76,8 +76,13 @@ def test_finetune_predict_and_runs(place):
     labels = ("--labels", place / "labels.csv")
     output = call("finetune", place / "run", *labels, "--steps", 5, "--out", place / "tuned")
     assert "On the same 6 held-out series" in output
-    for method in ("this fine-tuning", "linear on the frozen embedding", "linear on levels+max",
-                   "linear on statistics", "linear on statistics + embedding"):  # fmt: skip
+    for method in (
+        "this fine-tuning",
+        "linear on the frozen embedding",
+        "linear on levels+max",
+        "linear on statistics",
+        "linear on statistics + embedding",
+    ):
         assert method in output
     figures = json.loads((place / "tuned" / "metrics.json").read_text())
     assert {"validation AUROC", "linear on statistics, AUROC"} <= set(figures)

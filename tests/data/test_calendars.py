@@ -90,9 +90,14 @@ def test_steps_that_are_missing_have_the_dates_of_the_calendar(times: pa.Array) 
 
 @pytest.mark.parametrize(
     ("name", "hertz"),
-    [("30 a second, rounded", 30.0), ("50 a second", 50.0), ("tenths of days", 10.0),
-     ("30 a second in nanoseconds", 30.0), ("120 a second, whole", 0.12)],
-)  # fmt: skip
+    [
+        ("30 a second, rounded", 30.0),
+        ("50 a second", 50.0),
+        ("tenths of days", 10.0),
+        ("30 a second in nanoseconds", 30.0),
+        ("120 a second, whole", 0.12),
+    ],
+)
 def test_a_rate_is_that_of_the_whole_series_and_round(name: str, hertz: float) -> None:
     schema, _ = laid_out((_CALENDARS | _NUMBERS)[name][:_ROWS])
     assert schema.sampling is not None
@@ -141,10 +146,14 @@ def test_every_third_step_has_the_time_of_the_table() -> None:
 
 def test_channels_of_a_step_have_their_own_times() -> None:
     seconds = np.arange(40) * 1.0
-    table = pa.table({
-        "id": ["a"] * 80, "time": np.concatenate([seconds, seconds + 0.125]),
-        "channel": np.repeat(["u", "v"], 40), "value": np.arange(80.0),
-    })  # fmt: skip
+    table = pa.table(
+        {
+            "id": ["a"] * 80,
+            "time": np.concatenate([seconds, seconds + 0.125]),
+            "channel": np.repeat(["u", "v"], 40),
+            "value": np.arange(80.0),
+        }
+    )
     config = DataConfig(columns=Columns(channel="channel"), own_rate=True, window=4)
     store, _ = open_data(table, config)
     schema = fit_schema(store, np.arange(1), config)

@@ -42,7 +42,7 @@ WAYS = {
     "unsorted": lambda own: pa.table(own).take(pa.array(np.arange(len(own["id"]))[::-1])),
     "with a gap": lambda own: pa.table(own | {"value": own["value"] + without(own["time"] == 5)}),
     "array": lambda own: own["value"].reshape(8, 1, -1),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -112,8 +112,13 @@ def test_errors_and_statics_beyond_float32_are_said():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         store, report = open_data(frame(error=error, age=static), config)
-        run = caesura.pretrain(frame(error=error, age=static), "romae", steps=1, settings=TINY,
-                               columns={"error": "error", "static": ["age"]})  # fmt: skip
+        run = caesura.pretrain(
+            frame(error=error, age=static),
+            "romae",
+            steps=1,
+            settings=TINY,
+            columns={"error": "error", "static": ["age"]},
+        )
     assert np.isfinite(store.error).all()
     assert np.isnan(store.static[0, 0])
     assert "1 errors beyond 3.4e+38" in " ".join(report.notices)

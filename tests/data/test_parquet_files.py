@@ -157,8 +157,10 @@ def test_files_of_other_numbers_and_orders_are_one_table(tmp_path):
     config = DataConfig(columns=Columns(), tokens="observation")
     streamed = [SeriesGroups(tmp_path, config).read(number) for number in range(3)]
     assert [part.values.ravel().tolist() for part in streamed] == [
-        [0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]
-    ]  # fmt: skip
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+        [8, 9, 10, 11],
+    ]
 
 
 def test_a_column_that_is_empty_in_a_file_has_the_type_of_the_others(tmp_path):

@@ -106,7 +106,7 @@ def test_nullable_types_and_categories_of_frames_come_back(library):
         ]
         if library == "pandas"
         else [pl.Series(texts, dtype=pl.Categorical), pl.Series([3, 1, 2], dtype=pl.Int16)]
-    ):  # fmt: skip
+    ):
         rows = np.repeat(np.arange(3), 2)
         columns = {"id": ids[rows], "time": [0.0, 1.0] * 3, "value": np.arange(6.0)}
         frame = pd.DataFrame(columns) if library == "pandas" else pl.DataFrame(columns)

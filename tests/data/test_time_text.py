@@ -28,11 +28,13 @@ _TEXTS = {
     "nanoseconds": pd.Index([f"2024-01-01T00:00:00.{1000 * k + 7:09d}Z" for k in range(165)]),
     "what pandas prints": _HALVES.to_series().astype(str),
     "what Python prints": pd.Index([one.isoformat() for one in _HALVES]),
-    "hours of a zone": pd.date_range("2024-03-30", periods=165, freq="h", tz="Europe/Berlin")
-    .map(str),
-    "days of a zone": pd.date_range("2024-01-01", periods=165, freq="D", tz="America/New_York")
-    .map(str),
-}  # fmt: skip
+    "hours of a zone": pd.date_range("2024-03-30", periods=165, freq="h", tz="Europe/Berlin").map(
+        str
+    ),
+    "days of a zone": pd.date_range("2024-01-01", periods=165, freq="D", tz="America/New_York").map(
+        str
+    ),
+}
 
 
 def read(*texts: str | None, kind: pa.DataType | None = None) -> RaggedStore:

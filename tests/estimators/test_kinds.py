@@ -108,9 +108,13 @@ def test_a_detector_follows_the_convention_of_outlier_detectors(tmp_path):
     assert scores[0][100:112].mean() < 2 * np.median(scores[1])
     assert model.by_ == model.support_[0]["detector"] == "KNN"
     for one, label, p, away, raw in zip(
-        scores, labels, model.p_values(odd), model.decision_function(odd),
-        model.anomaly_scores(odd), strict=True,
-    ):  # fmt: skip
+        scores,
+        labels,
+        model.p_values(odd),
+        model.decision_function(odd),
+        model.anomaly_scores(odd),
+        strict=True,
+    ):
         np.testing.assert_array_equal(away, one - model.offset_)
         np.testing.assert_array_equal(label, np.where(away < 0, -1, 1))
         np.testing.assert_array_equal(label == -1, p <= max(0.02, model.normality_.null.least))
@@ -130,9 +134,12 @@ def test_a_detector_follows_the_convention_of_outlier_detectors(tmp_path):
 def test_a_detector_answers_tables_and_scikit_learn_knows_it_as_one_of_outliers():
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame(
-        {"id": np.repeat([3, 4], 160), "time": np.tile(np.arange(160), 2),
-         "value": waves(2).ravel()}
-    )  # fmt: skip
+        {
+            "id": np.repeat([3, 4], 160),
+            "time": np.tile(np.arange(160), 2),
+            "value": waves(2).ravel(),
+        }
+    )
     model = AnomalyDetector(window=32, steps=5, settings=GRID, by="energy", level=0.1)
     predicted = model.fit_predict(table)
     assert list(predicted.columns) == ["id", "time", "predict"]

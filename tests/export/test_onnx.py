@@ -186,8 +186,9 @@ def _grid(count):
 def test_a_head_that_reads_statistics_answers_in_the_graph_too(tmp_path):
     table = long_table()
     settings = ["stages.0.objective.statistics=1"]
-    tuned = caesura.finetune(tiny_run(steps=2), label_table(), data=table, head="linear",
-                             settings=settings)  # fmt: skip
+    tuned = caesura.finetune(
+        tiny_run(steps=2), label_table(), data=table, head="linear", settings=settings
+    )
     found = export_onnx(tuned, tuned.open(table), tmp_path / "tokens.onnx")
     assert found.parity["value"] <= 1e-4
     assert found.outputs == ["p_fast", "p_slow"]

@@ -17,20 +17,27 @@ from caesura.tasks.forecast import ForecastSettings
 
 SIZES = {
     "lejepa": ["data.own_rate=true", "data.window=16", "encoder.width=16", "encoder.depth=1"],
-    "timemar": ["data.window=16", "encoder.width=16", "encoder.heads=2",
-                "stages.1.objective.width=16", "stages.1.objective.heads=2"],
-}  # fmt: skip
+    "timemar": [
+        "data.window=16",
+        "encoder.width=16",
+        "encoder.heads=2",
+        "stages.1.objective.width=16",
+        "stages.1.objective.heads=2",
+    ],
+}
 
 
 def months(count=3, steps=80):
     rng = np.random.default_rng(0)
     times = np.datetime64("2001-01") + np.arange(steps)
     values = np.sin(2 * np.pi * np.arange(steps) / 12) + 0.1 * rng.standard_normal((count, steps))
-    return pa.table({
-        "id": np.repeat([f"s{k}" for k in range(count)], steps),
-        "time": np.tile(times.astype("datetime64[us]"), count),
-        "value": values.ravel(),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "id": np.repeat([f"s{k}" for k in range(count)], steps),
+            "time": np.tile(times.astype("datetime64[us]"), count),
+            "value": values.ravel(),
+        }
+    )
 
 
 @pytest.mark.parametrize("recipe", SIZES)

@@ -16,11 +16,13 @@ TOKENS = ("romae", "mae", "next-patch", "denoise", "jepa", "lejepa", "dino", "vi
 
 
 def table(steps, value):
-    return pa.table({
-        "id": np.repeat(np.arange(12), steps),
-        "time": np.tile(np.arange(steps) * 1.0, 12),
-        "value": np.broadcast_to(value, (12, steps)).ravel().astype(float),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "id": np.repeat(np.arange(12), steps),
+            "time": np.tile(np.arange(steps) * 1.0, 12),
+            "value": np.broadcast_to(value, (12, steps)).ravel().astype(float),
+        }
+    )
 
 
 def test_all_recipes_of_tokens_are_tested():

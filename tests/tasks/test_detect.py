@@ -23,8 +23,9 @@ from caesura.tasks.detect import (
 def waves(count=2, length=400, seed=0, odd=None):
     rng = np.random.default_rng(seed)
     at = np.arange(length)
-    rows = [np.sin(2 * np.pi * at / 16 + k) + 0.1 * rng.standard_normal(length)
-            for k in range(count)]  # fmt: skip
+    rows = [
+        np.sin(2 * np.pi * at / 16 + k) + 0.1 * rng.standard_normal(length) for k in range(count)
+    ]
     if odd is not None:
         rows[0][odd : odd + 16] = np.sign(rows[0][odd : odd + 16])
     return rows
@@ -38,8 +39,14 @@ def table(rows):
 
 @pytest.fixture(scope="module")
 def run():
-    settings = ["encoder.width=16", "encoder.depth=1", "encoder.patch=8", "data.rate=1",
-                "data.window=64", "stages.0.decoder.width=16"]  # fmt: skip
+    settings = [
+        "encoder.width=16",
+        "encoder.depth=1",
+        "encoder.patch=8",
+        "data.rate=1",
+        "data.window=64",
+        "stages.0.decoder.width=16",
+    ]
     return caesura.pretrain(table(waves()), "mae", steps=10, settings=settings)
 
 

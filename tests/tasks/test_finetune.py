@@ -78,8 +78,14 @@ def test_no_step_is_kept_that_is_worse_than_the_linear_start(unequal):
 
 def test_a_linear_head_answers_as_the_linear_model_after_a_round_trip(unequal, tmp_path):
     run, table, labels = unequal
-    linear = caesura.finetune(run, labels, tmp_path / "linear", data=table, head="linear",
-                              settings=(f"{OBJECTIVE}.statistics=1",))  # fmt: skip
+    linear = caesura.finetune(
+        run,
+        labels,
+        tmp_path / "linear",
+        data=table,
+        head="linear",
+        settings=(f"{OBJECTIVE}.statistics=1",),
+    )
     again = caesura.load(tmp_path / "linear").predict(table)
     np.testing.assert_array_equal(again["p_rare"].to_numpy(), linear.predict(table)["p_rare"])
     assert linear.recipe.stages[0].objective.statistics == 2 * len(STATISTICS)
@@ -91,8 +97,9 @@ def test_a_linear_head_answers_as_the_linear_model_after_a_round_trip(unequal, t
 @pytest.mark.parametrize("weights", ["off", "auto", "balanced"])
 def test_probabilities_are_at_the_shares_of_the_labels(unequal, weights):
     run, table, labels = unequal
-    tuned = caesura.finetune(run, labels, data=table, steps=20,
-                             settings=(*FAST, f"{OBJECTIVE}.class_weights={weights}"))  # fmt: skip
+    tuned = caesura.finetune(
+        run, labels, data=table, steps=20, settings=(*FAST, f"{OBJECTIVE}.class_weights={weights}")
+    )
     found = predict(tuned, run.open(table))
     kinds = np.array(labels["kind"].to_pylist())
     share = [(kinds == name).mean() for name in tuned.schema.target.classes]
@@ -119,8 +126,9 @@ def test_a_better_linear_model_is_said_with_its_command(unequal, caplog):
     many = np.where(store.lengths > np.median(store.lengths), "many", "few")
     labels = pa.table({"id": store.ids, "count": many})  # that a mean over places does not count
     with caplog.at_level("WARNING", logger="caesura"):
-        tuned = caesura.finetune(run, labels, data=table, steps=1,
-                                 settings=(f"{OBJECTIVE}.statistics=0", *FAST))  # fmt: skip
+        tuned = caesura.finetune(
+            run, labels, data=table, steps=1, settings=(f"{OBJECTIVE}.statistics=0", *FAST)
+        )
     assert "better than this fine-tuning on the same 32 held-out series (AUROC" in caplog.text
     figures = dict(tuned.metrics) | {"linear on levels+max, AUROC": 1.1}
     assert better_linear(tuned, figures).endswith(
@@ -146,8 +154,13 @@ def test_regressions_start_as_a_ridge(unequal):
 def test_several_labels_start_as_logistic_models(unequal):
     run, table, _ = unequal
     level = channel_statistics(run.open(table), run.schema)[:, 1]
-    labels = pa.table({"id": run.open(table).ids, "high": (level > 0.3).astype(int),
-                       "low": (level < -0.3).astype(int)})  # fmt: skip
+    labels = pa.table(
+        {
+            "id": run.open(table).ids,
+            "high": (level > 0.3).astype(int),
+            "low": (level < -0.3).astype(int),
+        }
+    )
     tuned = caesura.finetune(run, labels, data=table, target=("high", "low"), head="linear")
     assert tuned.metrics["validation AUROC"] > 0.9
 

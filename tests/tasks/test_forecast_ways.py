@@ -137,10 +137,13 @@ def test_the_season_of_a_calendar_is_taken_where_values_repeat():
     walk = np.cumsum(rng.standard_normal((count, weeks)), 1)
     seasons = []
     for values in (year, walk):
-        data = pa.table({
-            "id": np.repeat(np.arange(count), weeks), "time": np.tile(times, count),
-            "value": values.ravel(),
-        })  # fmt: skip
+        data = pa.table(
+            {
+                "id": np.repeat(np.arange(count), weeks),
+                "time": np.tile(times, count),
+                "value": values.ravel(),
+            }
+        )
         run = trained(data)
         seasons.append(forecast(run, run.open(data), ForecastSettings(30)).season)
     assert seasons == [52, 1]
@@ -148,9 +151,15 @@ def test_the_season_of_a_calendar_is_taken_where_values_repeat():
 
 @pytest.mark.parametrize(
     ("length", "lookback", "roles"),
-    [(400, 64, (0, 1, 2)), (72, 24, (0, 1, 2)), (40, 4, (0, 1, 2)), (26, 2, (1, 2)),
-     (20, 8, (2,)), (8, 8, ())],
-)  # fmt: skip
+    [
+        (400, 64, (0, 1, 2)),
+        (72, 24, (0, 1, 2)),
+        (40, 4, (0, 1, 2)),
+        (26, 2, (1, 2)),
+        (20, 8, (2,)),
+        (8, 8, ()),
+    ],
+)
 def test_short_series_look_back_less(length, lookback, roles):
     assert plan_of(np.array([length] * 3), 64, 12) == (lookback, roles)
     if roles:
@@ -196,8 +205,10 @@ def test_a_run_without_windows_forecasts_regular_series_by_what_needs_no_encoder
 
 
 def test_an_average_weighs_good_ways_alone():
-    ways = {name: Predictions(*(np.full((1, 2, 1), size),) * 3) for name, size in
-            (("a", 1.0), ("b", 2.0), ("c", 100.0))}  # fmt: skip
+    ways = {
+        name: Predictions(*(np.full((1, 2, 1), size),) * 3)
+        for name, size in (("a", 1.0), ("b", 2.0), ("c", 100.0))
+    }
     errors = np.array([[1.0, 1.0], [1.0, 1.2], [9.0, 9.0]])
     found = averaged(ways, errors).ends[0, :, 0]
     assert found[0] == pytest.approx(1.5)

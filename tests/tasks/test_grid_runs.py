@@ -351,8 +351,13 @@ def test_a_transformer_may_teach_a_pyramid():
 
 def test_low_rank_fine_tuning_changes_little_and_saves_a_plain_model(run_folder, tmp_path):
     base = caesura.load(run_folder)
-    tuned = caesura.finetune(base, label_table(), tmp_path / "tuned", steps=4,
-                             settings=(*NEW_HEAD, "stages.0.objective.lora_rank=2"))  # fmt: skip
+    tuned = caesura.finetune(
+        base,
+        label_table(),
+        tmp_path / "tuned",
+        steps=4,
+        settings=(*NEW_HEAD, "stages.0.objective.lora_rank=2"),
+    )
     again = caesura.load(tmp_path / "tuned")
     old, new = base.parts["encoder"].state_dict(), again.parts["encoder"].state_dict()
     assert old.keys() == new.keys()

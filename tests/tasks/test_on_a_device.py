@@ -30,12 +30,26 @@ LABELS = label_table()
 SERIES = waves_and_counts(4, 60)
 HOLES = [np.where(np.arange(60) % 20 > 14, np.nan, one) for one in SERIES]
 PYRAMID = ("encoder.widths=[4,8]", "data.rate=1", "data.window=32", "encoder.statistics=fixed")
-PATCHES = ("encoder.width=16", "encoder.depth=1", "encoder.patch=8", "data.rate=1",
-           "data.window=32", "stages.0.decoder.width=16")  # fmt: skip
+PATCHES = (
+    "encoder.width=16",
+    "encoder.depth=1",
+    "encoder.patch=8",
+    "data.rate=1",
+    "data.window=32",
+    "stages.0.decoder.width=16",
+)
 STUDY = {
-    "objectives": ("lejepa",), "views": ("none",), "encoders": ("16x1",), "seeds": 1, "folds": 2,
-    "steps": 2, "tuning_steps": 2, "rates": (1e-3,), "tuning_rates": (1e-3,), "batch_tokens": 64,
-}  # fmt: skip
+    "objectives": ("lejepa",),
+    "views": ("none",),
+    "encoders": ("16x1",),
+    "seeds": 1,
+    "folds": 2,
+    "steps": 2,
+    "tuning_steps": 2,
+    "rates": (1e-3,),
+    "tuning_rates": (1e-3,),
+    "batch_tokens": 64,
+}
 
 
 @pytest.fixture(scope="module")

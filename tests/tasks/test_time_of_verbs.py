@@ -70,10 +70,14 @@ def test_short_series_validate_whole():
 def test_an_evaluation_takes_a_tenth_of_the_minutes_at_most():
     source = SimpleNamespace(validation_steps=lambda world: 20)
     trainer = SimpleNamespace(
-        total_steps=0, source=source, limit=TimeLimit(3.0), step_seconds=0.45,
-        evaluation_seconds=0.0, state=TrainingState(validated_of=10),
+        total_steps=0,
+        source=source,
+        limit=TimeLimit(3.0),
+        step_seconds=0.45,
+        evaluation_seconds=0.0,
+        state=TrainingState(validated_of=10),
         fabric=SimpleNamespace(world_size=1),
-    )  # fmt: skip
+    )
     assert Trainer._affordable_stride(trainer) == 10  # 20 batches cost 3 s, a tenth of 3 s is there
     assert Trainer._to_come(trainer) == pytest.approx(0.45 + 2 * 0.15)
 

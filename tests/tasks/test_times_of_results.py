@@ -17,9 +17,13 @@ from caesura.cli.main import app
 
 _STEPS = np.arange(66)
 _TINY = (
-    "data.own_rate=true", "data.window=16", "encoder.patch=4", "encoder.width=16",
-    "encoder.depth=1", "encoder.heads=2",
-)  # fmt: skip
+    "data.own_rate=true",
+    "data.window=16",
+    "encoder.patch=4",
+    "encoder.width=16",
+    "encoder.depth=1",
+    "encoder.heads=2",
+)
 _CLOCKS = {
     "tenths of days": pa.array(60_000 + _STEPS * 0.1),
     "30 a second": pa.array(np.round(_STEPS / 30, 3)),

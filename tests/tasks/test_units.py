@@ -40,10 +40,15 @@ def table(units, gap=False):
 def runs_of(recipe, *settings):
     """Return a run on plain units and one on others, of the same seed."""
     return [
-        caesura.pretrain(table(units), recipe, steps=2, columns={"value": NAMES},
-                         settings=(*SMALL.get(recipe, TINY), *settings))
+        caesura.pretrain(
+            table(units),
+            recipe,
+            steps=2,
+            columns={"value": NAMES},
+            settings=(*SMALL.get(recipe, TINY), *settings),
+        )
         for units in ((1.0,) * len(UNITS), UNITS)
-    ]  # fmt: skip
+    ]
 
 
 def scaled(result, names=("value", "lower", "upper")):
@@ -66,8 +71,10 @@ def test_embeddings_of_observations_do_not_know_units(recipe):
 
 def test_interpolations_scale():
     plain, other = runs_of("romae", "data.tokens=observation")
-    found = [run.interpolate(table(units), "20.5,40.25")
-             for run, units in ((plain, (1.0,) * len(UNITS)), (other, UNITS))]  # fmt: skip
+    found = [
+        run.interpolate(table(units), "20.5,40.25")
+        for run, units in ((plain, (1.0,) * len(UNITS)), (other, UNITS))
+    ]
     names = ("value", "lower", "upper")
     ours = scaled(found[1])
     for row, wanted in zip(ours, (found[0][name].to_numpy() for name in names), strict=True):
@@ -83,8 +90,10 @@ def test_windows_do_not_know_units(recipe):
     assert other.metrics["validation_loss"] == pytest.approx(
         plain.metrics["validation_loss"], rel=1e-4
     )
-    scores = [run.detect(one, normal=one)["score"].to_numpy()
-              for run, one in ((plain, data[0]), (other, data[1]))]  # fmt: skip
+    scores = [
+        run.detect(one, normal=one)["score"].to_numpy()
+        for run, one in ((plain, data[0]), (other, data[1]))
+    ]
     check_equal(scores[1], scores[0], 1e-3)
 
 

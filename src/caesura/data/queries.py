@@ -77,8 +77,9 @@ def read_queries(source: Any, store: RaggedStore, schema: Schema) -> tuple[Queri
     if unanswered:
         log.warning(
             "%d queries have no time, or are of a series without a value; their answers are empty, "
-            "with low trust", unanswered,
-        )  # fmt: skip
+            "with low trust",
+            unanswered,
+        )
     return Queries(number, since, variable), table
 
 

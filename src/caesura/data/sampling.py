@@ -80,8 +80,10 @@ def fit_sampling(
     if config.window and not silent and window < (asked := round(config.window * config.rate)):
         log.warning(
             "a window of %d steps is too long for these series, of %d steps at most: windows of %d",
-            asked, grid.lengths.max(), window,
-        )  # fmt: skip
+            asked,
+            grid.lengths.max(),
+            window,
+        )
     if not config.window and not silent and (counts or window < grid.lengths.max()):
         unit = "STEPS" if counts else "SECONDS"
         log.warning("windows of %d steps; --window %s changes it", window, unit)

@@ -30,9 +30,16 @@ _OFFSET = r" ?(Z|UTC|[+-]\d{2}(:?\d{2})?)$"
 _OFFSETS_OF = {"%:z": r"[+-]\d{2}:\d{2}", "%z": r"[+-]\d{4}", "%hz": r"[+-]\d{2}"}
 """Ways to write an offset that changes: +02:00, +0200, +02."""
 _TRIED_FIRST = (
-    "Europe/Berlin", "Europe/London", "Europe/Helsinki", "America/New_York", "America/Chicago",
-    "America/Denver", "America/Los_Angeles", "America/Sao_Paulo", "Australia/Sydney",
-)  # fmt: skip
+    "Europe/Berlin",
+    "Europe/London",
+    "Europe/Helsinki",
+    "America/New_York",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "America/Sao_Paulo",
+    "Australia/Sydney",
+)
 _LOOKED_AT = 40
 """Times at which offsets are compared with those of zones."""
 _ZONED = r"\d[T ]\d{2}.*" + _OFFSET

@@ -133,9 +133,17 @@ def forecast(run: Trained, store: RaggedStore, settings: ForecastSettings) -> Fo
     _note_written(choice.written, schema)
     ends = {name: one.ends for name, one in ways.items()}
     return Forecasts(
-        value, lower, upper, rows, material.season, ends, tuple(choice.written), by_series, schema,
+        value,
+        lower,
+        upper,
+        rows,
+        material.season,
+        ends,
+        tuple(choice.written),
+        by_series,
+        schema,
         view.lengths,
-    )  # fmt: skip
+    )
 
 
 def _material(view: GridStore, schema: Schema, settings: ForecastSettings, few: bool) -> Material:
@@ -222,8 +230,12 @@ def _by_series(material: Material, written: list[str], store: RaggedStore) -> ND
         log.warning(
             "%d of %d series are shorter than the %d steps that a forecast looks back: first %r. "
             "They get the %s",
-            len(short), len(out), material.plan.lookback, store.ids[int(short[0])].as_py(), NAIVE,
-        )  # fmt: skip
+            len(short),
+            len(out),
+            material.plan.lookback,
+            store.ids[int(short[0])].as_py(),
+            NAIVE,
+        )
     return out
 
 

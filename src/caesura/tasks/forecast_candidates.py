@@ -148,5 +148,6 @@ def drawn_way(
         lower, upper = stretched(last, latest, examples.measured_of(2)[1])
         medians = Predictions(latest[1], earlier[1], last[1])
     return Predictions(*map(drawn.in_steps, medians)), (
-        drawn.in_steps(lower), drawn.in_steps(upper),
-    )  # fmt: skip
+        drawn.in_steps(lower),
+        drawn.in_steps(upper),
+    )

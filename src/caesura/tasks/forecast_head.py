@@ -119,9 +119,11 @@ class Framed:
     def joined(cls, first: Framed, second: Framed) -> Framed:
         """Return the windows of both."""
         return cls(
-            *(np.concatenate([getattr(one, part.name) for one in (first, second)])
-              for part in fields(cls))
-        )  # fmt: skip
+            *(
+                np.concatenate([getattr(one, part.name) for one in (first, second)])
+                for part in fields(cls)
+            )
+        )
 
     def targets(self, future: Floats) -> Floats:
         """Return what follows less the mean, and less the last season, in sizes: (rows, 2,

@@ -101,14 +101,16 @@ def laid_out(recipe: Recipe, store: RaggedStore) -> Recipe:
         log.warning(
             "the series are regular: a token is a patch of all %d channels, at %.5g steps a unit "
             "of time; --set encoder.patch=0 keeps a token a value",
-            len(store.channels), rate,
-        )  # fmt: skip
+            len(store.channels),
+            rate,
+        )
         return patched
     log.warning(
         "the series are regular, and each of the %d channels' values is a token: a table with a "
         "column a channel has a token a step, %d times fewer",
-        len(store.channels), len(store.channels),
-    )  # fmt: skip
+        len(store.channels),
+        len(store.channels),
+    )
     return recipe
 
 

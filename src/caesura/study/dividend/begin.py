@@ -250,9 +250,12 @@ def fitted(study: Study, minutes: float, processes: int = 1) -> DividendPlan:
             "%.3g minutes are too short for one arm with %d steps of pre-training and %d of "
             "fine-tuning, which takes about %.2g minutes: give --minutes %d, or fewer labelled "
             "series (--most)",
-            minutes, steps, tuning_steps, costs.minutes(plan) / processes,
+            minutes,
+            steps,
+            tuning_steps,
+            costs.minutes(plan) / processes,
             int(np.ceil(costs.minutes(plan) / processes)),
-        )  # fmt: skip
+        )
     lengths = {"steps": steps, "tuning_steps": tuning_steps}
     before = {name: _json(getattr(asked, name)) for name in _FEWER} if changed else {}
     return plan.model_copy(update=lengths | {"asked": before})
