@@ -182,7 +182,7 @@ def pretrain(
     it reports and never selects. A decoder is calibrated on series that neither trained nor
     validated.
     """
-    store, split, corpus = material.store, material.split, material.corpus
+    store, split = material.store, material.split
     recipe, schema = material.recipe, material.schema
     view = view_store(store, schema)
     if schema.sampling is None:
@@ -223,16 +223,8 @@ def pretrain(
         if isinstance(objective, ScaleTokens):
             metrics |= measure_residual(objective, source)
         steps += state.step
-    metrics |= {
-        "validation_loss": state.best_loss,
-        "best_step": state.best_step,
-        "steps": steps,
-        "seconds": round(clock.spent, 1),
-        "train_series": len(split.train) if corpus is None else corpus.train_series,
-        "validation_series": len(split.validation),
-        "calibration_series": len(split.calibration),
-        "parameters": sum(p.numel() for part in made.parts.values() for p in part.parameters()),
-    }
+    metrics |= {"validation_loss": state.best_loss, "best_step": state.best_step, "steps": steps}
+    metrics |= {"seconds": round(clock.spent, 1)} | _sizes(material, made.parts)
     if "decoder" not in made.parts or schema.sampling is not None:
         return Pretrained(recipe, schema, made.parts, metrics)
     calibration, coverage = calibrate(
@@ -247,6 +239,20 @@ def pretrain(
     )
     metrics["seconds"] = round(clock.spent, 1)
     return Pretrained(recipe, schema, made.parts, metrics, calibration, coverage)
+
+
+def _sizes(material: Material, parts: Mapping[str, nn.Module]) -> dict[str, int]:
+    """Return how many series each role has, and how many parameters the modules.
+
+    The training series of a corpus beyond memory are those of the whole, not of its sample.
+    """
+    split, corpus = material.split, material.corpus
+    return {
+        "train_series": len(split.train) if corpus is None else corpus.train_series,
+        "validation_series": len(split.validation),
+        "calibration_series": len(split.calibration),
+        "parameters": sum(p.numel() for part in parts.values() for p in part.parameters()),
+    }
 
 
 def _share_of_rest(recipe: Recipe, number: int) -> float:
