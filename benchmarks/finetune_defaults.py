@@ -1,12 +1,13 @@
 """Fine-tuning as it was and as it is, beside linear models, on series that nothing was fitted to.
 
 Usage: python benchmarks/finetune_defaults.py supernovae|stays FOLDER --run RUN [--labels N]
-       [--test N] [--seeds N] [-o FILE]
+       [--test N] [--seeds N] [--split N] [-o FILE]
 
 supernovae: FOLDER holds lightcurves.parquet and meta.parquet (SNPCC); three types. stays: it holds
 set_a.parquet and outcomes_a.parquet (PhysioNet 2012); death in hospital. RUN is pre-trained where
 it is not there yet (`--minutes`), on the series that do not test. Test series are the same for
-every seed; a seed draws the labelled ones. One JSON line a figure is appended to FILE.
+every seed; a seed draws the labelled ones, `--split` the test series. One JSON line a figure is
+appended to FILE.
 """
 
 import argparse
@@ -89,6 +90,7 @@ def main():
     parser.add_argument("--test", type=int, default=1000)
     parser.add_argument("--labels", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--split", type=int, default=0)
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
@@ -96,7 +98,7 @@ def main():
     table, ids, kinds, columns = {"supernovae": supernovae, "stays": stays}[options.data](
         options.folder
     )
-    order = np.random.default_rng(0).permutation(len(ids))
+    order = np.random.default_rng(options.split).permutation(len(ids))
     pool, test = order[: options.pool], order[options.pool :][: options.test]
     name = columns["id"]
     seen, unseen = (table.filter(pc.is_in(table[name], pa.array(ids[s]))) for s in (pool, test))
@@ -146,6 +148,7 @@ def main():
 def report(options, seed, method, scores):
     """Print a row and append it as a JSON line."""
     row = {"experiment": f"finetune defaults, {options.data}, {options.labels} labels"}
+    row |= {"split": options.split}
     row |= {"method": method, "seed": seed} | {k: round(v, 4) for k, v in scores.items()}
     row |= {"date": datetime.date.today().isoformat()}
     print(json.dumps(row), flush=True)

@@ -47,14 +47,17 @@ class StandardisedHead(nn.Module):
 
     Set from a linear probe (`start`) it answers as that probe does. NaN, of what was not
     observed, counts as the centre.
+
+    limit: deviations from the centre that an input counts as at most; 0: no limit. One value far
+    outside of what a linear model was fitted to would rule its answer.
     """
 
     center: Tensor
     spread: Tensor
 
-    def __init__(self, width: int, outputs: int, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, outputs: int, dropout: float = 0.0, limit: float = 0.0) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout, self.limit = dropout, limit
         self.register_buffer("center", torch.zeros(width))
         self.register_buffer("spread", torch.ones(width))
         self.linear = nn.Linear(width, outputs)
@@ -62,6 +65,8 @@ class StandardisedHead(nn.Module):
     def forward(self, x: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows outputs"]:
         """Map the last axis to the outputs."""
         scaled = torch.nan_to_num((x.float() - self.center) / self.spread)
+        if self.limit:
+            scaled = scaled.clamp(-self.limit, self.limit)
         y: Tensor = self.linear(drop(scaled, self.dropout, self.training))
         return y
 

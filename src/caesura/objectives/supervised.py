@@ -40,6 +40,8 @@ class SupervisedConfig(BaseModel):
     statistics: how many plain statistics of what is visible the head reads beside the features;
     0: none; -1: all of them where inner folds of the training part find them useful; any other
     number: all of them.
+    limit: standardised inputs of a head that starts as a linear model count as so many deviations
+    at most; 0: no limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +57,7 @@ class SupervisedConfig(BaseModel):
     start: Literal["random", "linear"] = "random"
     tune: bool = True
     statistics: int = Field(default=0, ge=-1, le=10**7)
+    limit: float = Field(default=0.0, ge=0, le=1e6)
     lora_rank: int = Field(default=0, ge=0, le=4096)
     lora_alpha: float = Field(default=16.0, gt=0)
     conditions: int = Field(default=0, ge=0, le=10**6)
@@ -75,10 +78,11 @@ class SupervisedConfig(BaseModel):
 
 def build_head(config: SupervisedConfig, encoder: Encoder) -> LinearHead | StandardisedHead:
     """Return a new head of the width that `head_inputs` has for this encoder."""
-    kind = StandardisedHead if config.start == "linear" else LinearHead
     statistics = max(config.statistics, 0)
     width = pooled_width(encoder, config.pooling) + config.conditions + statistics
-    return kind(width, config.outputs, config.head_dropout)
+    if config.start == "linear":
+        return StandardisedHead(width, config.outputs, config.head_dropout, config.limit)
+    return LinearHead(width, config.outputs, config.head_dropout)
 
 
 def head_inputs(

@@ -234,6 +234,7 @@ def finetune_recipe(
         "type": "supervised",
         "start": "linear",
         "statistics": 0 if on_grid else -1,
+        "limit": 5.0,
         "class_weights": "auto",
     }
     tree["stages"] = [{"objective": objective, "start_from": start_from}]

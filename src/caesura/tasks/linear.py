@@ -21,10 +21,11 @@ Cuts = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 """(train, test) case numbers of folds."""
 
 
-def linear_model(task: Task, seed: int, cuts: Cuts | None = None) -> Any:
+def linear_model(task: Task, seed: int, cuts: Cuts | None = None, *, scaled: bool = False) -> Any:
     """Return impute-by-median, standardise, and a linear model with strength by inner folds.
 
     cuts: those folds, where groups must not be cut; else three, and single cases for a ridge.
+    scaled: inputs have a scale of their own already, and are centred alone.
     """
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import RidgeCV
@@ -41,7 +42,9 @@ def linear_model(task: Task, seed: int, cuts: Cuts | None = None) -> Any:
         final = FoldedLogistic(tuple(STRENGTHS), cuts)
         if task == "multilabel":
             final = MultiOutputClassifier(final)
-    return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), final)
+    return make_pipeline(
+        SimpleImputer(strategy="median"), StandardScaler(with_std=not scaled), final
+    )
 
 
 def fit_and_predict(
@@ -78,7 +81,8 @@ def linear_map(
         offsets = np.full(classes, bias.min() - _UNSEEN)
         full[final.classes_], offsets[final.classes_] = weight, bias
         weight, bias = full, offsets
-    weight = weight / scaler.scale_
+    if scaler.scale_ is not None:
+        weight = weight / scaler.scale_
     return weight, bias - weight @ scaler.mean_
 
 
@@ -97,14 +101,14 @@ def inner_scores(
     """
     found = []
     for train, test in cuts:
-        model = _at_strength(fitted, task)
+        model = at_strength(fitted, task)
         predicted = fit_and_predict(model, task, x[train], y[train], x[test], classes)
         truth = y[test].reshape(len(test), -1) if task == "regression" else y[test]
         found.append(score(task, truth, predicted))
     return np.array(found)
 
 
-def _at_strength(fitted: Any, task: Task) -> Any:
+def at_strength(fitted: Any, task: Task) -> Any:
     """Return the same model, unfitted, with the strength that was chosen as its only one."""
     from sklearn.base import clone
     from sklearn.linear_model import Ridge

@@ -7,7 +7,7 @@ whether plain statistics join it, is chosen by inner folds of the training part:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,12 @@ from caesura.data.labels import Labels
 from caesura.data.schema import Schema
 from caesura.data.view import View
 from caesura.errors import DataError
-from caesura.metrics.classify import likelihood_score
+from caesura.metrics.classify import Task, likelihood_score
 from caesura.nn.heads import Pooling, StandardisedHead, pooled_width
 from caesura.objectives.supervised import SupervisedConfig, head_inputs
 from caesura.recipes.schema import Recipe
 from caesura.signal.statistics import STATISTICS
-from caesura.tasks.linear import Cuts, fit_and_predict, inner_scores, linear_map, linear_model
+from caesura.tasks.linear import Cuts, at_strength, linear_map, linear_model
 from caesura.tasks.probe import inner_folds
 from caesura.training.batches import inference_batches
 from caesura.training.inference import averaged
@@ -38,6 +38,8 @@ _INNER = 3
 """Inner folds, and so cases of a class that they can share out."""
 _WORTH = 0.001
 """Gain in mean log probability (R2) of the inner folds from which a wider read-out is taken."""
+Map = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Weight (outputs, inputs) and bias, to logits of classes or labels, or to values."""
 
 
 @dataclass(frozen=True)
@@ -99,14 +101,16 @@ def linear_starts(
     plain = wide.statistics
     fold = _Fold(labels, train, _inner(labels, train, groups, recipe.seed), recipe.seed)
     bare = [one.model_copy(update={"statistics": 0}) for one in configs]
-    width = pooled_width(as_encoder(encoder), config.pooling)
+    widths = [pooled_width(as_encoder(encoder), pooling) for pooling in poolings]
     found = {
         EMBEDDING: fold.fitted(first[:, :-plain], bare[0]),
         MAXIMA: fold.fitted(second[:, :-plain], bare[1]),
-        PLAIN: fold.fitted(first[:, width:], wide),
+        PLAIN: fold.fitted(first[:, widths[0] :], wide),
+        BOTH: fold.fitted(first, configs[0], _parts(widths[0], plain)),
     }
-    better = config.pooling == "auto" and found[MAXIMA].inner > found[EMBEDDING].inner + _WORTH
-    found[BOTH] = fold.fitted(second, configs[1]) if better else fold.fitted(first, configs[0])
+    if config.pooling == "auto":
+        other = fold.fitted(second, configs[1], _parts(widths[1], plain))
+        found[BOTH] = _wider(found[BOTH], other)
     return found
 
 
@@ -116,13 +120,22 @@ def chosen_start(starts: Mapping[str, Linear], config: SupervisedConfig) -> Line
     A read-out that the recipe names is kept; "auto" takes maxima, and -1 takes statistics, where
     inner folds gain by them.
     """
-    both = starts[BOTH]
-    bare = starts[MAXIMA if both.config.pooling == "levels+max" else EMBEDDING]
-    if config.pooling != "auto":
-        bare = starts[EMBEDDING]
+    bare, both = starts[EMBEDDING], starts[BOTH]
+    if config.pooling == "auto":
+        bare = _wider(bare, starts[MAXIMA])
     if config.statistics == -1:
-        return both if both.inner > bare.inner + _WORTH else bare
+        return _wider(bare, both)
     return both if config.statistics else bare
+
+
+def _wider(narrow: Linear, wide: Linear) -> Linear:
+    """Return the wider one of two models where inner folds gain by it."""
+    return wide if wide.inner > narrow.inner + _WORTH else narrow
+
+
+def _parts(width: int, plain: int) -> tuple[slice, ...]:
+    """Return the columns of features, those of statistics, and all; static columns are of each."""
+    return slice(0, -plain), slice(width, None), slice(None)
 
 
 def _inner(labels: Labels, train: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> Cuts:
@@ -150,11 +163,20 @@ class _Fold:
     inner: Cuts
     seed: int
 
-    def fitted(self, x: NDArray[np.float64], config: SupervisedConfig) -> Linear:
-        """Fit a linear model to standardised inputs, in which NaN counts as the mean."""
+    def fitted(
+        self,
+        x: NDArray[np.float64],
+        config: SupervisedConfig,
+        parts: tuple[slice, ...] = (slice(None),),
+    ) -> Linear:
+        """Fit a linear model to standardised inputs, in which NaN counts as the mean.
+
+        Of several parts of the columns, the last of which are all: the model of these, or the mean
+        of the models of each part, at a strength of its own, where inner folds gain by it; the mean
+        of linear maps is one, too. Inputs are not scaled a second time with NaN filled in: a
+        channel that few series have would weigh more the fewer these are.
+        """
         target, train = self.labels.target, self.train
-        y: NDArray[Any] = self.labels.values
-        y = y.ravel() if y.shape[1:] == (1,) else y
         seen = np.isfinite(x[train])
         count = np.maximum(seen.sum(0), 1)
         center = np.where(seen, x[train], 0.0).sum(0) / count
@@ -162,12 +184,64 @@ class _Fold:
         spread = np.sqrt(np.square(off).sum(0) / count)
         spread = np.where(spread > 0, spread, 1.0)
         z = np.nan_to_num((x - center) / spread)
-        model, classes = linear_model(target.task, self.seed, self.inner), len(target.classes)
-        predicted = fit_and_predict(model, target.task, z[train], y[train], z, classes)
-        scores = inner_scores(
-            model, target.task, z[train], y[train], self.inner, classes, score=likelihood_score
-        )
-        weight, bias = linear_map(model, target.task, classes)
+        if config.limit:
+            z = z.clip(-config.limit, config.limit)
+        maps = [self._maps(z[train], part) for part in parts]
+        mean = [_mean(one) for one in zip(*maps, strict=True)]
+        chosen = maps[-1]
+        if self._score(z[train], mean[1:]) > self._score(z[train], chosen[1:]) + _WORTH:
+            chosen = mean
+        predicted = _answer(target.task, z, chosen[0])
         if target.task == "regression":
             predicted = predicted * np.array(target.scales) + np.array(target.centers)
-        return Linear(config, center, spread, weight, bias, predicted, float(np.nanmean(scores)))
+        inner = self._score(z[train], chosen[1:])
+        return Linear(config, center, spread, *chosen[0], predicted, inner)
+
+    def _score(self, z: NDArray[np.float64], maps: Sequence[Map]) -> float:
+        """Return the mean log probability, or R2, of the maps fitted to each inner fold."""
+        task, truth = self.labels.target.task, self._truth[self.train]
+        scores = [
+            likelihood_score(task, truth[test], _answer(task, z[test], one))
+            for (_, test), one in zip(self.inner, maps, strict=True)
+        ]
+        return float(np.nanmean(scores))
+
+    @property
+    def _truth(self) -> NDArray[Any]:
+        """Classes (rows,), else labels or values (rows, outputs)."""
+        values: NDArray[Any] = self.labels.values
+        one_column = self.labels.target.task == "regression"
+        return values.reshape(len(values), -1) if one_column else values
+
+    def _maps(self, z: NDArray[np.float64], part: slice) -> list[Map]:
+        """Return the linear map fitted to some columns of all rows, then to each inner fold."""
+        task, classes = self.labels.target.task, len(self.labels.target.classes)
+        y = self._truth[self.train]
+        y = y.ravel() if y.shape[1:] == (1,) else y
+        model = linear_model(task, self.seed, self.inner, scaled=True)
+        model.fit(z[:, part], y)
+        models = [model]
+        for rows, _ in self.inner:
+            models.append(at_strength(model, task).fit(z[rows, part], y[rows]))
+        found = []
+        for one in models:
+            narrow, bias = linear_map(one, task, classes)
+            weight = np.zeros((len(narrow), z.shape[1]))
+            weight[:, part] = narrow
+            found.append((weight, bias))
+        return found
+
+
+def _mean(maps: Sequence[Map]) -> Map:
+    weights, biases = zip(*maps, strict=True)
+    return np.mean(weights, axis=0), np.mean(biases, axis=0)
+
+
+def _answer(task: Task, z: NDArray[np.float64], linear: Map) -> NDArray[np.float64]:
+    """Return probabilities of classes or labels, or values."""
+    from scipy.special import expit, softmax
+
+    outputs = z @ linear[0].T + linear[1]
+    if task == "classification":
+        return np.asarray(softmax(outputs, axis=1))
+    return np.asarray(expit(outputs)) if task == "multilabel" else outputs
