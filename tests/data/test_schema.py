@@ -53,7 +53,8 @@ def test_heavy_tails_are_bent():
 def test_a_constant_channel_is_finite():
     fitted = standard(np.full(50, 7.0), bend=True)
     assert fitted.constant
-    assert fitted.scale == 1.0
+    assert fitted.scale == 7.0  # in the channel's unit, whatever that is
+    assert standard(np.zeros(50), bend=True).scale == 1.0
 
 
 def test_weights_follow_errors():

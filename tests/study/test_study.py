@@ -131,7 +131,7 @@ def test_a_folder_holds_one_study(finished, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a.txt").write_text("mine")
     foreign = begin(question(folder.parent), tmp_path / "full", TINY)
-    with pytest.raises(RecipeError, match="not empty and holds no study"):
+    with pytest.raises(RecipeError, match="not empty .* was not written by caesura"):
         foreign.open(resume=False)
 
 

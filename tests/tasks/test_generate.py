@@ -186,9 +186,14 @@ def test_a_table_of_one_series_needs_no_id():
     assert made.shape == (4, 2, 20)
 
 
+def test_a_window_longer_than_all_series_is_made_shorter_and_said(caplog):
+    caplog.clear()
+    made = trained(window=500, steps=2)
+    assert made.schema.sampling.window < 500
+    assert "500" in caplog.text
+
+
 def test_bad_input_is_said(run):
-    with pytest.raises(DataError, match="longer than every recording"):
-        trained(window=500)
     with pytest.raises(DataError, match="ask for one at least"):
         generate(run, 0)
     for wrong in ({"temperature": 0.0}, {"top_p": 0.0}, {"top_k": -1}, {"guidance": -1.0}):

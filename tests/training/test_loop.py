@@ -79,6 +79,7 @@ def test_a_resume_in_a_folder_of_other_things_is_refused(tmp_path):
 
 def test_a_resume_says_which_settings_it_does_not_take(tmp_path, caplog):
     whole = tiny_run(tmp_path / "run", steps=4, seed=3)
+    caplog.clear()
     with caplog.at_level("WARNING", logger="caesura"):
         tiny_run(tmp_path / "run", steps=4, seed=3, resume=True)  # the same command
         assert not caplog.text

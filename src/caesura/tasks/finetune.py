@@ -252,4 +252,4 @@ def _with_weights(target: Target, config: SupervisedConfig, values: NDArray[Any]
 def _shift(linear: nn.Linear, logits: torch.Tensor) -> None:
     """Move a head's biases: a loss with class weights wants logits of classes as if these were
     equally frequent, probabilities are at their shares among the labels."""
-    linear.bias.add_(logits)
+    linear.bias.add_(logits.to(linear.bias))
