@@ -45,11 +45,6 @@ class AnomalyDetector(OutlierMixin, Pretrained):  # type: ignore[misc]  # untype
         level: p-value up to which a time stamp is an anomaly; the least p-value there can be where
             few independent normal time stamps were held out.
         by: the detector that scores; "auto": the one that normal data support best.
-
-    Attributes:
-        by_: name of the detector that scores.
-        support_: a row for each detector that was tried.
-        offset_: what `decision_function` subtracts from `score_samples`: anomalies are below 0.
     """
 
     def __init__(
@@ -93,7 +88,7 @@ class AnomalyDetector(OutlierMixin, Pretrained):  # type: ignore[misc]  # untype
 
     @property
     def offset_(self) -> float:
-        """Return the `score_samples` below which time stamps are anomalies."""
+        """Return what `decision_function` subtracts from `score_samples`: anomalies are below 0."""
         return -self._learned().null.threshold(self.level)
 
     def save(self, folder: str | Path) -> None:
