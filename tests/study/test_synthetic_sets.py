@@ -36,12 +36,19 @@ def test_of_a_short_recording_fewer_blocks_hold_out_enough_windows():
     assert len(two.unseen) >= 50
 
 
-@pytest.mark.parametrize("few", range(3))
-def test_ten_windows_of_each_set_are_compared_and_fewer_are_not(few):
+def ten_windows():
     rng = np.random.default_rng(0)
-    sets = [rng.standard_normal((10, 2, 12)) for _ in range(3)]
-    found = score_synthetic(*sets, Scoring(repeats=1))
-    assert all(np.isfinite(one.synthetic).all() for one in found)
+    return [rng.standard_normal((10, 2, 12)) for _ in range(3)]
+
+
+def test_ten_windows_of_each_set_are_compared():
+    scores = score_synthetic(*ten_windows(), Scoring(repeats=1))
+    assert all(np.isfinite(score.synthetic).all() for score in scores)
+
+
+@pytest.mark.parametrize("few", range(3))
+def test_fewer_than_ten_windows_of_a_set_are_not_compared(few):
+    sets = ten_windows()
     sets[few] = sets[few][1:]
     name = ("training", "unseen", "synthetic")[few]
     with pytest.raises(DataError, match=f"9 {name} windows of 12 steps, and 10 are needed"):
