@@ -204,17 +204,17 @@ def costs(monkeypatch, step=0.05):
 def test_a_short_time_has_fewer_arms_and_not_shorter_trainings(tmp_path, monkeypatch, caplog):
     costs(monkeypatch)
     views = {"views": ("none", "jitter"), "encoders": ("64x3",)}
-    study = begin(question(tmp_path), tmp_path / "a", TINY | views, minutes=1.1)
+    study = begin(question(tmp_path), tmp_path / "a", TINY | views, minutes=1.7)
     plan = study.plan
     assert plan.steps >= MIN_STEPS
     assert (plan.views, plan.objectives) == (("none",), ("masked_tokens", "lejepa"))
     assert "fewer (views: none)" in caplog.text
     study.open(resume=False)
-    again = begin(question(tmp_path), tmp_path / "a", TINY | views, minutes=1.1)
+    again = begin(question(tmp_path), tmp_path / "a", TINY | views, minutes=1.7)
     again.open(resume=True)
     assert again.plan == plan
     with pytest.raises(RecipeError, match="another study"):
-        begin(question(tmp_path), tmp_path / "a", TINY, minutes=1.1).open(resume=True)
+        begin(question(tmp_path), tmp_path / "a", TINY, minutes=1.7).open(resume=True)
 
 
 def test_a_time_for_no_arm_says_what_would_do(tmp_path, monkeypatch, caplog):
@@ -279,7 +279,7 @@ def test_a_plan_fits_into_its_time(tmp_path, monkeypatch):
     costs(monkeypatch)
     short, middle, long = (
         begin(question(tmp_path), tmp_path / name, TINY, minutes=minutes).plan
-        for name, minutes in (("b", 1), ("c", 3), ("d", 30))
+        for name, minutes in (("b", 1.6), ("c", 4.7), ("d", 47))
     )
     assert not any(plan.asked for plan in (short, middle, long))
     assert MIN_TUNING_STEPS < short.tuning_steps < middle.tuning_steps < long.tuning_steps == 200

@@ -37,7 +37,7 @@ _SMALL = "32x2"
 """Encoder of a study whose time does not hold the one that was asked for."""
 _TUNING_SHARE = 0.45
 """Of the time, for fine-tuning; pre-training gets the rest."""
-_SURE = 0.65
+_SURE = 0.42
 """Of the time, planned for: probes, reading and drift take what is left."""
 _MEASURED = 6
 _FEWER = ("objectives", "views", "encoders", "seeds")
@@ -225,7 +225,7 @@ def fitted(study: Study, minutes: float, processes: int = 1) -> DividendPlan:
     """Return the plan that fits into a time: all arms, or fewer of them and a smaller encoder.
 
     A few steps of every arm, one fine-tuning and one probe are timed. Fine-tuning gets 45 % of
-    65 % of the time, 30 to 200 steps each; pre-training what is left, the same tokens each, 60
+    42 % of the time, 30 to 200 steps each; pre-training what is left, the same tokens each, 60
     steps at least. Where these do not fit, augmentations go first, then the size of the encoder,
     then objectives and seeds; what is left out is said.
     """
